@@ -1,0 +1,1 @@
+//! The switch daemon: P4Runtime server, objectives, ports and packet I/O.

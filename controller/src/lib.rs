@@ -1,0 +1,1 @@
+//! The replicated controller: mastership and flow objectives.

@@ -1,0 +1,1 @@
+//! IR to eBPF instructions, match tables in shared memory, loading and attaching.

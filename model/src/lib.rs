@@ -1,0 +1,1 @@
+//! The YAML model: flow objectives and devices, validated, with a JSON schema.

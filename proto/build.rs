@@ -1,0 +1,22 @@
+//! Compiles the `.proto` files with protox, so that no protoc is needed.
+
+use std::error::Error;
+
+use prost::Message;
+
+const PROTO_FILES: &[&str] = &[
+    "pointsman/objective/v1/objective.proto",
+    "pointsman/agent/v1/agent.proto",
+    "pointsman/controller/v1/controller.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    for file in PROTO_FILES {
+        println!("cargo::rerun-if-changed={file}");
+    }
+    let descriptors = protox::compile(PROTO_FILES, ["."])?;
+    let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.binpb"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}
