@@ -5,6 +5,11 @@ use std::error::Error;
 use prost::Message;
 
 const PROTO_FILES: &[&str] = &[
+    "google/rpc/status.proto",
+    "p4/config/v1/p4types.proto",
+    "p4/config/v1/p4info.proto",
+    "p4/v1/p4data.proto",
+    "p4/v1/p4runtime.proto",
     "pointsman/objective/v1/objective.proto",
     "pointsman/agent/v1/agent.proto",
     "pointsman/controller/v1/controller.proto",
