@@ -1,1 +1,5 @@
-//! BMv2 JSON and p4info as a typed IR, the reference interpreter, and the P4Runtime value codec.
+//! P4 programs as Pointsman sees them: BMv2 JSON and p4info as a typed IR, the
+//! contract that every data plane fulfils, and the reference interpreter.
+
+pub mod dataplane;
+pub mod ir;

@@ -1,0 +1,134 @@
+//! Entries, groups and replication, as a data plane takes them.
+
+use crate::ir::{ActionId, TableId};
+
+use super::Bits;
+
+/// A match on one part of a table's key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Match {
+    /// Equal.
+    Exact(Bits),
+    /// The first `prefix_len` bits are equal; the others of `value` are 0. Length 0 matches all.
+    Lpm {
+        /// The prefix.
+        value: Bits,
+        /// Bits of the prefix.
+        prefix_len: u32,
+    },
+    /// Equal under a mask; bits of `value` outside it are 0. Mask 0 matches all.
+    Ternary {
+        /// The value.
+        value: Bits,
+        /// The mask.
+        mask: Bits,
+    },
+    /// Equal, or anything.
+    Optional(Option<Bits>),
+    /// Between two bounds, both included.
+    Range {
+        /// Lower bound.
+        low: Bits,
+        /// Upper bound.
+        high: Bits,
+    },
+}
+
+/// What makes an entry the one it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryKey {
+    /// The table.
+    pub table: TableId,
+    /// One for each part of the table's key, in its order.
+    pub matches: Vec<Match>,
+    /// The higher wins. 0 where the table has no priorities.
+    pub priority: i32,
+}
+
+/// An action with its arguments, one for each parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Call {
+    /// The action.
+    pub action: ActionId,
+    /// Its arguments.
+    pub args: Vec<Bits>,
+}
+
+/// What an entry does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum EntryAction {
+    /// Run this action.
+    Call(Call),
+    /// Run the action of this member of the table's profile.
+    Member(u32),
+    /// Run the action of a member of this group, chosen by the selector.
+    Group(u32),
+}
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TableEntry {
+    /// When.
+    pub key: EntryKey,
+    /// What.
+    pub action: EntryAction,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GroupMember {
+    /// Which member of the profile.
+    pub member: u32,
+    /// Its share; at least 1.
+    pub weight: u32,
+    /// Passed over while this port is down.
+    pub watch_port: Option<u32>,
+}
+
+/// One copy that a multicast group or clone session makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Replica {
+    /// Where it goes.
+    pub port: u32,
+    /// Its `egress_rid`.
+    pub instance: u32,
+}
+
+/// A clone session.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CloneSession {
+    /// The copies it makes.
+    pub replicas: Vec<Replica>,
+    /// The clone is cut to this many bytes; 0 does not cut.
+    pub packet_length_bytes: u32,
+}
+
+/// What a counter holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub struct CounterData {
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+/// A two-rate three-colour marker (RFC 2698), colour-blind. Rates are in units a second,
+/// bursts in units: bytes or packets, as the program says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct MeterConfig {
+    pub committed_rate: u64,
+    pub committed_burst: u64,
+    pub peak_rate: u64,
+    pub peak_burst: u64,
+}
+
+/// How full a table is, and what holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occupancy {
+    /// Entries in it.
+    pub entries: u64,
+    /// Entries that fit.
+    pub capacity: u64,
+    /// The structure that holds it, for example `hash` or `bit vector`.
+    pub structure: &'static str,
+}
