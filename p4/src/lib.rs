@@ -3,3 +3,4 @@
 
 pub mod dataplane;
 pub mod ir;
+pub mod programs;

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Compiles the P4 programs of this directory with stock p4c; only needed after changing a program.
+#
+#   P4C=/path/to/p4c-bm2-ss [P4INCLUDE=/path/to/p4include] ./compile.sh [program...]
+#
+# For NAME.p4, which may include NAME/*.p4, it writes NAME/bmv2.json and NAME/p4info.txtpb, byte
+# for byte what p4c emitted, and NAME/SOURCE.sha256, with which `cargo test -p pointsman-p4 --test
+# artefacts` holds them to the source. NAME/pipeline.yaml is written by hand and left alone.
+set -euo pipefail
+
+: "${P4C:?set P4C to the p4c-bm2-ss to compile with}"
+include=(${P4INCLUDE:+-I "$P4INCLUDE"})
+
+# From here, so that the source paths inside the artefacts are relative.
+cd "$(dirname "$0")"
+
+programs=("$@")
+if [ ${#programs[@]} -eq 0 ]; then
+    programs=(*.p4)
+fi
+
+for program in "${programs[@]}"; do
+    name=$(basename "$program" .p4)
+    out=$(mktemp -d)
+    trap 'rm -rf "$out"' EXIT
+    "$P4C" --arch v1model "${include[@]}" \
+        --p4runtime-files "$out/p4info.txt" -o "$out/bmv2.json" "$name.p4"
+    mkdir -p "$name"
+    # The suffix tells p4c the format; the text format's own suffix is another one.
+    cp "$out/p4info.txt" "$name/p4info.txtpb"
+    cp "$out/bmv2.json" "$name/bmv2.json"
+    sha256sum "$name.p4" "$name"/*.p4 >"$name/SOURCE.sha256"
+    echo "$name: compiled with $("$P4C" --version 2>&1 | tail -n 1)"
+done

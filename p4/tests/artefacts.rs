@@ -1,0 +1,82 @@
+//! The compiled programs beside the P4 sources are those of these sources.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pointsman_p4::programs::{EMBEDDED, embedded};
+use sha2::{Digest, Sha256};
+
+fn programs_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The P4 files of a program, relative to `programs/`: `NAME.p4` and what is in `NAME/`.
+fn sources(name: &str) -> BTreeSet<String> {
+    let included = fs::read_dir(programs_dir().join(name))
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|file| file.ends_with(".p4"))
+        .map(|file| format!("{name}/{file}"));
+    included.chain([format!("{name}.p4")]).collect()
+}
+
+#[test]
+fn artefacts_are_those_of_the_source() {
+    for program in EMBEDDED {
+        let name = program.name;
+        let recorded = fs::read_to_string(programs_dir().join(name).join("SOURCE.sha256")).unwrap();
+        let mut seen = BTreeSet::new();
+        for line in recorded.lines() {
+            let (hash, file) = line.split_once("  ").unwrap();
+            let source = fs::read(programs_dir().join(file)).unwrap();
+            assert_eq!(
+                hex(&Sha256::digest(&source)),
+                hash,
+                "{file} has changed since {name} was compiled: run p4/programs/compile.sh {name}.p4"
+            );
+            seen.insert(file.to_owned());
+        }
+        assert_eq!(
+            seen,
+            sources(name),
+            "the P4 files of {name} have changed: run p4/programs/compile.sh"
+        );
+    }
+}
+
+#[test]
+fn every_program_is_embedded_under_its_own_name() {
+    let on_disk: BTreeSet<String> = fs::read_dir(programs_dir())
+        .unwrap()
+        .filter_map(|file| {
+            file.unwrap()
+                .file_name()
+                .into_string()
+                .unwrap()
+                .strip_suffix(".p4")
+                .map(str::to_owned)
+        })
+        .collect();
+    let names: BTreeSet<String> = EMBEDDED
+        .iter()
+        .map(|program| program.name.to_owned())
+        .collect();
+    assert_eq!(names, on_disk);
+
+    for program in EMBEDDED {
+        let json: serde_json::Value = serde_json::from_str(program.bmv2_json).unwrap();
+        assert_eq!(json["program"], format!("{}.p4", program.name));
+        assert!(
+            program
+                .p4info
+                .contains(&format!("  name: \"{}\"\n", program.name))
+        );
+        assert_eq!(embedded(program.name), Some(program));
+    }
+    assert_eq!(embedded("no_such_program"), None);
+}
