@@ -1,0 +1,371 @@
+//! A set of files: the devices and objectives in them, each with its place.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::objective::{Change, Name, Operation};
+use crate::problem::{Problem, Problems, Source};
+use crate::read::{read_device, read_device_name, read_objective};
+use crate::reader::{Reader, optional};
+use crate::validate::validate;
+use crate::yaml::{self, Node, Shape, Span};
+
+/// A switch: what to call it and where its agent is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its name in objectives and on the command line.
+    pub name: String,
+    /// host:port of the agent.
+    pub address: String,
+    /// The P4Runtime device id; not zero.
+    pub device_id: u64,
+}
+
+/// A change to one objective of one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectiveChange {
+    /// The device's name.
+    pub device: String,
+    /// What changes.
+    pub change: Change,
+}
+
+/// Something read from a file, and where it stands.
+#[derive(Clone, Debug)]
+pub struct Located<T> {
+    /// What was read.
+    pub value: T,
+    source: usize,
+    node: Node,
+}
+
+/// What a set of files says. Objectives are valid one by one and as a set, but
+/// for nexts that may be on the device already: see [`Model::check_nexts`].
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// The devices in the order of the files.
+    pub devices: Vec<Located<Device>>,
+    /// The changes in the order of the files.
+    pub objectives: Vec<Located<ObjectiveChange>>,
+    sources: Vec<Source>,
+}
+
+const DOCUMENT_FIELDS: &[&str] = &["device", "objectives", "devices"];
+
+impl Model {
+    /// Reads one file. `name` is what messages call it.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Problems> {
+        Self::read([(name, text)])
+    }
+
+    /// Reads files, given as (name, text), as one set.
+    pub fn read<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Problems> {
+        let mut model = Self::default();
+        let mut problems = Vec::new();
+        for (name, text) in files {
+            model.sources.push(Source::new(name, text));
+            problems.extend(model.read_last());
+        }
+        if problems.is_empty() {
+            problems = model.check_set();
+        }
+        Problems::of(problems).map(|()| model)
+    }
+
+    fn read_last(&mut self) -> Vec<Problem> {
+        let index = self.sources.len() - 1;
+        let source = self.sources[index].clone();
+        let mut reader = Reader::new(&source);
+        match yaml::parse(source.text()) {
+            Ok(documents) => {
+                for document in documents
+                    .iter()
+                    .filter(|document| document.shape != Shape::Null)
+                {
+                    self.read_document(&mut reader, document, index);
+                }
+            }
+            Err(error) => {
+                reader.error(
+                    error.span,
+                    format!("this is not YAML: {}", error.message),
+                    "here",
+                );
+            }
+        }
+        reader.into_problems()
+    }
+
+    fn read_document(&mut self, reader: &mut Reader<'_>, document: &Node, source: usize) {
+        let Some(entries) = reader.map(document, "a document", DOCUMENT_FIELDS) else {
+            return;
+        };
+        if let Some(devices) = optional(&entries, "devices") {
+            for node in reader.list(devices, "devices").unwrap_or_default() {
+                if let Some(value) = read_device(reader, node) {
+                    self.devices.push(Located {
+                        value,
+                        source,
+                        node: node.clone(),
+                    });
+                }
+            }
+        }
+        let Some(objectives) = optional(&entries, "objectives") else {
+            if let Some(entry) = document.entry("device") {
+                reader.error(
+                    entry.key_span,
+                    "a device without `objectives`",
+                    "what should it do?",
+                );
+            }
+            return;
+        };
+        let at = document
+            .entry("objectives")
+            .map_or(document.span, |entry| entry.key_span);
+        let device = reader.required(&entries, "device", "a document with objectives", at);
+        let device = device.and_then(|node| read_device_name(reader, node));
+        for node in reader.list(objectives, "objectives").unwrap_or_default() {
+            let before = reader.count();
+            let Some(change) = read_objective(reader, node) else {
+                continue;
+            };
+            // A value that could not be read is missing in the objective: what
+            // validation would say of that helps nobody.
+            if reader.count() == before {
+                for fault in validate(&change) {
+                    reader.error(node.locate(&fault.path), fault.message, fault.label);
+                }
+            }
+            if let Some(device) = &device {
+                let value = ObjectiveChange {
+                    device: device.clone(),
+                    change,
+                };
+                self.objectives.push(Located {
+                    value,
+                    source,
+                    node: node.clone(),
+                });
+            }
+        }
+    }
+
+    /// Where objective `index` stands, or a field of it by name or path
+    /// (`ipv4_dst`, `buckets[1].output`): file, line and column.
+    pub fn locate(&self, index: usize, field: Option<&str>) -> Option<(&str, usize, usize)> {
+        let problem = self.objective_problem(index, field, String::new())?;
+        let located = self.objectives.get(index)?;
+        let (line, column) = problem.position();
+        Some((self.sources[located.source].name(), line, column))
+    }
+
+    /// An error of the controller or agent about objective `index`, in its place.
+    pub fn objective_problem(
+        &self,
+        index: usize,
+        field: Option<&str>,
+        message: impl Into<String>,
+    ) -> Option<Problem> {
+        let located = self.objectives.get(index)?;
+        let kind = located.value.change.objective.kind();
+        Some(self.problem_at(located, field.unwrap_or(kind.name()), message.into()))
+    }
+
+    /// An error of the controller about device `index`, in its place.
+    pub fn device_problem(
+        &self,
+        index: usize,
+        field: Option<&str>,
+        message: impl Into<String>,
+    ) -> Option<Problem> {
+        let located = self.devices.get(index)?;
+        Some(self.problem_at(located, field.unwrap_or("name"), message.into()))
+    }
+
+    fn problem_at<T>(&self, located: &Located<T>, path: &str, message: String) -> Problem {
+        let span = located.node.locate(path);
+        self.sources[located.source].problem(span, message, "here", None)
+    }
+
+    /// Refuses references to nexts that neither the files define nor `known`
+    /// says to be on the device.
+    pub fn check_nexts(&self, known: impl Fn(&str, &Name) -> bool) -> Result<(), Problems> {
+        let defined: HashSet<(&str, &Name)> = self
+            .objectives
+            .iter()
+            .filter(|located| located.value.change.operation == Operation::Put)
+            .filter(|located| located.value.change.objective.kind() == crate::Kind::Next)
+            .map(|located| {
+                (
+                    located.value.device.as_str(),
+                    &located.value.change.objective.name,
+                )
+            })
+            .collect();
+        let mut problems = Vec::new();
+        for located in &self.objectives {
+            let device = located.value.device.as_str();
+            for next in located.value.change.objective.nexts() {
+                if !defined.contains(&(device, next)) && !known(device, next) {
+                    let message = format!("there is no next `{next}` on {device}");
+                    let help = "define it in these files, or apply it before".to_owned();
+                    let span = self.span_of_next(located, next);
+                    let source = &self.sources[located.source];
+                    problems.push(source.problem(span, message, "refers to nothing", Some(help)));
+                }
+            }
+        }
+        Problems::of(problems)
+    }
+
+    fn span_of_next(&self, located: &Located<ObjectiveChange>, next: &Name) -> Span {
+        find_reference(&located.node, next.as_str()).unwrap_or(located.node.span)
+    }
+
+    /// What is wrong between objectives that are each in order: names used twice,
+    /// equal matches, nexts that lead back to themselves.
+    fn check_set(&self) -> Vec<Problem> {
+        let mut problems = self.duplicate_devices();
+        let mut puts = HashMap::new();
+        let mut matches = HashMap::new();
+        for (index, located) in self.objectives.iter().enumerate() {
+            let ObjectiveChange { device, change } = &located.value;
+            if change.operation != Operation::Put {
+                continue;
+            }
+            let id = change.objective.id();
+            if let Some(first) = puts.insert((device, id.clone()), index) {
+                let message = format!("{id} is there twice on {device}");
+                problems.push(self.against(index, first, id.kind.name(), message));
+            } else if let crate::ObjectiveKind::Forward(forward) = &change.objective.kind {
+                let key = (
+                    device,
+                    forward.flag,
+                    &forward.selector,
+                    change.objective.priority,
+                );
+                if let Some(first) = matches.insert(key, index) {
+                    let other = &self.objectives[first].value.change.objective.name;
+                    let message = format!(
+                        "{id} matches the same packets with the same priority as forward {other}"
+                    );
+                    problems.push(self.against(index, first, "selector", message));
+                }
+            }
+        }
+        if problems.is_empty() {
+            problems = self.cycles();
+        }
+        problems
+    }
+
+    fn against(&self, index: usize, first: usize, path: &str, message: String) -> Problem {
+        let located = &self.objectives[index];
+        let place = self
+            .locate(first, None)
+            .map(|(file, line, _)| format!("the other one is at {file}:{line}"));
+        let span = located.node.locate(path);
+        self.sources[located.source].problem(span, message, "here", place)
+    }
+
+    fn duplicate_devices(&self) -> Vec<Problem> {
+        let mut names = HashSet::new();
+        let mut ids = HashSet::new();
+        let mut problems = Vec::new();
+        for located in &self.devices {
+            let Device {
+                name, device_id, ..
+            } = &located.value;
+            if !names.insert(name) {
+                problems.push(self.problem_at(
+                    located,
+                    "name",
+                    format!("device {name} is there twice"),
+                ));
+            }
+            if !ids.insert(device_id) {
+                let message = format!("device_id {device_id} is there twice");
+                problems.push(self.problem_at(located, "device_id", message));
+            }
+        }
+        problems
+    }
+
+    fn cycles(&self) -> Vec<Problem> {
+        let mut targets: HashMap<(&str, &Name), Vec<(usize, &Name)>> = HashMap::new();
+        for (index, located) in self.objectives.iter().enumerate() {
+            let objective = &located.value.change.objective;
+            if objective.kind() == crate::Kind::Next {
+                let edges = targets
+                    .entry((&located.value.device, &objective.name))
+                    .or_default();
+                edges.extend(objective.nexts().into_iter().map(|next| (index, next)));
+            }
+        }
+        let mut problems = Vec::new();
+        let mut done = HashSet::new();
+        for (device, name) in targets.keys().copied().collect::<Vec<_>>() {
+            let mut path = vec![name];
+            if let Some((index, next)) = find_cycle(&targets, device, name, &mut path, &mut done) {
+                let located = &self.objectives[index];
+                let chain: Vec<_> = path.iter().map(|name| name.as_str()).collect();
+                let message = format!("nexts lead back to themselves: {}", chain.join(" -> "));
+                let span = self.span_of_next(located, next);
+                problems.push(self.sources[located.source].problem(
+                    span,
+                    message,
+                    "closes the circle",
+                    None,
+                ));
+            }
+        }
+        problems
+    }
+}
+
+type Edges<'m> = HashMap<(&'m str, &'m Name), Vec<(usize, &'m Name)>>;
+
+/// Follows references depth first; `path` ends up as the circle that was found.
+fn find_cycle<'m>(
+    edges: &Edges<'m>,
+    device: &'m str,
+    from: &'m Name,
+    path: &mut Vec<&'m Name>,
+    done: &mut HashSet<(&'m str, &'m Name)>,
+) -> Option<(usize, &'m Name)> {
+    if !done.insert((device, from)) {
+        return None;
+    }
+    for (index, next) in edges.get(&(device, from)).into_iter().flatten() {
+        let closes = path.iter().position(|name| name == next);
+        path.push(next);
+        if let Some(start) = closes {
+            path.drain(..start);
+            return Some((*index, next));
+        }
+        if let Some(found) = find_cycle(edges, device, next, path, done) {
+            return Some(found);
+        }
+        path.pop();
+    }
+    None
+}
+
+/// The value of a `next:` key below `node` that is `name`, but for the objective's own.
+fn find_reference(node: &Node, name: &str) -> Option<Span> {
+    match &node.shape {
+        Shape::Map(entries) => {
+            let forward = entries.iter().any(|entry| entry.key == "forward");
+            let bucket = !entries.iter().any(|entry| entry.key == "buckets");
+            entries.iter().find_map(|entry| match &entry.value.shape {
+                Shape::Scalar(text) if entry.key == "next" && (forward || bucket) => {
+                    (text == name).then_some(entry.value.span)
+                }
+                _ => find_reference(&entry.value, name),
+            })
+        }
+        Shape::List(items) => items.iter().find_map(|item| find_reference(item, name)),
+        Shape::Null | Shape::Scalar(_) => None,
+    }
+}

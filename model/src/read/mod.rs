@@ -1,0 +1,11 @@
+//! From YAML nodes to the model's types. One file for each part of the format.
+
+mod device;
+mod objective;
+mod treatment;
+
+pub(crate) use device::{DEVICE_FIELDS, read_device, read_device_name};
+pub(crate) use objective::{
+    BUCKET_FIELDS, FILTER_FIELDS, FORWARD_FIELDS, NEXT_FIELDS, OBJECTIVE_FIELDS, read_objective,
+};
+pub(crate) use treatment::INSTRUCTIONS;

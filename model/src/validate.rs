@@ -1,0 +1,323 @@
+//! What is wrong with one objective whatever the pipeline, file or no file.
+//!
+//! The readers of YAML and of the wire form have already checked each value;
+//! here the values are checked against each other.
+
+use std::collections::HashSet;
+
+use crate::field::{Field, Match};
+use crate::objective::{
+    Bucket, Change, Filter, FilterType, Forward, ForwardFlag, Instruction, Next, NextType,
+    ObjectiveKind, Operation, Selector,
+};
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}: {label}")]
+pub struct Fault {
+    /// The field, as a path below the objective: `selector.ipv4_dst`, `buckets[1].output`.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it, in a few words.
+    pub label: String,
+}
+
+/// Everything that is wrong with `change`; empty if it makes sense.
+pub fn validate(change: &Change) -> Vec<Fault> {
+    let mut faults = Faults(Vec::new());
+    if change.operation == Operation::Delete {
+        return faults.0;
+    }
+    match &change.objective.kind {
+        ObjectiveKind::Filter(filter) => faults.filter(filter),
+        ObjectiveKind::Forward(forward) => faults.forward(forward),
+        ObjectiveKind::Next(next) => faults.next(next, change),
+    }
+    faults.0
+}
+
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn add(
+        &mut self,
+        path: impl Into<String>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) {
+        self.0.push(Fault {
+            path: path.into(),
+            message: message.into(),
+            label: label.into(),
+        });
+    }
+
+    fn filter(&mut self, filter: &Filter) {
+        for criterion in filter.key.iter() {
+            if filter.conditions.get(criterion.field).is_some() {
+                let message = format!("{} is in the key and in the conditions", criterion.field);
+                self.add(
+                    format!("conditions.{}", criterion.field),
+                    message,
+                    "keep one of them",
+                );
+            }
+        }
+        if filter.key.is_empty() {
+            self.add(
+                "filter",
+                "a filter needs a key",
+                "say which port it is about: key: { in_port: ... }",
+            );
+        }
+        if filter.filter_type == FilterType::Deny && !filter.treatment.is_empty() {
+            self.add(
+                "treatment",
+                "denied packets have no treatment",
+                "leave it out",
+            );
+        }
+        self.selector("key", &filter.key);
+        self.selector("conditions", &filter.conditions);
+        self.treatment("treatment", &filter.treatment);
+        for instruction in &filter.treatment {
+            if matches!(instruction, Instruction::Output(_) | Instruction::Drop) {
+                let message = format!("a filter cannot {}", instruction.name());
+                self.add(
+                    format!("treatment.{}", instruction.name()),
+                    message,
+                    "forwards decide where packets go; `type: deny` keeps them out",
+                );
+            }
+        }
+    }
+
+    fn forward(&mut self, forward: &Forward) {
+        self.selector("selector", &forward.selector);
+        self.treatment("treatment", &forward.treatment);
+        let both = forward.next.is_some() && !forward.treatment.is_empty();
+        match forward.flag {
+            _ if forward.next.is_none() && forward.treatment.is_empty() => {
+                self.add(
+                    "forward",
+                    "the forward says where packets go by nothing",
+                    "add a `next` or a `treatment`",
+                );
+            }
+            ForwardFlag::Specific | ForwardFlag::Egress if both => {
+                let message = format!(
+                    "a {} forward has either a next or a treatment",
+                    forward.flag.name()
+                );
+                self.add("treatment", message, "move it into the next's buckets");
+            }
+            ForwardFlag::Specific if forward.selector.is_empty() => {
+                self.add(
+                    "forward",
+                    "a specific forward needs a selector",
+                    "say what it matches, or make it versatile",
+                );
+            }
+            _ => {}
+        }
+    }
+
+    fn next(&mut self, next: &Next, change: &Change) {
+        let buckets = &next.buckets;
+        match next.next_type {
+            _ if buckets.is_empty() => {
+                self.add("buckets", "a next needs buckets", "add at least one");
+            }
+            NextType::Simple if buckets.len() > 1 => {
+                let label = "make it hashed, broadcast or failover";
+                self.add("buckets[1]", "a simple next has one bucket", label);
+            }
+            NextType::Simple if change.operation != Operation::Put => {
+                self.add(
+                    "operation",
+                    "the one bucket of a simple next is replaced, not added",
+                    "leave it out",
+                );
+            }
+            _ => {}
+        }
+        let mut seen: HashSet<(&[Instruction], Option<&str>)> = HashSet::new();
+        for (index, bucket) in buckets.iter().enumerate() {
+            let path = format!("buckets[{index}]");
+            self.bucket(&path, bucket, next, change);
+            if !seen.insert((
+                &bucket.treatment,
+                bucket.next.as_ref().map(|next| next.as_str()),
+            )) {
+                let label = match next.next_type {
+                    NextType::Hashed => "give the first one a higher weight",
+                    _ => "leave it out",
+                };
+                self.add(path, "the bucket is there twice", label);
+            }
+        }
+        self.selector("meta", &next.meta);
+    }
+
+    fn bucket(&mut self, path: &str, bucket: &Bucket, next: &Next, change: &Change) {
+        let has_treatment = !bucket.treatment.is_empty();
+        match &bucket.next {
+            Some(_) if has_treatment => {
+                self.add(
+                    path,
+                    "a bucket has either a next or a treatment",
+                    "keep one of them",
+                );
+            }
+            None if !has_treatment => {
+                self.add(
+                    path,
+                    "the bucket does nothing",
+                    "add an `output` or a `next`",
+                );
+            }
+            Some(name) if *name == change.objective.name => {
+                self.add(
+                    format!("{path}.next"),
+                    "the next leads to itself",
+                    "name another one",
+                );
+            }
+            _ => {}
+        }
+        if bucket.weight != 1 && next.next_type != NextType::Hashed {
+            let message = format!("a {} next has no weights", next.next_type.name());
+            self.add(
+                format!("{path}.weight"),
+                message,
+                "leave it out, or make it hashed",
+            );
+        }
+        self.treatment(path, &bucket.treatment);
+    }
+
+    fn treatment(&mut self, path: &str, treatment: &[Instruction]) {
+        let count = |wanted: fn(&Instruction) -> bool| {
+            treatment.iter().filter(|found| wanted(found)).count()
+        };
+        let outputs = count(|found| matches!(found, Instruction::Output(_)));
+        let drops = count(|found| matches!(found, Instruction::Drop));
+        let punts = count(|found| matches!(found, Instruction::Punt));
+        if outputs > 1 {
+            self.add(
+                format!("{path}.output"),
+                "more than one output",
+                "use a broadcast next, a bucket for each port",
+            );
+        }
+        if drops > 0 && treatment.len() > drops {
+            self.add(
+                format!("{path}.drop"),
+                "a dropped packet has no other treatment",
+                "leave it or the rest out",
+            );
+        }
+        if punts > 0 && outputs > 0 {
+            self.add(
+                format!("{path}.punt"),
+                "a packet is punted or output",
+                "use copy_to_cpu for both",
+            );
+        }
+        for instruction in treatment {
+            if let Instruction::Meter(meter) = instruction
+                && meter.peak_rate < meter.committed_rate
+            {
+                let label = "make it at least the committed rate";
+                self.add(
+                    format!("{path}.peak_rate"),
+                    "the peak rate is below the committed rate",
+                    label,
+                );
+            }
+        }
+    }
+
+    /// Criteria that no packet can meet together.
+    fn selector(&mut self, path: &str, selector: &Selector) {
+        let mut ether_types: Vec<(Field, u128)> = Vec::new();
+        if let Some(Match::Exact(value)) = selector.get(Field::EthType) {
+            ether_types.push((Field::EthType, *value));
+        }
+        for criterion in selector.iter() {
+            if let Some(implied) = implied_ether_type(criterion.field) {
+                ether_types.push((criterion.field, implied));
+            }
+        }
+        if let Some(((first, wanted), rest)) = ether_types.split_first()
+            && let Some((other, found)) = rest.iter().find(|(_, found)| found != wanted)
+        {
+            let format = |value| Field::EthType.format_value(value);
+            let message = if *first == Field::EthType {
+                format!(
+                    "{other} is of {} packets, but eth_type is {}",
+                    format(*found),
+                    format(*wanted)
+                )
+            } else {
+                format!(
+                    "{first} is of {} packets, {other} of {}",
+                    format(*wanted),
+                    format(*found)
+                )
+            };
+            self.add(format!("{path}.{other}"), message, "no packet has both");
+        }
+        if let Some(Match::Exact(protocol)) = selector.get(Field::IpProto) {
+            for criterion in selector.iter() {
+                let fits = protocols_of(criterion.field);
+                if !fits.is_empty() && !fits.contains(protocol) {
+                    let protocol = Field::IpProto.format_value(*protocol);
+                    let message = format!("there is no {} in {protocol} packets", criterion.field);
+                    self.add(
+                        format!("{path}.{}", criterion.field),
+                        message,
+                        "no packet has both",
+                    );
+                }
+            }
+        }
+        if selector.get(Field::VlanVid) == Some(&Match::Untagged) {
+            for field in [Field::VlanPcp, Field::InnerVlanVid] {
+                if selector
+                    .get(field)
+                    .is_some_and(|found| *found != Match::Untagged)
+                {
+                    let message = format!("untagged packets have no {field}");
+                    self.add(format!("{path}.{field}"), message, "no packet has both");
+                }
+            }
+        }
+    }
+}
+
+/// The EtherType that a packet must have to have this field, if it is one only.
+pub(crate) fn implied_ether_type(field: Field) -> Option<u128> {
+    Some(match field {
+        Field::Ipv4Src | Field::Ipv4Dst | Field::IcmpType | Field::IcmpCode => 0x0800,
+        Field::Ipv6Src
+        | Field::Ipv6Dst
+        | Field::Ipv6FlowLabel
+        | Field::Icmpv6Type
+        | Field::Icmpv6Code => 0x86dd,
+        Field::ArpOp | Field::ArpSpa | Field::ArpTpa => 0x0806,
+        Field::MplsLabel | Field::MplsTc | Field::MplsBos => 0x8847,
+        _ => return None,
+    })
+}
+
+fn protocols_of(field: Field) -> &'static [u128] {
+    match field {
+        Field::L4Src | Field::L4Dst => &[6, 17, 132],
+        Field::TcpFlags => &[6],
+        Field::IcmpType | Field::IcmpCode => &[1],
+        Field::Icmpv6Type | Field::Icmpv6Code => &[58],
+        _ => &[],
+    }
+}

@@ -1,0 +1,507 @@
+//! Objectives to and from `pointsman.objective.v1`.
+//!
+//! Decoding refuses what the YAML reader would refuse, so that an agent can
+//! trust a typed objective wherever it came from.
+
+use pointsman_proto::pointsman::objective::v1 as pb;
+use pointsman_proto::pointsman::objective::v1::criterion::Match as PbMatch;
+use pointsman_proto::pointsman::objective::v1::instruction::Instruction as PbInstruction;
+use pointsman_proto::pointsman::objective::v1::objective::Kind as PbKind;
+use pointsman_proto::pointsman::objective::v1::port_ref::Port as PbPort;
+
+use crate::field::{Field, Match, MatchError};
+use crate::objective::{
+    Bucket, Change, Criterion, DEFAULT_PRIORITY, Filter, FilterType, Forward, ForwardFlag,
+    Instruction, Kind, Meter, Name, Next, NextType, Objective, ObjectiveKind, Operation, Selector,
+};
+use crate::validate::{Fault, validate};
+use crate::value::{PortRef, VlanId};
+
+/// Why a message is not an objective.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// A message or enum value that must be there is not, or is not known here.
+    #[error("{0} is missing or unknown")]
+    Missing(&'static str),
+    /// Not the name of an objective.
+    #[error("`{0}` is not a name of an objective")]
+    Name(String),
+    /// No field has that name.
+    #[error("there is no field `{0}`")]
+    UnknownField(String),
+    /// Two criteria about one field.
+    #[error("{0} is matched twice")]
+    Twice(Field),
+    /// The value does not fit the field.
+    #[error("{field}: {error}")]
+    Value {
+        /// The field.
+        field: Field,
+        /// What is wrong.
+        error: MatchError,
+    },
+    /// The field cannot be rewritten.
+    #[error("{0} cannot be set")]
+    NotSettable(Field),
+    /// More bytes than any field has.
+    #[error("a value of {0} bytes is longer than any field")]
+    TooLong(usize),
+    /// A number outside its range.
+    #[error("{what} is {found}; it must be at most {max}")]
+    Range {
+        /// Of what.
+        what: &'static str,
+        /// The number.
+        found: u64,
+        /// The largest accepted.
+        max: u64,
+    },
+    /// Each value is in order, but not together.
+    #[error("{0}")]
+    Fault(Fault),
+}
+
+impl From<Kind> for pb::Kind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Filter => Self::Filter,
+            Kind::Forward => Self::Forward,
+            Kind::Next => Self::Next,
+        }
+    }
+}
+
+impl TryFrom<pb::Kind> for Kind {
+    type Error = WireError;
+
+    fn try_from(kind: pb::Kind) -> Result<Self, WireError> {
+        match kind {
+            pb::Kind::Unspecified => Err(WireError::Missing("kind")),
+            pb::Kind::Filter => Ok(Self::Filter),
+            pb::Kind::Forward => Ok(Self::Forward),
+            pb::Kind::Next => Ok(Self::Next),
+        }
+    }
+}
+
+impl From<&Change> for pb::Change {
+    fn from(change: &Change) -> Self {
+        let operation = match change.operation {
+            Operation::Put => pb::Operation::Put,
+            Operation::Delete => pb::Operation::Delete,
+            Operation::AddToExisting => pb::Operation::AddToExisting,
+            Operation::RemoveFromExisting => pb::Operation::RemoveFromExisting,
+        };
+        Self {
+            operation: operation.into(),
+            objective: Some((&change.objective).into()),
+        }
+    }
+}
+
+impl TryFrom<&pb::Change> for Change {
+    type Error = WireError;
+
+    fn try_from(change: &pb::Change) -> Result<Self, WireError> {
+        let operation = match change.operation() {
+            pb::Operation::Unspecified => return Err(WireError::Missing("operation")),
+            pb::Operation::Put => Operation::Put,
+            pb::Operation::Delete => Operation::Delete,
+            pb::Operation::AddToExisting => Operation::AddToExisting,
+            pb::Operation::RemoveFromExisting => Operation::RemoveFromExisting,
+        };
+        let objective = change
+            .objective
+            .as_ref()
+            .ok_or(WireError::Missing("objective"))?;
+        let objective = if operation == Operation::Delete {
+            // Kind and name are all that counts, and the rest may be absent.
+            identity_of(objective)?
+        } else {
+            decode_objective(objective)?
+        };
+        let change = Self {
+            operation,
+            objective,
+        };
+        match validate(&change).into_iter().next() {
+            Some(fault) => Err(WireError::Fault(fault)),
+            None => Ok(change),
+        }
+    }
+}
+
+impl From<&Objective> for pb::Objective {
+    fn from(objective: &Objective) -> Self {
+        let kind = match &objective.kind {
+            ObjectiveKind::Filter(filter) => PbKind::Filter(encode_filter(filter)),
+            ObjectiveKind::Forward(forward) => PbKind::Forward(encode_forward(forward)),
+            ObjectiveKind::Next(next) => PbKind::Next(encode_next(next)),
+        };
+        Self {
+            name: objective.name.to_string(),
+            priority: objective.priority.into(),
+            kind: Some(kind),
+        }
+    }
+}
+
+impl TryFrom<&pb::Objective> for Objective {
+    type Error = WireError;
+
+    fn try_from(objective: &pb::Objective) -> Result<Self, WireError> {
+        let operation = pb::Operation::Put.into();
+        let put = pb::Change {
+            operation,
+            objective: Some(objective.clone()),
+        };
+        Change::try_from(&put).map(|change| change.objective)
+    }
+}
+
+impl From<&PortRef> for pb::PortRef {
+    fn from(port: &PortRef) -> Self {
+        let port = match port {
+            PortRef::Number(number) => PbPort::Number(*number),
+            PortRef::Name(name) => PbPort::Name(name.clone()),
+        };
+        Self { port: Some(port) }
+    }
+}
+
+impl TryFrom<&pb::PortRef> for PortRef {
+    type Error = WireError;
+
+    fn try_from(port: &pb::PortRef) -> Result<Self, WireError> {
+        match &port.port {
+            Some(PbPort::Number(number)) if *number > 0 => Ok(Self::Number(*number)),
+            Some(PbPort::Name(name)) if !name.is_empty() => Ok(Self::Name(name.clone())),
+            _ => Err(WireError::Missing("port")),
+        }
+    }
+}
+
+fn encode_filter(filter: &Filter) -> pb::Filter {
+    let filter_type = match filter.filter_type {
+        FilterType::Permit => pb::FilterType::Permit,
+        FilterType::Deny => pb::FilterType::Deny,
+    };
+    pb::Filter {
+        r#type: filter_type.into(),
+        key: encode_selector(&filter.key),
+        conditions: encode_selector(&filter.conditions),
+        treatment: filter.treatment.iter().map(encode_instruction).collect(),
+    }
+}
+
+fn encode_forward(forward: &Forward) -> pb::Forward {
+    let flag = match forward.flag {
+        ForwardFlag::Specific => pb::ForwardFlag::Specific,
+        ForwardFlag::Versatile => pb::ForwardFlag::Versatile,
+        ForwardFlag::Egress => pb::ForwardFlag::Egress,
+    };
+    pb::Forward {
+        flag: flag.into(),
+        selector: encode_selector(&forward.selector),
+        next: forward
+            .next
+            .as_ref()
+            .map(Name::to_string)
+            .unwrap_or_default(),
+        treatment: forward.treatment.iter().map(encode_instruction).collect(),
+    }
+}
+
+fn encode_next(next: &Next) -> pb::Next {
+    let next_type = match next.next_type {
+        NextType::Simple => pb::NextType::Simple,
+        NextType::Hashed => pb::NextType::Hashed,
+        NextType::Broadcast => pb::NextType::Broadcast,
+        NextType::Failover => pb::NextType::Failover,
+    };
+    let buckets = next.buckets.iter().map(|bucket| pb::Bucket {
+        weight: bucket.weight.into(),
+        treatment: bucket.treatment.iter().map(encode_instruction).collect(),
+        next: bucket
+            .next
+            .as_ref()
+            .map(Name::to_string)
+            .unwrap_or_default(),
+    });
+    pb::Next {
+        r#type: next_type.into(),
+        buckets: buckets.collect(),
+        meta: encode_selector(&next.meta),
+    }
+}
+
+fn encode_selector(selector: &Selector) -> Vec<pb::Criterion> {
+    let encode = |criterion: &Criterion| {
+        let found = match &criterion.matching {
+            Match::Exact(value) => PbMatch::Exact(bytes_of(*value)),
+            Match::Prefix { value, length } => PbMatch::Prefix(pb::Prefix {
+                value: bytes_of(*value),
+                length: (*length).into(),
+            }),
+            Match::Masked { value, mask } => PbMatch::Masked(pb::Masked {
+                value: bytes_of(*value),
+                mask: bytes_of(*mask),
+            }),
+            Match::Range { low, high } => PbMatch::Range(pb::Range {
+                low: bytes_of(*low),
+                high: bytes_of(*high),
+            }),
+            Match::Port(port) => PbMatch::Port(port.into()),
+            Match::Untagged => PbMatch::Untagged(true),
+        };
+        pb::Criterion {
+            field: criterion.field.name().to_owned(),
+            r#match: Some(found),
+        }
+    };
+    selector.iter().map(encode).collect()
+}
+
+fn encode_instruction(instruction: &Instruction) -> pb::Instruction {
+    let instruction = match instruction {
+        Instruction::Output(port) => PbInstruction::Output(port.into()),
+        Instruction::Set { field, value } => PbInstruction::Set(pb::SetField {
+            field: field.name().to_owned(),
+            value: bytes_of(*value),
+        }),
+        Instruction::PushVlan(vlan) => PbInstruction::PushVlan(vlan.get().into()),
+        Instruction::PopVlan => PbInstruction::PopVlan(true),
+        Instruction::Drop => PbInstruction::Drop(true),
+        Instruction::Punt => PbInstruction::Punt(true),
+        Instruction::CopyToCpu => PbInstruction::CopyToCpu(true),
+        Instruction::DecTtl => PbInstruction::DecTtl(true),
+        Instruction::PushMpls(label) => PbInstruction::PushMpls(*label),
+        Instruction::PopMpls => PbInstruction::PopMpls(true),
+        Instruction::Meter(meter) => PbInstruction::Meter(pb::Meter {
+            committed_rate: meter.committed_rate,
+            committed_burst: meter.committed_burst,
+            peak_rate: meter.peak_rate,
+            peak_burst: meter.peak_burst,
+        }),
+    };
+    pb::Instruction {
+        instruction: Some(instruction),
+    }
+}
+
+fn decode_name(name: &str) -> Result<Name, WireError> {
+    Name::new(name).ok_or_else(|| WireError::Name(name.to_owned()))
+}
+
+fn decode_next_name(name: &str) -> Result<Option<Name>, WireError> {
+    if name.is_empty() {
+        Ok(None)
+    } else {
+        decode_name(name).map(Some)
+    }
+}
+
+fn decode_u16(what: &'static str, found: u32) -> Result<u16, WireError> {
+    let error = || WireError::Range {
+        what,
+        found: found.into(),
+        max: u16::MAX.into(),
+    };
+    u16::try_from(found).map_err(|_| error())
+}
+
+fn decode_priority(objective: &pb::Objective) -> Result<u16, WireError> {
+    match objective.priority {
+        0 => Ok(DEFAULT_PRIORITY),
+        priority => decode_u16("priority", priority),
+    }
+}
+
+fn decode_objective(objective: &pb::Objective) -> Result<Objective, WireError> {
+    let kind = match objective.kind.as_ref().ok_or(WireError::Missing("kind"))? {
+        PbKind::Filter(filter) => ObjectiveKind::Filter(decode_filter(filter)?),
+        PbKind::Forward(forward) => ObjectiveKind::Forward(decode_forward(forward)?),
+        PbKind::Next(next) => ObjectiveKind::Next(decode_next(next)?),
+    };
+    Ok(Objective {
+        name: decode_name(&objective.name)?,
+        priority: decode_priority(objective)?,
+        kind,
+    })
+}
+
+/// An objective of that kind and name and with nothing in it.
+fn identity_of(objective: &pb::Objective) -> Result<Objective, WireError> {
+    let kind = match objective.kind.as_ref().ok_or(WireError::Missing("kind"))? {
+        PbKind::Filter(_) => Kind::Filter,
+        PbKind::Forward(_) => Kind::Forward,
+        PbKind::Next(_) => Kind::Next,
+    };
+    Ok(Objective::empty(kind, decode_name(&objective.name)?))
+}
+
+fn decode_filter(filter: &pb::Filter) -> Result<Filter, WireError> {
+    Ok(Filter {
+        filter_type: match filter.r#type() {
+            pb::FilterType::Unspecified => return Err(WireError::Missing("filter type")),
+            pb::FilterType::Permit => FilterType::Permit,
+            pb::FilterType::Deny => FilterType::Deny,
+        },
+        key: decode_selector(&filter.key)?,
+        conditions: decode_selector(&filter.conditions)?,
+        treatment: decode_treatment(&filter.treatment)?,
+    })
+}
+
+fn decode_forward(forward: &pb::Forward) -> Result<Forward, WireError> {
+    Ok(Forward {
+        flag: match forward.flag() {
+            pb::ForwardFlag::Unspecified => return Err(WireError::Missing("forward flag")),
+            pb::ForwardFlag::Specific => ForwardFlag::Specific,
+            pb::ForwardFlag::Versatile => ForwardFlag::Versatile,
+            pb::ForwardFlag::Egress => ForwardFlag::Egress,
+        },
+        selector: decode_selector(&forward.selector)?,
+        next: decode_next_name(&forward.next)?,
+        treatment: decode_treatment(&forward.treatment)?,
+    })
+}
+
+fn decode_next(next: &pb::Next) -> Result<Next, WireError> {
+    let bucket = |bucket: &pb::Bucket| {
+        Ok(Bucket {
+            weight: decode_u16("weight", bucket.weight)?.max(1),
+            treatment: decode_treatment(&bucket.treatment)?,
+            next: decode_next_name(&bucket.next)?,
+        })
+    };
+    Ok(Next {
+        next_type: match next.r#type() {
+            pb::NextType::Unspecified => return Err(WireError::Missing("next type")),
+            pb::NextType::Simple => NextType::Simple,
+            pb::NextType::Hashed => NextType::Hashed,
+            pb::NextType::Broadcast => NextType::Broadcast,
+            pb::NextType::Failover => NextType::Failover,
+        },
+        buckets: next.buckets.iter().map(bucket).collect::<Result<_, _>>()?,
+        meta: decode_selector(&next.meta)?,
+    })
+}
+
+fn decode_field(name: &str) -> Result<Field, WireError> {
+    name.parse()
+        .map_err(|_| WireError::UnknownField(name.to_owned()))
+}
+
+fn decode_selector(criteria: &[pb::Criterion]) -> Result<Selector, WireError> {
+    let decode = |criterion: &pb::Criterion| {
+        let field = decode_field(&criterion.field)?;
+        let found = match criterion
+            .r#match
+            .as_ref()
+            .ok_or(WireError::Missing("match"))?
+        {
+            PbMatch::Exact(value) => Match::Exact(value_of(value)?),
+            PbMatch::Prefix(prefix) => Match::Prefix {
+                value: value_of(&prefix.value)?,
+                length: u8::try_from(prefix.length).map_err(|_| WireError::Range {
+                    what: "prefix length",
+                    found: prefix.length.into(),
+                    max: field.bits().into(),
+                })?,
+            },
+            PbMatch::Masked(masked) => Match::Masked {
+                value: value_of(&masked.value)?,
+                mask: value_of(&masked.mask)?,
+            },
+            PbMatch::Range(range) => Match::Range {
+                low: value_of(&range.low)?,
+                high: value_of(&range.high)?,
+            },
+            PbMatch::Port(port) => Match::Port(port.try_into()?),
+            PbMatch::Untagged(true) => Match::Untagged,
+            PbMatch::Untagged(false) => return Err(WireError::Missing("match")),
+        };
+        let matching = field
+            .canonical(found)
+            .map_err(|error| WireError::Value { field, error })?;
+        Ok(Criterion { field, matching })
+    };
+    let criteria = criteria
+        .iter()
+        .map(decode)
+        .collect::<Result<_, WireError>>()?;
+    Selector::new(criteria).map_err(WireError::Twice)
+}
+
+fn decode_treatment(treatment: &[pb::Instruction]) -> Result<Vec<Instruction>, WireError> {
+    treatment.iter().map(decode_instruction).collect()
+}
+
+fn decode_instruction(instruction: &pb::Instruction) -> Result<Instruction, WireError> {
+    const UNKNOWN: WireError = WireError::Missing("instruction");
+    let flag = |set: bool, instruction| if set { Ok(instruction) } else { Err(UNKNOWN) };
+    Ok(match instruction.instruction.as_ref().ok_or(UNKNOWN)? {
+        PbInstruction::Output(port) => Instruction::Output(port.try_into()?),
+        PbInstruction::Set(set) => {
+            let field = decode_field(&set.field)?;
+            if !field.settable() {
+                return Err(WireError::NotSettable(field));
+            }
+            // An exact match has the same values as `set`, but for a whole address.
+            match field.canonical(Match::Exact(value_of(&set.value)?)) {
+                Ok(Match::Exact(value)) => Instruction::Set { field, value },
+                Ok(_) => return Err(WireError::NotSettable(field)),
+                Err(error) => return Err(WireError::Value { field, error }),
+            }
+        }
+        PbInstruction::PushVlan(vlan) => {
+            let id = u16::try_from(*vlan).ok().and_then(VlanId::new);
+            Instruction::PushVlan(id.ok_or(WireError::Range {
+                what: "push_vlan",
+                found: (*vlan).into(),
+                max: 4094,
+            })?)
+        }
+        PbInstruction::PopVlan(set) => flag(*set, Instruction::PopVlan)?,
+        PbInstruction::Drop(set) => flag(*set, Instruction::Drop)?,
+        PbInstruction::Punt(set) => flag(*set, Instruction::Punt)?,
+        PbInstruction::CopyToCpu(set) => flag(*set, Instruction::CopyToCpu)?,
+        PbInstruction::DecTtl(set) => flag(*set, Instruction::DecTtl)?,
+        PbInstruction::PushMpls(label) if *label < 1 << 20 => Instruction::PushMpls(*label),
+        PbInstruction::PushMpls(label) => {
+            let found = u64::from(*label);
+            return Err(WireError::Range {
+                what: "push_mpls",
+                found,
+                max: (1 << 20) - 1,
+            });
+        }
+        PbInstruction::PopMpls(set) => flag(*set, Instruction::PopMpls)?,
+        PbInstruction::Meter(meter) => Instruction::Meter(Meter {
+            committed_rate: meter.committed_rate,
+            committed_burst: meter.committed_burst,
+            peak_rate: meter.peak_rate,
+            peak_burst: meter.peak_burst,
+        }),
+    })
+}
+
+/// Big-endian without leading zeros; zero is one byte.
+fn bytes_of(value: u128) -> Vec<u8> {
+    let bytes = value.to_be_bytes();
+    let first = bytes
+        .iter()
+        .position(|byte| *byte != 0)
+        .unwrap_or(bytes.len() - 1);
+    bytes[first..].to_vec()
+}
+
+fn value_of(bytes: &[u8]) -> Result<u128, WireError> {
+    if bytes.len() > 16 {
+        return Err(WireError::TooLong(bytes.len()));
+    }
+    Ok(bytes
+        .iter()
+        .fold(0, |value, byte| value << 8 | u128::from(*byte)))
+}
