@@ -1,6 +1,7 @@
 //! P4 programs as Pointsman sees them: BMv2 JSON and p4info as a typed IR, the
 //! contract that every data plane fulfils, and the reference interpreter.
 
+pub mod bmv2;
 pub mod dataplane;
 pub mod ir;
 pub mod programs;

@@ -1,4 +1,4 @@
-//! Actions: straight-line code with forward jumps.
+//! Actions: straight-line code with jumps.
 
 use super::{
     CalculationId, CounterId, Expr, FieldListId, HeaderRef, LValue, LearnListId, MeterId,

@@ -13,7 +13,9 @@
 //! 1. An id indexes the vector of its kind in the [`Program`] that it came from.
 //! 2. Expressions compute on unbounded integers, as BMv2 does; a value is cut to the
 //!    width of the field at the moment it is stored ([`Op::Assign`]), never before.
-//! 3. A [`Jump`](Op::Jump) goes forward only.
+//! 3. A [`Jump`](Op::Jump) stays within its action. A `for` loop jumps backward, so whoever
+//!    runs an action bounds the number of steps.
+//! 4. The nodes of a [`Control`] form no cycle.
 
 mod action;
 mod control;

@@ -38,6 +38,16 @@ pub enum ParserOp {
         /// The position in the union's members.
         member: u32,
     },
+    /// Extract the next union of a union stack, as this member, whose varbit field has this
+    /// many bits.
+    ExtractUnionNextVarbit {
+        /// The union stack.
+        stack: super::UnionStackId,
+        /// The position in the union's members.
+        member: u32,
+        /// Bits of the varbit field.
+        length: Expr,
+    },
     /// Store, cut to the width of the target.
     Set {
         /// Where to.
@@ -57,7 +67,7 @@ pub enum ParserOp {
         /// Bits.
         length: Expr,
     },
-    /// Move a stack's next-index by one (`shift`: drop bytes of the packet).
+    /// Skip this many bytes: what older compilers write for [`ParserOp::Advance`].
     Shift {
         /// Bytes.
         bytes: u32,
