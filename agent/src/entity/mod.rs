@@ -1,0 +1,97 @@
+//! P4Runtime entities, typed and canonical: what is written to a switch, kept in its
+//! [store](crate::switch), and read back.
+//!
+//! Ids are those of the loaded [`Program`](pointsman_p4::ir::Program), values are
+//! [`Bits`](pointsman_p4::dataplane::Bits), so two entities are equal exactly if they mean
+//! the same. Nothing here knows prost or p4info ids; [`crate::p4runtime`] translates at the
+//! gRPC edge, and the [pipeliner](crate::pipeliner) makes entities directly.
+//!
+//! Whether an entity suits the loaded pipeline is checked where it is decoded or compiled;
+//! whether it suits what is already there is checked by [`crate::switch`].
+
+mod profile;
+mod replication;
+mod resource;
+mod table;
+
+pub use profile::{Group, GroupMember, Member};
+pub use replication::{CloneSession, MulticastGroup, Replica};
+pub use resource::{CounterCell, MeterCell, RegisterCell, ValueSet};
+pub use table::{DefaultAction, OneShotAction, TableAction, TableEntry};
+
+use pointsman_p4::dataplane::{CounterData, EntryKey, MeterConfig};
+
+/// Anything that can be written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entity {
+    /// An entry of a table.
+    TableEntry(TableEntry),
+    /// What a table does on a miss.
+    DefaultAction(DefaultAction),
+    /// A member of an action profile.
+    Member(Member),
+    /// A group of an action selector.
+    Group(Group),
+    /// A multicast group.
+    MulticastGroup(MulticastGroup),
+    /// A clone session.
+    CloneSession(CloneSession),
+    /// Cells of an indirect counter.
+    Counter(CounterCell),
+    /// The direct counter of an entry.
+    DirectCounter(EntryKey, CounterData),
+    /// Cells of an indirect meter.
+    Meter(MeterCell),
+    /// The direct meter of an entry; `None` resets it to always green.
+    DirectMeter(EntryKey, Option<MeterConfig>),
+    /// Cells of a register.
+    Register(RegisterCell),
+    /// The members of a parser value set.
+    ValueSet(ValueSet),
+}
+
+/// What an update does with its entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Adds what is not there yet.
+    Insert,
+    /// Changes what is there.
+    Modify,
+    /// Removes what is there; only the key of the entity counts.
+    Delete,
+}
+
+/// One step of a write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update {
+    /// What to do.
+    pub operation: Operation,
+    /// With what.
+    pub entity: Entity,
+}
+
+impl Update {
+    /// Adds an entity.
+    pub fn insert(entity: Entity) -> Update {
+        Update {
+            operation: Operation::Insert,
+            entity,
+        }
+    }
+
+    /// Changes an entity.
+    pub fn modify(entity: Entity) -> Update {
+        Update {
+            operation: Operation::Modify,
+            entity,
+        }
+    }
+
+    /// Removes an entity.
+    pub fn delete(entity: Entity) -> Update {
+        Update {
+            operation: Operation::Delete,
+            entity,
+        }
+    }
+}

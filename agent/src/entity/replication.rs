@@ -1,0 +1,27 @@
+//! The packet replication engine: multicast groups and clone sessions.
+
+pub use pointsman_p4::dataplane::Replica;
+
+/// A multicast group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MulticastGroup {
+    /// Its id, from 1.
+    pub id: u32,
+    /// The copies it makes; no two are equal.
+    pub replicas: Vec<Replica>,
+    /// Echoed on Read.
+    pub metadata: Vec<u8>,
+}
+
+/// A clone session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloneSession {
+    /// Its id, from 1.
+    pub id: u32,
+    /// The copies it makes; no two are equal.
+    pub replicas: Vec<Replica>,
+    /// Echoed on Read.
+    pub class_of_service: u32,
+    /// The clone is cut to this many bytes; 0 does not cut.
+    pub packet_length_bytes: u32,
+}

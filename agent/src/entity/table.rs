@@ -1,0 +1,75 @@
+//! Table entries and default actions.
+
+use pointsman_p4::dataplane::{Call, CounterData, EntryKey, MeterConfig};
+use pointsman_p4::ir::TableId;
+
+/// An entry of a table, as its controller wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableEntry {
+    /// What makes it the entry it is.
+    pub key: EntryKey,
+    /// What it does. `None` only in a modification, where it means "as before".
+    pub action: Option<TableAction>,
+    /// Its direct meter; `None` is always green.
+    pub meter: Option<MeterConfig>,
+    /// What its direct counter is set to; `None` leaves it alone.
+    pub counter: Option<CounterData>,
+    /// Zero never ages.
+    pub idle_timeout_ns: i64,
+    /// Echoed on Read (`metadata`).
+    pub metadata: Vec<u8>,
+    /// Echoed on Read (`controller_metadata`).
+    pub controller_metadata: u64,
+}
+
+impl TableEntry {
+    /// An entry with a key and an action and nothing else.
+    pub fn new(key: EntryKey, action: TableAction) -> TableEntry {
+        TableEntry {
+            key,
+            action: Some(action),
+            meter: None,
+            counter: None,
+            idle_timeout_ns: 0,
+            metadata: Vec::new(),
+            controller_metadata: 0,
+        }
+    }
+}
+
+/// What an entry does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TableAction {
+    /// Runs this action.
+    Call(Call),
+    /// Runs the action of this member of the table's profile.
+    Member(u32),
+    /// Runs the action of a member of this group.
+    Group(u32),
+    /// A group of the entry's own.
+    OneShot(Vec<OneShotAction>),
+}
+
+/// One action of a one-shot group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneShotAction {
+    /// The action.
+    pub call: Call,
+    /// Its share; at least 1.
+    pub weight: u32,
+    /// Passed over while this port is down.
+    pub watch_port: Option<u32>,
+}
+
+/// What a table does on a miss.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DefaultAction {
+    /// The table.
+    pub table: TableId,
+    /// `None` is what the program says.
+    pub action: Option<TableAction>,
+    /// Echoed on Read.
+    pub metadata: Vec<u8>,
+    /// Echoed on Read.
+    pub controller_metadata: u64,
+}

@@ -1,0 +1,253 @@
+//! Counters, meters, registers and value sets.
+
+use pointsman_p4::dataplane::{Bits, CounterData, Match, MeterConfig};
+use pointsman_p4::ir::{CounterId, MeterId, RegisterId};
+use pointsman_proto::p4::v1::{self as p4, p4_data};
+
+use super::error::{DecodeError, invalid};
+use super::table::{direct, direct_key};
+use super::value::{bits, key};
+use crate::entity::{CounterCell, Entity, MeterCell, Operation, RegisterCell, ValueSet};
+use crate::schema::{CellSchema, Schema, ValueSetSchema};
+
+/// The indirect counter of an id.
+pub fn counter_schema(schema: &Schema, id: u32) -> Result<&CellSchema<CounterId>, DecodeError> {
+    find("counter", id, schema.counter(id), &schema.counters)
+}
+
+/// The indirect meter of an id.
+pub fn meter_schema(schema: &Schema, id: u32) -> Result<&CellSchema<MeterId>, DecodeError> {
+    find("meter", id, schema.meter(id), &schema.meters)
+}
+
+/// The register of an id.
+pub fn register_schema(schema: &Schema, id: u32) -> Result<&CellSchema<RegisterId>, DecodeError> {
+    find("register", id, schema.register(id), &schema.registers)
+}
+
+/// The value set of an id.
+pub fn value_set_schema(schema: &Schema, id: u32) -> Result<&ValueSetSchema, DecodeError> {
+    schema.value_set(id).ok_or_else(|| DecodeError::UnknownId {
+        place: "value set entry".to_owned(),
+        kind: "value set",
+        id,
+        known: format!("{} value sets", schema.value_sets.len()),
+    })
+}
+
+fn find<'s, Id>(
+    kind: &'static str,
+    id: u32,
+    found: Option<&'s CellSchema<Id>>,
+    all: &[CellSchema<Id>],
+) -> Result<&'s CellSchema<Id>, DecodeError> {
+    found.ok_or_else(|| {
+        let known = all.iter().map(|c| format!("{:#010x} {}", c.id, c.name));
+        DecodeError::UnknownId {
+            place: format!("{kind} entry"),
+            kind,
+            id,
+            known: match all {
+                [] => "none".to_owned(),
+                _ => known.collect::<Vec<_>>().join(", "),
+            },
+        }
+    })
+}
+
+fn modify_only(kind: &str, operation: Operation) -> Result<(), DecodeError> {
+    match operation {
+        Operation::Modify => Ok(()),
+        _ => Err(invalid(kind, "can only be modified; use MODIFY")),
+    }
+}
+
+/// A cell of an array; `None` is all of them.
+pub fn index<Id>(
+    array: &CellSchema<Id>,
+    index: Option<&p4::Index>,
+) -> Result<Option<u32>, DecodeError> {
+    let Some(index) = index else { return Ok(None) };
+    if index.index < 0 {
+        let what = format!("index {} is negative", index.index);
+        return Err(invalid(&array.name, what));
+    }
+    match u32::try_from(index.index) {
+        Ok(index) if index < array.size => Ok(Some(index)),
+        _ => Err(DecodeError::ValueTooLarge {
+            place: format!("{}, index (it has {} cells)", array.name, array.size),
+            value: index.index.to_string(),
+            width: array
+                .size
+                .saturating_sub(1)
+                .checked_ilog2()
+                .map_or(0, |b| b + 1),
+        }),
+    }
+}
+
+pub(super) fn counter(
+    schema: &Schema,
+    operation: Operation,
+    entry: &p4::CounterEntry,
+) -> Result<Entity, DecodeError> {
+    modify_only("counter entry", operation)?;
+    let counter = counter_schema(schema, entry.counter_id)?;
+    Ok(Entity::Counter(CounterCell {
+        counter: counter.ir,
+        index: index(counter, entry.index.as_ref())?,
+        data: counter_data(&counter.name, &entry.data.unwrap_or_default())?,
+    }))
+}
+
+pub(super) fn direct_counter(
+    schema: &Schema,
+    operation: Operation,
+    entry: &p4::DirectCounterEntry,
+) -> Result<Entity, DecodeError> {
+    modify_only("direct counter entry", operation)?;
+    let (key, table) = direct_key(schema, entry.table_entry.as_ref())?;
+    direct(table, table.direct_counter, "direct counter")?;
+    let data = counter_data(&table.name, &entry.data.unwrap_or_default())?;
+    Ok(Entity::DirectCounter(key, data))
+}
+
+pub(super) fn meter(
+    schema: &Schema,
+    operation: Operation,
+    entry: &p4::MeterEntry,
+) -> Result<Entity, DecodeError> {
+    modify_only("meter entry", operation)?;
+    let meter = meter_schema(schema, entry.meter_id)?;
+    let config = match &entry.config {
+        Some(config) => Some(meter_config(&meter.name, config)?),
+        None => None,
+    };
+    Ok(Entity::Meter(MeterCell {
+        meter: meter.ir,
+        index: index(meter, entry.index.as_ref())?,
+        config,
+    }))
+}
+
+pub(super) fn direct_meter(
+    schema: &Schema,
+    operation: Operation,
+    entry: &p4::DirectMeterEntry,
+) -> Result<Entity, DecodeError> {
+    modify_only("direct meter entry", operation)?;
+    let (key, table) = direct_key(schema, entry.table_entry.as_ref())?;
+    direct(table, table.direct_meter, "direct meter")?;
+    let config = match &entry.config {
+        Some(config) => Some(meter_config(&table.name, config)?),
+        None => None,
+    };
+    Ok(Entity::DirectMeter(key, config))
+}
+
+pub(super) fn register(
+    schema: &Schema,
+    operation: Operation,
+    entry: &p4::RegisterEntry,
+) -> Result<Entity, DecodeError> {
+    modify_only("register entry", operation)?;
+    let register = register_schema(schema, entry.register_id)?;
+    let value = match entry.data.as_ref().and_then(|data| data.data.as_ref()) {
+        Some(p4_data::Data::Bitstring(bytes)) => {
+            bits(bytes, register.width, || register.name.clone())?
+        }
+        Some(_) => {
+            return Err(DecodeError::Unsupported {
+                what: "a register of anything but bit<W>",
+            });
+        }
+        None => {
+            return Err(DecodeError::Missing {
+                place: register.name.clone(),
+                what: "the data",
+            });
+        }
+    };
+    Ok(Entity::Register(RegisterCell {
+        register: register.ir,
+        index: index(register, entry.index.as_ref())?,
+        value,
+    }))
+}
+
+pub(super) fn value_set(
+    schema: &Schema,
+    operation: Operation,
+    entry: &p4::ValueSetEntry,
+) -> Result<Entity, DecodeError> {
+    modify_only("value set entry", operation)?;
+    let set = value_set_schema(schema, entry.value_set_id)?;
+    if entry.members.len() as u64 > u64::from(set.size) {
+        let what = format!("{} members, of {} at most", entry.members.len(), set.size);
+        return Err(invalid(&set.name, what));
+    }
+    let mut members = Vec::with_capacity(entry.members.len());
+    for member in &entry.members {
+        members.push(value_set_member(set, member)?);
+    }
+    Ok(Entity::ValueSet(ValueSet {
+        set: set.set,
+        members,
+    }))
+}
+
+/// The fields of a member, one after the other, as one number.
+fn value_set_member(
+    set: &ValueSetSchema,
+    member: &p4::ValueSetMember,
+) -> Result<Bits, DecodeError> {
+    let mut whole = num_bigint::BigUint::default();
+    let matches = key(&set.name, &set.fields, &member.r#match)?;
+    for (field, value) in set.fields.iter().zip(&matches) {
+        let Match::Exact(value) = value else {
+            return Err(DecodeError::Unsupported {
+                what: "a value set member that is not an exact match",
+            });
+        };
+        whole = (whole << field.width) + num_bigint::BigUint::from(value);
+    }
+    Ok(Bits::from(&whole))
+}
+
+/// Counts are not negative.
+pub(super) fn counter_data(
+    place: &str,
+    data: &p4::CounterData,
+) -> Result<CounterData, DecodeError> {
+    let count = |count: i64, what| {
+        u64::try_from(count).map_err(|_| invalid(place, format!("{what} {count} is negative")))
+    };
+    Ok(CounterData {
+        packets: count(data.packet_count, "packet count")?,
+        bytes: count(data.byte_count, "byte count")?,
+    })
+}
+
+/// A two-rate three-colour marker: no rate is negative, and the peak is not the lower one.
+pub(super) fn meter_config(
+    place: &str,
+    config: &p4::MeterConfig,
+) -> Result<MeterConfig, DecodeError> {
+    let number = |number: i64, what| {
+        u64::try_from(number).map_err(|_| invalid(place, format!("{what} {number} is negative")))
+    };
+    let config = MeterConfig {
+        committed_rate: number(config.cir, "cir")?,
+        committed_burst: number(config.cburst, "cburst")?,
+        peak_rate: number(config.pir, "pir")?,
+        peak_burst: number(config.pburst, "pburst")?,
+    };
+    if config.peak_rate < config.committed_rate {
+        let what = format!(
+            "pir {} is less than cir {}; the peak rate is at least the committed rate",
+            config.peak_rate, config.committed_rate
+        );
+        return Err(invalid(place, what));
+    }
+    Ok(config)
+}

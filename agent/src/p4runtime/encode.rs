@@ -1,0 +1,320 @@
+//! Entities to messages, in the canonical form: shortest byte strings, no don't-care fields.
+//!
+//! Used for Read and for the journal, whose records are P4Runtime updates.
+
+use pointsman_p4::dataplane::{Bits, Call, CounterData, EntryKey, Match, MeterConfig};
+use pointsman_p4::ir::ActionProfileId;
+use pointsman_proto::p4::v1 as p4;
+use pointsman_proto::p4::v1::entity::Entity as Message;
+use pointsman_proto::p4::v1::field_match::{self, FieldMatchType};
+
+use crate::entity::{
+    CloneSession, DefaultAction, Entity, Group, Member, MulticastGroup, OneShotAction, Operation,
+    Replica, TableAction, TableEntry, Update, ValueSet,
+};
+use crate::schema::{FieldSchema, Schema};
+
+/// An update as a message.
+pub fn update(schema: &Schema, update: &Update) -> p4::Update {
+    let operation = match update.operation {
+        Operation::Insert => p4::update::Type::Insert,
+        Operation::Modify => p4::update::Type::Modify,
+        Operation::Delete => p4::update::Type::Delete,
+    };
+    p4::Update {
+        r#type: operation.into(),
+        entity: Some(entity(schema, &update.entity)),
+    }
+}
+
+/// An entity as a message.
+pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
+    let message = match entity {
+        Entity::TableEntry(entry) => Message::TableEntry(table_entry(schema, entry)),
+        Entity::DefaultAction(default) => Message::TableEntry(default_action(schema, default)),
+        Entity::Member(member) => Message::ActionProfileMember(self::member(schema, member)),
+        Entity::Group(group) => Message::ActionProfileGroup(self::group(schema, group)),
+        Entity::MulticastGroup(group) => replication(
+            p4::packet_replication_engine_entry::Type::MulticastGroupEntry(multicast(group)),
+        ),
+        Entity::CloneSession(session) => replication(
+            p4::packet_replication_engine_entry::Type::CloneSessionEntry(clone_session(session)),
+        ),
+        Entity::Counter(cell) => {
+            let described = schema.counters.iter().find(|c| c.ir == cell.counter);
+            Message::CounterEntry(p4::CounterEntry {
+                counter_id: described.map_or(0, |c| c.id),
+                index: cell.index.map(index),
+                data: Some(counter_data(cell.data)),
+            })
+        }
+        Entity::DirectCounter(key, data) => Message::DirectCounterEntry(p4::DirectCounterEntry {
+            table_entry: Some(entry_key(schema, key)),
+            data: Some(counter_data(*data)),
+        }),
+        Entity::Meter(cell) => {
+            let described = schema.meters.iter().find(|m| m.ir == cell.meter);
+            Message::MeterEntry(p4::MeterEntry {
+                meter_id: described.map_or(0, |m| m.id),
+                index: cell.index.map(index),
+                config: cell.config.map(meter_config),
+                counter_data: None,
+            })
+        }
+        Entity::DirectMeter(key, config) => Message::DirectMeterEntry(p4::DirectMeterEntry {
+            table_entry: Some(entry_key(schema, key)),
+            config: config.map(meter_config),
+            counter_data: None,
+        }),
+        Entity::Register(cell) => {
+            let described = schema.registers.iter().find(|r| r.ir == cell.register);
+            Message::RegisterEntry(p4::RegisterEntry {
+                register_id: described.map_or(0, |r| r.id),
+                index: cell.index.map(index),
+                data: Some(p4::P4Data {
+                    data: Some(p4::p4_data::Data::Bitstring(cell.value.to_p4runtime())),
+                }),
+            })
+        }
+        Entity::ValueSet(set) => Message::ValueSetEntry(value_set(schema, set)),
+    };
+    p4::Entity {
+        entity: Some(message),
+    }
+}
+
+/// A table entry, with its meter.
+pub fn table_entry(schema: &Schema, entry: &TableEntry) -> p4::TableEntry {
+    #[allow(deprecated)]
+    p4::TableEntry {
+        action: entry.action.as_ref().map(|a| table_action(schema, a)),
+        controller_metadata: entry.controller_metadata,
+        meter_config: entry.meter.map(meter_config),
+        counter_data: entry.counter.map(counter_data),
+        idle_timeout_ns: entry.idle_timeout_ns,
+        metadata: entry.metadata.clone(),
+        ..entry_key(schema, &entry.key)
+    }
+}
+
+/// The default action of a table.
+pub fn default_action(schema: &Schema, default: &DefaultAction) -> p4::TableEntry {
+    let action = default.action.as_ref();
+    #[allow(deprecated)]
+    p4::TableEntry {
+        table_id: schema.table_of(default.table).map_or(0, |t| t.id),
+        action: action.map(|action| table_action(schema, action)),
+        is_default_action: true,
+        metadata: default.metadata.clone(),
+        controller_metadata: default.controller_metadata,
+        ..p4::TableEntry::default()
+    }
+}
+
+/// A table entry with nothing but its key.
+pub fn entry_key(schema: &Schema, key: &EntryKey) -> p4::TableEntry {
+    let Some(table) = schema.table_of(key.table) else {
+        return p4::TableEntry::default();
+    };
+    let matches = table.fields.iter().zip(&key.matches);
+    p4::TableEntry {
+        table_id: table.id,
+        r#match: matches
+            .filter_map(|(field, value)| field_match(field, value))
+            .collect(),
+        priority: key.priority,
+        ..p4::TableEntry::default()
+    }
+}
+
+/// `None` for what matches everything.
+fn field_match(field: &FieldSchema, value: &Match) -> Option<p4::FieldMatch> {
+    let kind = match value {
+        Match::Exact(value) => FieldMatchType::Exact(field_match::Exact {
+            value: value.to_p4runtime(),
+        }),
+        Match::Lpm { prefix_len: 0, .. } => return None,
+        Match::Lpm { value, prefix_len } => FieldMatchType::Lpm(field_match::Lpm {
+            value: value.to_p4runtime(),
+            prefix_len: i32::try_from(*prefix_len).ok()?,
+        }),
+        Match::Ternary { mask, .. } if mask.is_zero() => return None,
+        Match::Ternary { value, mask } => FieldMatchType::Ternary(field_match::Ternary {
+            value: value.to_p4runtime(),
+            mask: mask.to_p4runtime(),
+        }),
+        Match::Optional(value) => FieldMatchType::Optional(field_match::Optional {
+            value: value.as_ref()?.to_p4runtime(),
+        }),
+        Match::Range { low, high } if low.is_zero() && *high == Bits::ones(field.width) => {
+            return None;
+        }
+        Match::Range { low, high } => FieldMatchType::Range(field_match::Range {
+            low: low.to_p4runtime(),
+            high: high.to_p4runtime(),
+        }),
+    };
+    Some(p4::FieldMatch {
+        field_id: field.id,
+        field_match_type: Some(kind),
+    })
+}
+
+fn table_action(schema: &Schema, action: &TableAction) -> p4::TableAction {
+    use p4::table_action::Type;
+    let kind = match action {
+        TableAction::Call(call) => Type::Action(self::action(schema, call)),
+        TableAction::Member(id) => Type::ActionProfileMemberId(*id),
+        TableAction::Group(id) => Type::ActionProfileGroupId(*id),
+        TableAction::OneShot(actions) => {
+            let actions = actions.iter().map(|action| one_shot(schema, action));
+            Type::ActionProfileActionSet(p4::ActionProfileActionSet {
+                action_profile_actions: actions.collect(),
+                ..p4::ActionProfileActionSet::default()
+            })
+        }
+    };
+    p4::TableAction { r#type: Some(kind) }
+}
+
+fn one_shot(schema: &Schema, action: &OneShotAction) -> p4::ActionProfileAction {
+    p4::ActionProfileAction {
+        action: Some(self::action(schema, &action.call)),
+        weight: weight(action.weight),
+        watch_kind: action
+            .watch_port
+            .map(|port| p4::action_profile_action::WatchKind::WatchPort(port_bytes(port))),
+    }
+}
+
+/// An action with its arguments.
+pub fn action(schema: &Schema, call: &Call) -> p4::Action {
+    let Some(described) = schema.action_of(call.action) else {
+        return p4::Action::default();
+    };
+    let params = described.params.iter().zip(&call.args);
+    p4::Action {
+        action_id: described.id,
+        params: params
+            .map(|(param, value)| p4::action::Param {
+                param_id: param.id,
+                value: value.to_p4runtime(),
+            })
+            .collect(),
+    }
+}
+
+fn profile_id(schema: &Schema, profile: ActionProfileId) -> u32 {
+    schema.profile_of(profile).map_or(0, |p| p.id)
+}
+
+fn member(schema: &Schema, member: &Member) -> p4::ActionProfileMember {
+    p4::ActionProfileMember {
+        action_profile_id: profile_id(schema, member.profile),
+        member_id: member.id,
+        action: member.call.as_ref().map(|call| action(schema, call)),
+    }
+}
+
+fn group(schema: &Schema, group: &Group) -> p4::ActionProfileGroup {
+    use p4::action_profile_group::{Member, member::WatchKind};
+    let members = group.members.iter().map(|member| Member {
+        member_id: member.member,
+        weight: weight(member.weight),
+        watch_kind: member
+            .watch_port
+            .map(|port| WatchKind::WatchPort(port_bytes(port))),
+    });
+    p4::ActionProfileGroup {
+        action_profile_id: profile_id(schema, group.profile),
+        group_id: group.id,
+        members: members.collect(),
+        max_size: i32::try_from(group.max_size).unwrap_or(i32::MAX),
+    }
+}
+
+fn weight(weight: u32) -> i32 {
+    i32::try_from(weight).unwrap_or(i32::MAX)
+}
+
+fn replication(kind: p4::packet_replication_engine_entry::Type) -> Message {
+    Message::PacketReplicationEngineEntry(p4::PacketReplicationEngineEntry { r#type: Some(kind) })
+}
+
+fn multicast(group: &MulticastGroup) -> p4::MulticastGroupEntry {
+    p4::MulticastGroupEntry {
+        multicast_group_id: group.id,
+        replicas: group.replicas.iter().map(replica).collect(),
+        metadata: group.metadata.clone(),
+    }
+}
+
+fn clone_session(session: &CloneSession) -> p4::CloneSessionEntry {
+    p4::CloneSessionEntry {
+        session_id: session.id,
+        replicas: session.replicas.iter().map(replica).collect(),
+        class_of_service: session.class_of_service,
+        packet_length_bytes: i32::try_from(session.packet_length_bytes).unwrap_or(i32::MAX),
+    }
+}
+
+fn replica(replica: &Replica) -> p4::Replica {
+    p4::Replica {
+        port_kind: Some(p4::replica::PortKind::Port(port_bytes(replica.port))),
+        instance: replica.instance,
+        backup_replicas: Vec::new(),
+    }
+}
+
+fn port_bytes(port: u32) -> Vec<u8> {
+    Bits::from(u64::from(port)).to_p4runtime()
+}
+
+fn value_set(schema: &Schema, set: &ValueSet) -> p4::ValueSetEntry {
+    let Some(described) = schema.value_set_of(set.set) else {
+        return p4::ValueSetEntry::default();
+    };
+    let members = set.members.iter().map(|member| {
+        let mut rest = num_bigint::BigUint::from(member);
+        let mut matches = Vec::with_capacity(described.fields.len());
+        for field in described.fields.iter().rev() {
+            let modulus = num_bigint::BigUint::from(1u8) << field.width;
+            let value = Match::Exact(Bits::from(&(&rest % &modulus)));
+            matches.extend(field_match(field, &value));
+            rest >>= field.width;
+        }
+        matches.reverse();
+        p4::ValueSetMember { r#match: matches }
+    });
+    p4::ValueSetEntry {
+        value_set_id: described.id,
+        members: members.collect(),
+    }
+}
+
+/// A cell of an array.
+pub fn index(index: u32) -> p4::Index {
+    p4::Index {
+        index: i64::from(index),
+    }
+}
+
+/// Counts.
+pub fn counter_data(data: CounterData) -> p4::CounterData {
+    p4::CounterData {
+        byte_count: i64::try_from(data.bytes).unwrap_or(i64::MAX),
+        packet_count: i64::try_from(data.packets).unwrap_or(i64::MAX),
+    }
+}
+
+/// A two-rate meter.
+pub fn meter_config(config: MeterConfig) -> p4::MeterConfig {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    p4::MeterConfig {
+        cir: number(config.committed_rate),
+        cburst: number(config.committed_burst),
+        pir: number(config.peak_rate),
+        pburst: number(config.peak_burst),
+        eburst: 0,
+    }
+}

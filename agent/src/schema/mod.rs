@@ -1,0 +1,135 @@
+//! What a controller may name in the loaded pipeline: the join of its p4info (ids, names,
+//! widths, scopes) with its program (what the data plane calls the same things).
+//!
+//! Built once when a pipeline is set, and immutable after that; a p4info that does not fit
+//! its program is refused here, by name. Read by [`crate::p4runtime`] to turn messages into
+//! entities and back, by [`crate::switch`] to check what an entity may do, and by the
+//! [pipeliner](crate::pipeliner), which finds tables, keys and actions by name.
+
+mod build;
+mod describe;
+mod object;
+mod packet;
+mod table;
+
+pub use build::SchemaError;
+pub use object::{
+    ActionSchema, CellSchema, ParamSchema, ProfileSchema, ValueSetSchema, p4_id_kind,
+};
+pub use packet::{PacketField, PacketHeader};
+pub use table::{ActionRef, FieldSchema, Scope, TableSchema};
+
+use std::collections::HashMap;
+
+use pointsman_p4::ir::{
+    ActionId, ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId,
+};
+
+/// The names and ids of one pipeline.
+#[derive(Debug, Clone, Default)]
+pub struct Schema {
+    /// The pipeline's name, from p4info or the program.
+    pub name: String,
+    /// In p4info's order.
+    pub tables: Vec<TableSchema>,
+    /// In p4info's order.
+    pub actions: Vec<ActionSchema>,
+    /// In p4info's order.
+    pub profiles: Vec<ProfileSchema>,
+    /// Indirect counters.
+    pub counters: Vec<CellSchema<CounterId>>,
+    /// Indirect meters.
+    pub meters: Vec<CellSchema<MeterId>>,
+    /// Registers.
+    pub registers: Vec<CellSchema<RegisterId>>,
+    /// Parser value sets.
+    pub value_sets: Vec<ValueSetSchema>,
+    /// What the program prepends to packets to the controller, if anything.
+    pub packet_in: Option<PacketHeader>,
+    /// What the program expects before packets from the controller, if anything.
+    pub packet_out: Option<PacketHeader>,
+    p4_ids: HashMap<u32, usize>,
+    tables_by_ir: HashMap<TableId, usize>,
+    actions_by_ir: HashMap<ActionId, usize>,
+    profiles_by_ir: HashMap<ActionProfileId, usize>,
+}
+
+impl Schema {
+    /// The table with this p4info id.
+    pub fn table(&self, id: u32) -> Option<&TableSchema> {
+        self.tables
+            .get(*self.p4_ids.get(&id)?)
+            .filter(|t| t.id == id)
+    }
+
+    /// The table that the program knows under this id. Tables that p4c makes of statements
+    /// are not in p4info and not here.
+    pub fn table_of(&self, table: TableId) -> Option<&TableSchema> {
+        Some(&self.tables[*self.tables_by_ir.get(&table)?])
+    }
+
+    /// The table of this name or alias.
+    pub fn table_named(&self, name: &str) -> Option<&TableSchema> {
+        self.tables
+            .iter()
+            .find(|t| t.name == name)
+            .or_else(|| self.tables.iter().find(|t| t.alias == name))
+    }
+
+    /// The action with this p4info id.
+    pub fn action(&self, id: u32) -> Option<&ActionSchema> {
+        self.actions
+            .get(*self.p4_ids.get(&id)?)
+            .filter(|a| a.id == id)
+    }
+
+    /// The action that the program knows under this id.
+    pub fn action_of(&self, action: ActionId) -> Option<&ActionSchema> {
+        Some(&self.actions[*self.actions_by_ir.get(&action)?])
+    }
+
+    /// The action profile with this p4info id.
+    pub fn profile(&self, id: u32) -> Option<&ProfileSchema> {
+        self.profiles
+            .get(*self.p4_ids.get(&id)?)
+            .filter(|p| p.id == id)
+    }
+
+    /// The action profile that the program knows under this id.
+    pub fn profile_of(&self, profile: ActionProfileId) -> Option<&ProfileSchema> {
+        Some(&self.profiles[*self.profiles_by_ir.get(&profile)?])
+    }
+
+    /// The action profile of this name or alias.
+    pub fn profile_named(&self, name: &str) -> Option<&ProfileSchema> {
+        self.profiles
+            .iter()
+            .find(|p| p.name == name)
+            .or_else(|| self.profiles.iter().find(|p| p.alias == name))
+    }
+
+    /// The indirect counter with this p4info id.
+    pub fn counter(&self, id: u32) -> Option<&CellSchema<CounterId>> {
+        self.counters.iter().find(|c| c.id == id)
+    }
+
+    /// The indirect meter with this p4info id.
+    pub fn meter(&self, id: u32) -> Option<&CellSchema<MeterId>> {
+        self.meters.iter().find(|m| m.id == id)
+    }
+
+    /// The register with this p4info id.
+    pub fn register(&self, id: u32) -> Option<&CellSchema<RegisterId>> {
+        self.registers.iter().find(|r| r.id == id)
+    }
+
+    /// The value set with this p4info id.
+    pub fn value_set(&self, id: u32) -> Option<&ValueSetSchema> {
+        self.value_sets.iter().find(|s| s.id == id)
+    }
+
+    /// The value set that the program knows under this id.
+    pub fn value_set_of(&self, set: ValueSetId) -> Option<&ValueSetSchema> {
+        self.value_sets.iter().find(|s| s.set == set)
+    }
+}

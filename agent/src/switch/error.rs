@@ -1,0 +1,103 @@
+//! Why the switch refuses an update.
+
+use pointsman_p4::dataplane::DataPlaneError;
+use thiserror::Error;
+use tonic::Code;
+
+/// Why the switch refuses an update that is well-formed. Nothing of the update is left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum UpdateError {
+    /// It is there.
+    #[error("{what} already exists; use MODIFY to change it")]
+    AlreadyExists {
+        /// The entity.
+        what: String,
+    },
+    /// It is not there.
+    #[error("{what} does not exist")]
+    NotFound {
+        /// The entity.
+        what: String,
+    },
+    /// Something else refers to it.
+    #[error("{what} is still used by {users} others; remove those first")]
+    InUse {
+        /// The entity.
+        what: String,
+        /// How many refer to it.
+        users: u32,
+    },
+    /// It is part of the program.
+    #[error("{what} is const in the program")]
+    Const {
+        /// The entity.
+        what: String,
+    },
+    /// One-shot groups and members do not go together.
+    #[error(
+        "action profile {profile} is used with {used}; one profile takes either action sets or \
+         members and groups, never both"
+    )]
+    MixedSelector {
+        /// The profile's name.
+        profile: String,
+        /// What it is used with so far.
+        used: &'static str,
+    },
+    /// The operation makes no sense for it.
+    #[error("{what} can only be modified")]
+    OnlyModify {
+        /// The entity.
+        what: String,
+    },
+    /// The data plane refuses.
+    #[error("{what}: {error}")]
+    DataPlane {
+        /// The entity.
+        what: String,
+        /// Its reason.
+        error: DataPlaneError,
+    },
+    /// An update before or after it failed, so that nothing of its batch stays.
+    #[error("rolled back, because update {failed} of the batch failed")]
+    RolledBack {
+        /// The position of the update that failed, from 1.
+        failed: usize,
+    },
+}
+
+impl UpdateError {
+    /// The canonical code that the specification gives to this refusal.
+    pub fn code(&self) -> Code {
+        match self {
+            UpdateError::AlreadyExists { .. } => Code::AlreadyExists,
+            UpdateError::NotFound { .. } => Code::NotFound,
+            UpdateError::InUse { .. } => Code::FailedPrecondition,
+            UpdateError::Const { .. } => Code::PermissionDenied,
+            UpdateError::MixedSelector { .. } | UpdateError::OnlyModify { .. } => {
+                Code::InvalidArgument
+            }
+            UpdateError::DataPlane { error, .. } => data_plane_code(error),
+            UpdateError::RolledBack { .. } => Code::Aborted,
+        }
+    }
+
+    /// Whether there was no room.
+    pub fn is_full(&self) -> bool {
+        self.code() == Code::ResourceExhausted
+    }
+}
+
+fn data_plane_code(error: &DataPlaneError) -> Code {
+    match error {
+        DataPlaneError::AlreadyExists => Code::AlreadyExists,
+        DataPlaneError::NotFound
+        | DataPlaneError::NoSuchMember { .. }
+        | DataPlaneError::NoSuchGroup { .. } => Code::NotFound,
+        DataPlaneError::InUse { .. } => Code::FailedPrecondition,
+        DataPlaneError::Full { .. } => Code::ResourceExhausted,
+        DataPlaneError::OutOfRange { .. } => Code::OutOfRange,
+        DataPlaneError::Unsupported { .. } => Code::Unimplemented,
+        DataPlaneError::Kernel { .. } => Code::Internal,
+    }
+}

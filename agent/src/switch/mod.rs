@@ -1,0 +1,190 @@
+//! The switch itself: the loaded pipeline, the store of what was written, and the target
+//! that forwards. A plain synchronous structure without clocks or sockets of its own.
+//!
+//! [`Transaction`] is the one path to the data plane: P4Runtime's Write, objectives and the
+//! restoring of saved state all go through it. Who may write is not decided here but in
+//! [`crate::arbitration`]; keeping it on disk is [`crate::journal`]'s part.
+//!
+//! # Invariants
+//!
+//! 1. The store holds exactly what the data plane was told and did not refuse.
+//! 2. There is a store exactly if there is a pipeline, and its ids are of that pipeline.
+
+mod error;
+mod pipeline;
+mod store;
+mod write;
+
+pub use error::UpdateError;
+pub use pipeline::{Pipeline, PipelineError, PipelineSource};
+pub use store::{OneShotGroup, Store, StoredEntry, StoredGroup, StoredMember};
+
+use pointsman_p4::dataplane::DataPlane;
+use write::{Undo, Writer};
+
+use crate::entity::{Entity, Member, MeterCell, TableEntry, Update, ValueSet};
+use crate::target::{Target, TargetError};
+
+/// A switch.
+pub struct Switch {
+    target: Box<dyn Target>,
+    loaded: Option<Loaded>,
+}
+
+struct Loaded {
+    pipeline: Pipeline,
+    store: Store,
+}
+
+impl Switch {
+    /// A switch without a pipeline.
+    pub fn new(target: Box<dyn Target>) -> Switch {
+        Switch {
+            target,
+            loaded: None,
+        }
+    }
+
+    /// The pipeline that forwards.
+    pub fn pipeline(&self) -> Option<&Pipeline> {
+        self.loaded.as_ref().map(|loaded| &loaded.pipeline)
+    }
+
+    /// The pipeline and what was written to it.
+    pub fn contents(&self) -> Option<(&Pipeline, &Store)> {
+        let loaded = self.loaded.as_ref()?;
+        Some((&loaded.pipeline, &loaded.store))
+    }
+
+    /// The pipeline, what was written to it, and the data plane, whose counters can be read.
+    pub fn inspect(&mut self) -> Option<(&Pipeline, &Store, &mut dyn DataPlane)> {
+        let loaded = self.loaded.as_ref()?;
+        let plane = self.target.plane()?;
+        Some((&loaded.pipeline, &loaded.store, plane))
+    }
+
+    /// What forwards.
+    pub fn target(&self) -> &dyn Target {
+        self.target.as_ref()
+    }
+
+    /// What forwards.
+    pub fn target_mut(&mut self) -> &mut dyn Target {
+        self.target.as_mut()
+    }
+
+    /// Would this pipeline be taken?
+    pub fn verify(&self, pipeline: &Pipeline) -> Result<(), TargetError> {
+        self.target.verify(&pipeline.program)
+    }
+
+    /// Loads a pipeline with these entities, in order. If that fails, all stays as it was.
+    pub fn load(&mut self, pipeline: Pipeline, entities: &[Update]) -> Result<(), TargetError> {
+        let mut store = Store::new(&pipeline.program, &pipeline.schema);
+        self.target.load(pipeline.program.clone(), &mut |plane| {
+            let mut writer = Writer {
+                schema: &pipeline.schema,
+                store: &mut store,
+                plane,
+            };
+            let mut undo = Undo::new();
+            let mut updates = entities.iter();
+            updates.try_for_each(|update| writer.apply(update, &mut undo))
+        })?;
+        self.loaded = Some(Loaded { pipeline, store });
+        Ok(())
+    }
+
+    /// Starts to write. `None` without a pipeline.
+    pub fn begin(&mut self) -> Option<Transaction<'_>> {
+        let loaded = self.loaded.as_mut()?;
+        let writer = Writer {
+            schema: &loaded.pipeline.schema,
+            store: &mut loaded.store,
+            plane: self.target.plane()?,
+        };
+        Some(Transaction {
+            writer,
+            undo: Undo::new(),
+        })
+    }
+}
+
+/// Updates that can still be taken back. Each is visible to the next packet once applied;
+/// dropping the transaction keeps them.
+pub struct Transaction<'a> {
+    writer: Writer<'a>,
+    undo: Undo,
+}
+
+/// A point of a transaction to go back to.
+#[derive(Debug, Clone, Copy)]
+pub struct Savepoint(usize);
+
+impl Transaction<'_> {
+    /// Applies one update, wholly or not at all.
+    pub fn apply(&mut self, update: &Update) -> Result<(), UpdateError> {
+        self.writer.apply(update, &mut self.undo)
+    }
+
+    /// Where the transaction is now.
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint(self.undo.len())
+    }
+
+    /// Takes back what was applied after a savepoint.
+    pub fn roll_back_to(&mut self, savepoint: Savepoint) {
+        let undo = self.undo.split_off(savepoint.0.min(self.undo.len()));
+        self.writer.roll_back(undo);
+    }
+}
+
+impl Store {
+    /// Everything that a controller wrote, in an order in which it can be written again.
+    /// Counters and registers are left out: their state is the data plane's.
+    pub fn updates(&self) -> Vec<Update> {
+        let mut updates = Vec::new();
+        for ((profile, id), member) in &self.members {
+            updates.push(Update::insert(Entity::Member(Member {
+                profile: *profile,
+                id: *id,
+                call: Some(member.call.clone()),
+            })));
+        }
+        for group in self.groups.values() {
+            updates.push(Update::insert(Entity::Group(group.group.clone())));
+        }
+        for group in self.multicast_groups.values() {
+            updates.push(Update::insert(Entity::MulticastGroup(group.clone())));
+        }
+        for session in self.clone_sessions.values() {
+            updates.push(Update::insert(Entity::CloneSession(session.clone())));
+        }
+        for entries in self.tables.values() {
+            for (key, entry) in entries {
+                let entity: TableEntry = write::stored_entity(key.clone(), entry.clone());
+                updates.push(match entry.is_const {
+                    true => Update::modify(Entity::DirectMeter(key.clone(), entry.meter)),
+                    false => Update::insert(Entity::TableEntry(entity)),
+                });
+            }
+        }
+        for default in self.defaults.values() {
+            updates.push(Update::modify(Entity::DefaultAction(default.clone())));
+        }
+        for ((meter, index), config) in &self.meters {
+            updates.push(Update::modify(Entity::Meter(MeterCell {
+                meter: *meter,
+                index: Some(*index),
+                config: Some(*config),
+            })));
+        }
+        for (set, members) in &self.value_sets {
+            updates.push(Update::modify(Entity::ValueSet(ValueSet {
+                set: *set,
+                members: members.clone(),
+            })));
+        }
+        updates
+    }
+}

@@ -1,0 +1,189 @@
+//! What was written: the authority on what the switch holds.
+//!
+//! The data plane is told differences and never asked what it has, but for counts. Everything
+//! is keyed by value, so that a batch costs what its updates cost, however full the tables are.
+
+use std::collections::{BTreeMap, HashMap};
+
+use pointsman_p4::dataplane::{Bits, EntryKey, MeterConfig};
+use pointsman_p4::ir::{ActionProfileId, ConstKey, MeterId, Program, TableId, ValueSetId};
+
+use crate::entity::{CloneSession, DefaultAction, Group, MulticastGroup, TableAction};
+use crate::schema::Schema;
+
+/// What was written.
+#[derive(Debug, Default)]
+pub struct Store {
+    /// By table, then by key.
+    pub tables: HashMap<TableId, BTreeMap<EntryKey, StoredEntry>>,
+    /// Defaults that differ from the program's.
+    pub defaults: BTreeMap<TableId, DefaultAction>,
+    /// By profile and id.
+    pub members: BTreeMap<(ActionProfileId, u32), StoredMember>,
+    /// By profile and id.
+    pub groups: BTreeMap<(ActionProfileId, u32), StoredGroup>,
+    /// By profile: one-shot groups in use.
+    pub one_shots: HashMap<ActionProfileId, OneShotIds>,
+    /// By id.
+    pub multicast_groups: BTreeMap<u32, MulticastGroup>,
+    /// By id.
+    pub clone_sessions: BTreeMap<u32, CloneSession>,
+    /// Cells that are configured.
+    pub meters: BTreeMap<(MeterId, u32), MeterConfig>,
+    /// Sets that have members.
+    pub value_sets: BTreeMap<ValueSetId, Vec<Bits>>,
+}
+
+/// An entry, but for its key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredEntry {
+    /// What it does, as it was written.
+    pub action: TableAction,
+    /// The group that its one-shot action is in the data plane.
+    pub one_shot: Option<OneShotGroup>,
+    /// Its direct meter.
+    pub meter: Option<MeterConfig>,
+    /// Zero never ages.
+    pub idle_timeout_ns: i64,
+    /// Echoed.
+    pub metadata: Vec<u8>,
+    /// Echoed.
+    pub controller_metadata: u64,
+    /// It comes from the program and stays.
+    pub is_const: bool,
+}
+
+/// A group and members that the switch made for a one-shot action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneShotGroup {
+    /// Its id in the data plane.
+    pub group: u32,
+    /// The ids of its members.
+    pub members: Vec<u32>,
+}
+
+/// Data-plane ids for one-shot groups. A profile has either these or the controller's
+/// own, so they cannot meet.
+#[derive(Debug, Default)]
+pub struct OneShotIds {
+    /// Entries that hold one.
+    pub users: u32,
+    last: u32,
+    free: Vec<u32>,
+}
+
+impl OneShotIds {
+    /// An id that is not in use.
+    pub fn take(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.last += 1;
+            self.last
+        })
+    }
+
+    /// Gives an id back.
+    pub fn give_back(&mut self, id: u32) {
+        self.free.push(id);
+    }
+}
+
+/// A member and how many entries and groups refer to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMember {
+    /// What it does.
+    pub call: pointsman_p4::dataplane::Call,
+    /// Entries and groups that refer to it.
+    pub users: u32,
+}
+
+/// A group and how many entries refer to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredGroup {
+    /// As it was written.
+    pub group: Group,
+    /// Entries that refer to it.
+    pub users: u32,
+}
+
+impl Store {
+    /// What a switch holds that has just loaded a program: the entries that it declares.
+    pub fn new(program: &Program, schema: &Schema) -> Store {
+        let mut store = Store::default();
+        for table in &schema.tables {
+            let declared = &program.tables[table.table.index()].entries;
+            let entries = declared.iter().map(|entry| {
+                let keys = entry.key.iter().zip(&table.fields);
+                let key = EntryKey {
+                    table: table.table,
+                    matches: keys
+                        .map(|(key, field)| declared_match(key, field.kind))
+                        .collect(),
+                    priority: entry.priority,
+                };
+                let call = pointsman_p4::dataplane::Call {
+                    action: entry.call.action,
+                    args: entry.call.args.iter().map(Bits::from).collect(),
+                };
+                let stored = StoredEntry {
+                    action: TableAction::Call(call),
+                    one_shot: None,
+                    meter: None,
+                    idle_timeout_ns: 0,
+                    metadata: Vec::new(),
+                    controller_metadata: 0,
+                    is_const: table.is_const,
+                };
+                (key, stored)
+            });
+            store.tables.insert(table.table, entries.collect());
+        }
+        store
+    }
+
+    /// An entry.
+    pub fn entry(&self, key: &EntryKey) -> Option<&StoredEntry> {
+        self.tables.get(&key.table)?.get(key)
+    }
+
+    /// How many entries refer to the member: itself, or through a group.
+    pub fn member_mut(&mut self, profile: ActionProfileId, id: u32) -> Option<&mut StoredMember> {
+        self.members.get_mut(&(profile, id))
+    }
+
+    /// Whether the profile has members or groups that a controller wrote.
+    pub fn has_explicit_members(&self, profile: ActionProfileId) -> bool {
+        let range = (profile, 0)..=(profile, u32::MAX);
+        self.members.range(range.clone()).next().is_some()
+            || self.groups.range(range).next().is_some()
+    }
+}
+
+fn declared_match(
+    key: &ConstKey,
+    kind: pointsman_p4::ir::MatchKind,
+) -> pointsman_p4::dataplane::Match {
+    use pointsman_p4::dataplane::Match;
+    match key {
+        ConstKey::Exact(value) => Match::Exact(Bits::from(value)),
+        ConstKey::Lpm { value, prefix_len } => Match::Lpm {
+            value: Bits::from(value),
+            prefix_len: *prefix_len,
+        },
+        // The JSON writes an optional field as a ternary one with all or no bits of the mask.
+        ConstKey::Ternary { value, mask } if kind == pointsman_p4::ir::MatchKind::Optional => {
+            let mask = Bits::from(mask);
+            Match::Optional((!mask.is_zero()).then(|| Bits::from(value)))
+        }
+        ConstKey::Ternary { value, mask } => {
+            let mask = Bits::from(mask);
+            Match::Ternary {
+                value: Bits::from(value).and(&mask),
+                mask,
+            }
+        }
+        ConstKey::Range { low, high } => Match::Range {
+            low: Bits::from(low),
+            high: Bits::from(high),
+        },
+    }
+}

@@ -1,0 +1,94 @@
+//! Applying updates: the only path to the data plane, for P4Runtime and objectives alike.
+//!
+//! An update is applied wholly or not at all: checks come first, then the data plane, then
+//! the store. Each applied update yields its inverse, from which a batch is rolled back.
+
+mod cell;
+mod profile;
+mod replication;
+mod table;
+
+use pointsman_p4::dataplane::{DataPlane, DataPlaneError};
+pub(super) use table::stored_entity;
+
+use super::error::UpdateError;
+use super::store::Store;
+use crate::entity::{Entity, Operation, Update};
+use crate::schema::Schema;
+
+/// Applies updates to a store and a data plane that agree.
+pub(super) struct Writer<'a> {
+    pub schema: &'a Schema,
+    pub store: &'a mut Store,
+    pub plane: &'a mut dyn DataPlane,
+}
+
+/// The updates that take back those applied so far; to be applied from last to first.
+pub(super) type Undo = Vec<Update>;
+
+impl Writer<'_> {
+    /// Applies one update and notes its inverse.
+    pub fn apply(&mut self, update: &Update, undo: &mut Undo) -> Result<(), UpdateError> {
+        match (&update.entity, update.operation) {
+            (Entity::TableEntry(entry), Operation::Insert) => self.insert_entry(entry, undo),
+            (Entity::TableEntry(entry), Operation::Modify) => self.modify_entry(entry, undo),
+            (Entity::TableEntry(entry), Operation::Delete) => self.delete_entry(&entry.key, undo),
+            (Entity::DefaultAction(default), Operation::Modify) => self.set_default(default, undo),
+            (Entity::Member(member), Operation::Insert) => self.insert_member(member, undo),
+            (Entity::Member(member), Operation::Modify) => self.modify_member(member, undo),
+            (Entity::Member(member), Operation::Delete) => self.delete_member(member, undo),
+            (Entity::Group(group), Operation::Insert) => self.insert_group(group, undo),
+            (Entity::Group(group), Operation::Modify) => self.modify_group(group, undo),
+            (Entity::Group(group), Operation::Delete) => self.delete_group(group, undo),
+            (Entity::MulticastGroup(group), operation) => {
+                self.write_multicast(operation, group, undo)
+            }
+            (Entity::CloneSession(session), operation) => {
+                self.write_clone_session(operation, session, undo)
+            }
+            (Entity::Counter(cell), Operation::Modify) => self.set_counter(cell, undo),
+            (Entity::DirectCounter(key, data), Operation::Modify) => {
+                self.set_direct_counter(key, *data, undo)
+            }
+            (Entity::Meter(cell), Operation::Modify) => self.set_meter(cell, undo),
+            (Entity::DirectMeter(key, config), Operation::Modify) => {
+                self.set_direct_meter(key, *config, undo)
+            }
+            (Entity::Register(cell), Operation::Modify) => self.set_register(cell, undo),
+            (Entity::ValueSet(set), Operation::Modify) => self.set_value_set(set, undo),
+            (entity, Operation::Insert | Operation::Delete) => Err(UpdateError::OnlyModify {
+                what: self.schema.describe(entity),
+            }),
+        }
+    }
+
+    /// Takes back what was applied, last first.
+    pub fn roll_back(&mut self, undo: Undo) {
+        let mut redo = Undo::new();
+        for update in undo.into_iter().rev() {
+            if let Err(error) = self.apply(&update, &mut redo) {
+                // The inverse of what has just succeeded can only fail if the data plane is
+                // in trouble; the store still says what it holds.
+                let entity = self.schema.describe(&update.entity);
+                tracing::error!(%error, entity, "an update could not be rolled back");
+            }
+        }
+    }
+
+    fn refused(&self, entity: &Entity) -> impl FnOnce(DataPlaneError) -> UpdateError + use<> {
+        let what = self.schema.describe(entity);
+        move |error| UpdateError::DataPlane { what, error }
+    }
+
+    fn already_exists(&self, entity: &Entity) -> UpdateError {
+        UpdateError::AlreadyExists {
+            what: self.schema.describe(entity),
+        }
+    }
+
+    fn not_found(&self, entity: &Entity) -> UpdateError {
+        UpdateError::NotFound {
+            what: self.schema.describe(entity),
+        }
+    }
+}

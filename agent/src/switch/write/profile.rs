@@ -1,0 +1,193 @@
+//! Members and groups of action profiles.
+
+use pointsman_p4::ir::ActionProfileId;
+
+use super::super::error::UpdateError;
+use super::super::store::{StoredGroup, StoredMember};
+use super::{Undo, Writer};
+use crate::entity::{Entity, Group, GroupMember, Member, Update};
+
+impl Writer<'_> {
+    pub(super) fn insert_member(
+        &mut self,
+        member: &Member,
+        undo: &mut Undo,
+    ) -> Result<(), UpdateError> {
+        let id = (member.profile, member.id);
+        let entity = Entity::Member(member.clone());
+        self.refuse_one_shots(member.profile)?;
+        if self.store.members.contains_key(&id) {
+            return Err(self.already_exists(&entity));
+        }
+        let call = member.call.clone().ok_or_else(|| self.not_found(&entity))?;
+        self.plane
+            .put_member(member.profile, member.id, &call)
+            .map_err(self.refused(&entity))?;
+        self.store
+            .members
+            .insert(id, StoredMember { call, users: 0 });
+        undo.push(Update::delete(entity));
+        Ok(())
+    }
+
+    pub(super) fn modify_member(
+        &mut self,
+        member: &Member,
+        undo: &mut Undo,
+    ) -> Result<(), UpdateError> {
+        let entity = Entity::Member(member.clone());
+        let call = member.call.clone().ok_or_else(|| self.not_found(&entity))?;
+        if !self
+            .store
+            .members
+            .contains_key(&(member.profile, member.id))
+        {
+            return Err(self.not_found(&entity));
+        }
+        self.plane
+            .put_member(member.profile, member.id, &call)
+            .map_err(self.refused(&entity))?;
+        let stored = self.store.member_mut(member.profile, member.id);
+        let stored = stored.expect("the member was found above");
+        let old = std::mem::replace(&mut stored.call, call);
+        undo.push(Update::modify(Entity::Member(Member {
+            call: Some(old),
+            ..member.clone()
+        })));
+        Ok(())
+    }
+
+    pub(super) fn delete_member(
+        &mut self,
+        member: &Member,
+        undo: &mut Undo,
+    ) -> Result<(), UpdateError> {
+        let id = (member.profile, member.id);
+        let entity = Entity::Member(Member {
+            call: None,
+            ..member.clone()
+        });
+        let Some(stored) = self.store.members.get(&id) else {
+            return Err(self.not_found(&entity));
+        };
+        if stored.users > 0 {
+            return Err(UpdateError::InUse {
+                what: self.schema.describe(&entity),
+                users: stored.users,
+            });
+        }
+        self.plane
+            .delete_member(member.profile, member.id)
+            .map_err(self.refused(&entity))?;
+        let old = self.store.members.remove(&id);
+        undo.push(Update::insert(Entity::Member(Member {
+            call: old.map(|old| old.call),
+            ..member.clone()
+        })));
+        Ok(())
+    }
+
+    pub(super) fn insert_group(
+        &mut self,
+        group: &Group,
+        undo: &mut Undo,
+    ) -> Result<(), UpdateError> {
+        let id = (group.profile, group.id);
+        let entity = Entity::Group(group.clone());
+        self.refuse_one_shots(group.profile)?;
+        if self.store.groups.contains_key(&id) {
+            return Err(self.already_exists(&entity));
+        }
+        self.put_group(group)?;
+        self.refer_members(group.profile, &group.members, 1);
+        let stored = StoredGroup {
+            group: group.clone(),
+            users: 0,
+        };
+        self.store.groups.insert(id, stored);
+        undo.push(Update::delete(entity));
+        Ok(())
+    }
+
+    pub(super) fn modify_group(
+        &mut self,
+        group: &Group,
+        undo: &mut Undo,
+    ) -> Result<(), UpdateError> {
+        let id = (group.profile, group.id);
+        if !self.store.groups.contains_key(&id) {
+            return Err(self.not_found(&Entity::Group(group.clone())));
+        }
+        self.put_group(group)?;
+        self.refer_members(group.profile, &group.members, 1);
+        let stored = self.store.groups.get_mut(&id);
+        let stored = stored.expect("the group was found above");
+        let old = std::mem::replace(&mut stored.group, group.clone());
+        self.refer_members(group.profile, &old.members, -1);
+        undo.push(Update::modify(Entity::Group(old)));
+        Ok(())
+    }
+
+    pub(super) fn delete_group(
+        &mut self,
+        group: &Group,
+        undo: &mut Undo,
+    ) -> Result<(), UpdateError> {
+        let id = (group.profile, group.id);
+        let entity = Entity::Group(group.clone());
+        let Some(stored) = self.store.groups.get(&id) else {
+            return Err(self.not_found(&entity));
+        };
+        if stored.users > 0 {
+            return Err(UpdateError::InUse {
+                what: format!(
+                    "group {} of {}",
+                    group.id,
+                    self.schema.profile_name(group.profile)
+                ),
+                users: stored.users,
+            });
+        }
+        self.plane
+            .delete_group(group.profile, group.id)
+            .map_err(self.refused(&entity))?;
+        let old = self.store.groups.remove(&id);
+        let old = old.expect("the group was found above").group;
+        self.refer_members(group.profile, &old.members, -1);
+        undo.push(Update::insert(Entity::Group(old)));
+        Ok(())
+    }
+
+    fn put_group(&mut self, group: &Group) -> Result<(), UpdateError> {
+        for member in &group.members {
+            let id = (group.profile, member.member);
+            if !self.store.members.contains_key(&id) {
+                let profile = self.schema.profile_name(group.profile);
+                return Err(UpdateError::NotFound {
+                    what: format!("member {} of {profile}", member.member),
+                });
+            }
+        }
+        self.plane
+            .put_group(group.profile, group.id, &group.members)
+            .map_err(self.refused(&Entity::Group(group.clone())))
+    }
+
+    fn refer_members(&mut self, profile: ActionProfileId, members: &[GroupMember], by: i32) {
+        for member in members {
+            if let Some(stored) = self.store.member_mut(profile, member.member) {
+                stored.users = stored.users.saturating_add_signed(by);
+            }
+        }
+    }
+
+    fn refuse_one_shots(&self, profile: ActionProfileId) -> Result<(), UpdateError> {
+        match self.store.one_shots.get(&profile) {
+            Some(ids) if ids.users > 0 => Err(UpdateError::MixedSelector {
+                profile: self.schema.profile_name(profile).to_owned(),
+                used: "action sets",
+            }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Table entries and default actions.
+
+use pointsman_p4::dataplane::{
+    CounterData, EntryAction, EntryKey, GroupMember, TableEntry as PlaneEntry,
+};
+use pointsman_p4::ir::ActionProfileId;
+
+use super::super::error::UpdateError;
+use super::super::store::{OneShotGroup, StoredEntry};
+use super::{Undo, Writer};
+use crate::entity::{DefaultAction, Entity, OneShotAction, TableAction, TableEntry, Update};
+
+impl Writer<'_> {
+    pub(super) fn insert_entry(
+        &mut self,
+        entry: &TableEntry,
+        undo: &mut Undo,
+    ) -> Result<(), UpdateError> {
+        let key = &entry.key;
+        if self.store.entry(key).is_some() {
+            return Err(UpdateError::AlreadyExists {
+                what: self.schema.describe_key(key),
+            });
+        }
+        let action = entry.action.as_ref().ok_or_else(|| UpdateError::NotFound {
+            what: format!("the action of {}", self.schema.describe_key(key)),
+        })?;
+        let (plane_action, one_shot) = self.realise(key.table, action)?;
+        let plane_entry = PlaneEntry {
+            key: key.clone(),
+            action: plane_action,
+        };
+        let mut result = self.plane.insert(&plane_entry);
+        if result.is_ok() {
+            result = self.direct_resources(entry);
+            if result.is_err() {
+                // Nobody has seen it succeed, so it can go.
+                let _ = self.plane.delete(key);
+            }
+        }
+        if let Err(error) = result {
+            self.dissolve(key.table, one_shot);
+            return Err(self.refused(&Entity::TableEntry(entry.clone()))(error));
+        }
+        self.refer(key.table, action, 1);
+        let stored = StoredEntry {
+            action: action.clone(),
+            one_shot,
+            meter: entry.meter,
+            idle_timeout_ns: entry.idle_timeout_ns,
+            metadata: entry.metadata.clone(),
+            controller_metadata: entry.controller_metadata,
+            is_const: false,
+        };
+        let entries = self.store.tables.entry(key.table).or_default();
+        entries.insert(key.clone(), stored);
+        undo.push(Update::delete(Entity::TableEntry(TableEntry {
+            action: None,
+            ..entry.clone()
+        })));
+        Ok(())
+    }
+
+    pub(super) fn modify_entry(
+        &mut self,
+        entry: &TableEntry,
+        undo: &mut Undo,
+    ) -> Result<(), UpdateError> {
+        let key = &entry.key;
+        let Some(old) = self.store.entry(key).cloned() else {
+            return Err(UpdateError::NotFound {
+                what: self.schema.describe_key(key),
+            });
+        };
+        if old.is_const && entry.action.is_some() {
+            return Err(UpdateError::Const {
+                what: self.schema.describe_key(key),
+            });
+        }
+        let counter = match entry.counter {
+            Some(_) => self.plane.direct_counter(key).ok(),
+            None => None,
+        };
+        let mut new = StoredEntry {
+            meter: entry.meter,
+            idle_timeout_ns: entry.idle_timeout_ns,
+            metadata: entry.metadata.clone(),
+            controller_metadata: entry.controller_metadata,
+            ..old.clone()
+        };
+        if let Some(action) = entry.action.as_ref().filter(|a| **a != old.action) {
+            let (plane_action, one_shot) = self.realise(key.table, action)?;
+            let plane_entry = PlaneEntry {
+                key: key.clone(),
+                action: plane_action,
+            };
+            if let Err(error) = self.plane.modify(&plane_entry) {
+                self.dissolve(key.table, one_shot);
+                return Err(self.refused(&Entity::TableEntry(entry.clone()))(error));
+            }
+            self.refer(key.table, action, 1);
+            self.refer(key.table, &old.action, -1);
+            self.dissolve(key.table, old.one_shot.clone());
+            new.action = action.clone();
+            new.one_shot = one_shot;
+        }
+        if entry.meter != old.meter || entry.counter.is_some() {
+            // The table has the resource, which is all that these can depend on.
+            self.direct_resources(entry)
+                .map_err(self.refused(&Entity::TableEntry(entry.clone())))?;
+        }
+        let entries = self.store.tables.entry(key.table).or_default();
+        entries.insert(key.clone(), new);
+        undo.push(Update::modify(Entity::TableEntry(entity(
+            key.clone(),
+            old,
+            counter,
+        ))));
+        Ok(())
+    }
+
+    pub(super) fn delete_entry(
+        &mut self,
+        key: &EntryKey,
+        undo: &mut Undo,
+    ) -> Result<(), UpdateError> {
+        let Some(old) = self.store.entry(key) else {
+            return Err(UpdateError::NotFound {
+                what: self.schema.describe_key(key),
+            });
+        };
+        if old.is_const {
+            return Err(UpdateError::Const {
+                what: self.schema.describe_key(key),
+            });
+        }
+        let counted = self.schema.table_of(key.table);
+        let counted = counted.is_some_and(|t| t.direct_counter.is_some());
+        let counter = match counted {
+            true => self.plane.direct_counter(key).ok(),
+            false => None,
+        };
+        self.plane
+            .delete(key)
+            .map_err(|error| UpdateError::DataPlane {
+                what: self.schema.describe_key(key),
+                error,
+            })?;
+        let entries = self.store.tables.get_mut(&key.table);
+        let old = entries
+            .and_then(|entries| entries.remove(key))
+            .expect("the entry was found above");
+        self.refer(key.table, &old.action, -1);
+        self.dissolve(key.table, old.one_shot.clone());
+        undo.push(Update::insert(Entity::TableEntry(entity(
+            key.clone(),
+            old,
+            counter,
+        ))));
+        Ok(())
+    }
+
+    pub(super) fn set_default(
+        &mut self,
+        default: &DefaultAction,
+        undo: &mut Undo,
+    ) -> Result<(), UpdateError> {
+        let table = default.table;
+        let plane_action = match &default.action {
+            Some(action @ TableAction::OneShot(_)) => {
+                return Err(UpdateError::DataPlane {
+                    what: self.schema.describe(&Entity::DefaultAction(DefaultAction {
+                        action: Some(action.clone()),
+                        ..default.clone()
+                    })),
+                    error: pointsman_p4::dataplane::DataPlaneError::Unsupported {
+                        what: "an action set as the default action".to_owned(),
+                        why: "give it an action, a member or a group".to_owned(),
+                    },
+                });
+            }
+            Some(action) => Some(self.realise(table, action)?.0),
+            None => None,
+        };
+        self.plane
+            .set_default(table, plane_action.as_ref())
+            .map_err(self.refused(&Entity::DefaultAction(default.clone())))?;
+        let old = match &default.action {
+            Some(action) => {
+                self.refer(table, action, 1);
+                self.store.defaults.insert(table, default.clone())
+            }
+            None => self.store.defaults.remove(&table),
+        };
+        let old = old.unwrap_or(DefaultAction {
+            table,
+            action: None,
+            metadata: Vec::new(),
+            controller_metadata: 0,
+        });
+        if let Some(action) = &old.action {
+            self.refer(table, action, -1);
+        }
+        undo.push(Update::modify(Entity::DefaultAction(old)));
+        Ok(())
+    }
+
+    /// Sets the meter of an entry that is in the data plane, and its counter if one is given.
+    fn direct_resources(
+        &mut self,
+        entry: &TableEntry,
+    ) -> Result<(), pointsman_p4::dataplane::DataPlaneError> {
+        let metered = self.schema.table_of(entry.key.table);
+        if metered.is_some_and(|t| t.direct_meter.is_some()) {
+            self.plane.set_direct_meter(&entry.key, entry.meter)?;
+        }
+        match entry.counter {
+            Some(data) => self.plane.set_direct_counter(&entry.key, data),
+            None => Ok(()),
+        }
+    }
+
+    /// What the data plane is told to do for an action; a one-shot action becomes a group.
+    fn realise(
+        &mut self,
+        table: pointsman_p4::ir::TableId,
+        action: &TableAction,
+    ) -> Result<(EntryAction, Option<OneShotGroup>), UpdateError> {
+        match action {
+            TableAction::Call(call) => return Ok((EntryAction::Call(call.clone()), None)),
+            TableAction::Member(_) | TableAction::Group(_) | TableAction::OneShot(_) => {}
+        }
+        let profile = self.profile_of(table);
+        match action {
+            TableAction::Call(call) => Ok((EntryAction::Call(call.clone()), None)),
+            TableAction::Member(id) => match self.store.members.get(&(profile, *id)) {
+                Some(_) => Ok((EntryAction::Member(*id), None)),
+                None => Err(self.no_such("member", *id, profile)),
+            },
+            TableAction::Group(id) => match self.store.groups.get(&(profile, *id)) {
+                Some(_) => Ok((EntryAction::Group(*id), None)),
+                None => Err(self.no_such("group", *id, profile)),
+            },
+            TableAction::OneShot(actions) => {
+                let group = self.make_one_shot(profile, actions)?;
+                Ok((EntryAction::Group(group.group), Some(group)))
+            }
+        }
+    }
+
+    /// The profile of a table whose entries refer to one.
+    fn profile_of(&self, table: pointsman_p4::ir::TableId) -> ActionProfileId {
+        let table = self.schema.table_of(table);
+        table
+            .and_then(|t| t.profile)
+            .expect("only tables with a profile have members, groups or action sets")
+    }
+
+    fn no_such(&self, kind: &str, id: u32, profile: ActionProfileId) -> UpdateError {
+        UpdateError::NotFound {
+            what: format!("{kind} {id} of {}", self.schema.profile_name(profile)),
+        }
+    }
+
+    fn make_one_shot(
+        &mut self,
+        profile: ActionProfileId,
+        actions: &[OneShotAction],
+    ) -> Result<OneShotGroup, UpdateError> {
+        if self.store.has_explicit_members(profile) {
+            return Err(UpdateError::MixedSelector {
+                profile: self.schema.profile_name(profile).to_owned(),
+                used: "members and groups",
+            });
+        }
+        let ids = self.store.one_shots.entry(profile).or_default();
+        let made = OneShotGroup {
+            group: ids.take(),
+            members: actions.iter().map(|_| ids.take()).collect(),
+        };
+        ids.users += 1;
+        let result = self.fill_one_shot(profile, &made, actions);
+        if let Err(error) = result {
+            self.remove_one_shot(profile, &made);
+            return Err(UpdateError::DataPlane {
+                what: format!("an action set of {}", self.schema.profile_name(profile)),
+                error,
+            });
+        }
+        Ok(made)
+    }
+
+    fn fill_one_shot(
+        &mut self,
+        profile: ActionProfileId,
+        group: &OneShotGroup,
+        actions: &[OneShotAction],
+    ) -> Result<(), pointsman_p4::dataplane::DataPlaneError> {
+        let mut members = Vec::with_capacity(actions.len());
+        for (id, action) in group.members.iter().zip(actions) {
+            self.plane.put_member(profile, *id, &action.call)?;
+            members.push(GroupMember {
+                member: *id,
+                weight: action.weight,
+                watch_port: action.watch_port,
+            });
+        }
+        self.plane.put_group(profile, group.group, &members)
+    }
+
+    /// Removes the group of a one-shot action that no entry refers to any more.
+    fn dissolve(&mut self, table: pointsman_p4::ir::TableId, one_shot: Option<OneShotGroup>) {
+        if let Some(group) = one_shot {
+            let profile = self.profile_of(table);
+            self.remove_one_shot(profile, &group);
+        }
+    }
+
+    fn remove_one_shot(&mut self, profile: ActionProfileId, group: &OneShotGroup) {
+        // What a failed attempt has not made is not there to be removed.
+        let _ = self.plane.delete_group(profile, group.group);
+        for member in &group.members {
+            let _ = self.plane.delete_member(profile, *member);
+        }
+        let ids = self.store.one_shots.entry(profile).or_default();
+        ids.users -= 1;
+        ids.give_back(group.group);
+        for member in &group.members {
+            ids.give_back(*member);
+        }
+    }
+
+    /// Counts a reference from an entry to a member or group up or down.
+    fn refer(&mut self, table: pointsman_p4::ir::TableId, action: &TableAction, by: i32) {
+        let users = match action {
+            TableAction::Call(_) | TableAction::OneShot(_) => return,
+            TableAction::Member(id) => {
+                let member = (self.profile_of(table), *id);
+                self.store.members.get_mut(&member).map(|m| &mut m.users)
+            }
+            TableAction::Group(id) => {
+                let group = (self.profile_of(table), *id);
+                self.store.groups.get_mut(&group).map(|g| &mut g.users)
+            }
+        };
+        if let Some(users) = users {
+            *users = users.saturating_add_signed(by);
+        }
+    }
+}
+
+/// A stored entry as it would be written, with its counter.
+fn entity(key: EntryKey, stored: StoredEntry, counter: Option<CounterData>) -> TableEntry {
+    TableEntry {
+        counter,
+        ..stored_entity(key, stored)
+    }
+}
+
+/// A stored entry as it would be written.
+pub(in crate::switch) fn stored_entity(key: EntryKey, stored: StoredEntry) -> TableEntry {
+    TableEntry {
+        key,
+        action: Some(stored.action),
+        meter: stored.meter,
+        counter: None,
+        idle_timeout_ns: stored.idle_timeout_ns,
+        metadata: stored.metadata,
+        controller_metadata: stored.controller_metadata,
+    }
+}
