@@ -1,0 +1,38 @@
+# `make demo` and `make test` are all that a fresh clone needs; the rest are their parts.
+
+# The demo forwards in the kernel, so the profile only matters to control-plane speed.
+PROFILE ?= dev
+VENV    := .venv
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test build check clients
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Build, start a leaf-spine fabric and show it working (root; KEEP=1 leaves it up)
+	@demo/deps.sh demo
+	@PROFILE=$(PROFILE) demo/run.sh
+
+demo-down: ## Remove what `make demo KEEP=1`, or a demo that crashed, left
+	@demo/down.sh
+
+test: check clients ## Run every test (as root those in network namespaces too)
+	cargo test --workspace
+
+check: ## Formatting, lints and documentation
+	@demo/deps.sh demo
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+build: ## Build agent, controller and CLI
+	@demo/deps.sh build
+	cargo build --workspace --bins --profile $(PROFILE)
+
+clients: $(VENV)/.installed ## The independent P4Runtime client that one test drives the agent with
+
+$(VENV)/.installed: tests/clients/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Installs what building, testing and the demo need from the distribution; does nothing if it is there.
+#
+#   demo/deps.sh build     a C compiler and headers for libbpf
+#   demo/deps.sh demo      these, and what the demo and the tests in network namespaces use
+set -euo pipefail
+
+# One line a need: a question that succeeds when it is met, and the Debian package that meets it.
+needs=$(cat <<'EOF'
+command -v gcc            | gcc
+command -v make           | make
+command -v pkg-config     | pkg-config
+test -e /usr/include/libelf.h | libelf-dev
+test -e /usr/include/zlib.h   | zlib1g-dev
+test -e /usr/include/stdio.h  | libc6-dev
+EOF
+)
+if [ "${1:-demo}" = demo ]; then
+    needs+=$'\n'$(cat <<'EOF'
+command -v ip             | iproute2
+command -v ping           | iputils-ping
+command -v ethtool        | ethtool
+command -v iperf3         | iperf3
+command -v nsenter        | util-linux
+EOF
+)
+fi
+
+missing=()
+while IFS='|' read -r question package; do
+    eval "$question" >/dev/null 2>&1 || missing+=("${package// /}")
+done <<<"$needs"
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" -ne 0 ]; then
+    echo "missing packages: ${missing[*]}" >&2
+    echo "as root: apt-get install ${missing[*]}" >&2
+    exit 1
+fi
+echo "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+install=(apt-get install --yes --quiet --no-install-recommends "${missing[@]}")
+"${install[@]}" >/dev/null 2>&1 || { apt-get update --quiet && "${install[@]}"; }

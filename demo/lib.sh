@@ -1,0 +1,72 @@
+# Steps, processes and waiting, for the demo's scripts. Sourced, not run.
+
+# What the demo leaves behind, all of it below the build directory: logs, process ids, state.
+run_dir=${CARGO_TARGET_DIR:-target}/demo
+log_dir=$run_dir/logs
+started=$(date +%s.%N)
+
+elapsed() { awk -v a="$started" -v b="$(date +%s.%N)" 'BEGIN { printf "%5.1fs", b - a }'; }
+
+step_number=0
+step() {
+    step_number=$((step_number + 1))
+    printf '\n[%s] %2d. %s\n' "$(elapsed)" "$step_number" "$*"
+}
+
+say() { printf '             %s\n' "$*"; }
+
+fail() {
+    printf '\n[%s] FAILED: %s\n' "$(elapsed)" "$*" >&2
+    exit 1
+}
+
+# in_ns NAMESPACE COMMAND...: run it with that network, but with this file system. (`ip netns exec`
+# would remount /sys, and with it hide the BPF file system that the agents pin their maps in.)
+in_ns() {
+    local namespace=$1
+    shift
+    nsenter --net="/run/netns/$namespace" "$@"
+}
+
+# background NAMESPACE COMMAND... &: the same, in place of the subshell that `&` makes: `$!` is the
+# process id of the command itself.
+background() {
+    local namespace=$1
+    shift
+    exec nsenter --net="/run/netns/$namespace" "$@"
+}
+
+# start NAME NAMESPACE COMMAND...: in the background, its output in a log, its process id in a file.
+start() {
+    local name=$1 namespace=$2
+    shift 2
+    background "$namespace" "$@" >"$log_dir/$name.log" 2>&1 </dev/null &
+    echo $! >"$run_dir/$name.pid"
+}
+
+# stop NAME: ends what `start` started under that name, in this run or an earlier one.
+stop() {
+    local file=$run_dir/$1.pid pid
+    [ -e "$file" ] || return 0
+    pid=$(cat "$file")
+    rm -f "$file"
+    # The number may have gone to another process since: look before shooting.
+    grep -qz pointsman "/proc/$pid/cmdline" 2>/dev/null || return 0
+    kill "$pid" 2>/dev/null || return 0
+    for _ in $(seq 50); do
+        kill -0 "$pid" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    kill -9 "$pid" 2>/dev/null || true
+}
+
+# wait_for SECONDS WHAT COMMAND...: until the command succeeds.
+wait_for() {
+    local seconds=$1 what=$2 deadline
+    shift 2
+    deadline=$(($(date +%s) + seconds))
+    until "$@" >/dev/null 2>&1; do
+        [ "$(date +%s)" -lt "$deadline" ] || fail "$what: not within $seconds s"
+        sleep 0.1
+    done
+}

@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# The whole of Pointsman on one machine: four switches, four hosts, a controller, real packets.
+# Run by `make demo`. Exits 0 only if every step did what it says. KEEP=1 leaves it all up.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source demo/lib.sh
+source demo/fabric.sh
+source demo/traffic.sh
+
+profile=${PROFILE:-dev}
+bin_dir=${CARGO_TARGET_DIR:-target}/$([ "$profile" = dev ] && echo debug || echo "$profile")
+controller=198.18.0.1:9700
+# How much of a Linux bridge's throughput the fabric has to reach.
+least_share=0.33
+
+pointsman() { in_ns pm-ctl "$bin_dir/pointsman" --controller "$controller" "$@"; }
+
+on_exit() {
+    local code=$?
+    trap - EXIT
+    if [ "$code" -ne 0 ]; then
+        show_logs >&2
+    fi
+    if [ "${KEEP:-}" = 1 ]; then
+        how_to_look
+    else
+        demo_down
+    fi
+    exit "$code"
+}
+
+show_logs() {
+    local log
+    for log in "$log_dir"/*.log; do
+        printf '\n--- the end of %s\n' "$log"
+        tail -n 15 "$log"
+    done
+}
+
+how_to_look() {
+    cat <<EOF
+
+It is all still up. To look at it (in the management network, where the controller is):
+
+  alias pm='nsenter --net=/run/netns/pm-ctl $PWD/$bin_dir/pointsman --controller $controller'
+  pm status
+  pm get objectives
+  pm get tables
+  nsenter --net=/run/netns/pm-h1 ping 10.0.20.13
+  nsenter --net=/run/netns/pm-leaf1 ip -s link show dev swp49
+  tail -f $log_dir/leaf1.log
+
+make demo-down removes it.
+EOF
+}
+
+start_agent() {
+    local name=$1 port port_flags=()
+    for port in ${ports[$name]}; do
+        port_flags+=(--port "swp$port=$port")
+    done
+    start "$name" "pm-$name" "$bin_dir/pointsman-agent" \
+        --name "$name" --device-id "${device_id[$name]}" --listen "${management[$name]}:9559" \
+        --state-dir "$run_dir/state/$name" --pipeline leaf_spine "${port_flags[@]}"
+}
+
+all_devices_ready() {
+    [ "$(pointsman get devices -o json | grep -c '"reachable": *true')" -eq ${#switches[@]} ]
+}
+
+[ "$(id -u)" -eq 0 ] || fail "network namespaces and XDP need root"
+
+step "building (profile $profile)"
+cargo build --quiet --workspace --bins --profile "$profile"
+
+step "clearing what an earlier run left"
+demo_down
+rm -rf "$run_dir"
+mkdir -p "$log_dir"
+trap on_exit EXIT
+trap 'exit 130' INT TERM
+
+step "making the network: ${#switches[@]} switches, ${#hosts[@]} hosts, MTU $mtu"
+fabric_up
+
+step "starting a controller, and an agent in each switch"
+start controller pm-ctl "$bin_dir/pointsman-controller" --listen "$controller" --data-dir "$run_dir/state/controller"
+for switch in "${switches[@]}"; do
+    start_agent "$switch"
+done
+wait_for 20 "the controller" pointsman status
+
+step "applying examples/leaf-spine"
+pointsman apply -f examples/leaf-spine
+wait_for 20 "agents of all switches" all_devices_ready
+pointsman status
+
+step "pinging: every host from every other, IPv4 and IPv6"
+ping_pairs || fail "some hosts cannot reach each other"
+
+step "what the switches hold"
+pointsman get objectives
+pointsman get ports
+pointsman get tables
+
+step "taking down the link between leaf1 and spine1, with pings between the racks running"
+stream_start
+sleep 1
+ip -n pm-leaf1 link set swp49 down
+say "the link is down"
+pointsman apply -f examples/leaf-spine-drain
+say "spine1 is drained"
+sleep 2
+read -r sent lost < <(stream_stop)
+say "$sent pings sent over 8 flows, $lost lost until traffic was on spine2"
+[ "$sent" -gt 0 ] && [ $((lost * 4)) -lt "$sent" ] || fail "traffic did not carry on"
+ping_pairs || fail "some hosts cannot reach each other without the link"
+
+step "bringing the link back up"
+ip -n pm-leaf1 link set swp49 up
+pointsman apply -f examples/leaf-spine
+ping_pairs || fail "some hosts cannot reach each other after the link came back"
+
+step "one TCP stream from h1 to h3, against Linux bridges between the same namespaces"
+bridges_up
+fabric=0 bridge=0
+for round in 1 2 3; do
+    rate=$(tcp_stream h1 h3 "$(address4 h3)" 3)
+    fabric=$((rate > fabric ? rate : fabric))
+    reference=$(tcp_stream h1 h3 10.99.0.3 3)
+    bridge=$((reference > bridge ? reference : bridge))
+    say "round $round: fabric $rate Mbit/s, bridges $reference Mbit/s"
+done
+share=$(awk -v f="$fabric" -v b="$bridge" 'BEGIN { printf "%.2f", b ? f / b : 0 }')
+say "best of three: fabric $fabric, bridges $bridge Mbit/s: $share of the bridges"
+say "both: MTU $mtu, one stream; hosts on the fabric segment and checksum in software, on the bridges"
+say "all offloads are at their default, so 64 kB frames travel whole"
+awk -v s="$share" -v l="$least_share" 'BEGIN { exit !(s >= l) }' || fail "less than $least_share of the bridges"
+
+step "done: everything worked"
