@@ -1,1 +1,13 @@
-//! The replicated controller: mastership and flow objectives.
+//! The replicated controller: who is master of a switch, and which flow
+//! objectives each switch shall hold. It compiles nothing and looks into no
+//! objective; what is observed of switches it reads from their agents.
+
+pub mod agents;
+pub mod config;
+pub mod distribution;
+pub mod objective;
+pub mod raft;
+pub mod server;
+pub mod service;
+pub mod state;
+pub mod status;

@@ -1,3 +1,97 @@
-//! Entry point.
+//! `pointsman-controller`: the controller as a daemon.
 
-fn main() {}
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use pointsman_controller::config::{Config, Settings};
+use pointsman_controller::server::Server;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Distributes flow objectives to the agents of its switches.
+#[derive(Parser)]
+#[command(name = "pointsman-controller", version)]
+struct Cli {
+    /// YAML file with settings; flags and environment win over it
+    #[arg(
+        long,
+        env = "POINTSMAN_CONTROLLER_CONFIG",
+        value_name = "FILE",
+        global = true
+    )]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<CliCommand>,
+}
+
+#[derive(Subcommand)]
+enum CliCommand {
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the configuration that the controller would run with
+    Show,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pointsman-controller: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let file = cli
+        .config
+        .as_deref()
+        .map(Settings::from_file)
+        .transpose()?
+        .unwrap_or_default();
+    let config = Config::try_from(cli.settings.over(file))?;
+    if let Some(CliCommand::Config {
+        command: ConfigCommand::Show,
+    }) = cli.command
+    {
+        print!("{config}");
+        return Ok(());
+    }
+    let filter = EnvFilter::try_new(&config.log)
+        .with_context(|| format!("the log filter {:?} is not usable", config.log))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let mut server = Server::start(config).await?;
+    let ended_by_itself = tokio::select! {
+        _ = terminate.recv() => false,
+        _ = interrupt.recv() => false,
+        () = server.ended() => true,
+    };
+    if ended_by_itself {
+        anyhow::bail!("the API is no longer served; see the log above");
+    }
+    tracing::info!("shutting down");
+    server.shutdown().await;
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! Asks agents: connections by address, one call each with a deadline.
+//!
+//! For reads on request and checks before a commit. The stream that carries
+//! objectives is `distribution`'s own.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use pointsman_proto::pointsman::agent::v1 as pb;
+use pointsman_proto::pointsman::agent::v1::agent_client::AgentClient;
+use pointsman_proto::pointsman::objective::v1::{Change, Status};
+use thiserror::Error;
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a read may take; an operator waits for it.
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a check may take; large change sets are compiled by the agent.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Answers may hold every entry of every table.
+const MAX_ANSWER_BYTES: usize = 1 << 30;
+
+/// Why an agent gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AgentError {
+    /// The address is none.
+    #[error("{address:?} is not an address of an agent; give host:port")]
+    BadAddress {
+        /// The address.
+        address: String,
+    },
+    /// Nobody answers there.
+    #[error("no agent answers at {address}: {cause}; is pointsman-agent running there?")]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// What the transport said.
+        cause: String,
+    },
+    /// It took too long.
+    #[error("the agent at {address} did not answer within {} s", limit.as_secs())]
+    TimedOut {
+        /// The address.
+        address: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// It answered with an error.
+    #[error("the agent at {address} answered: {message}")]
+    Refused {
+        /// The address.
+        address: String,
+        /// The gRPC code.
+        code: Code,
+        /// Its message.
+        message: String,
+    },
+}
+
+impl AgentError {
+    /// What a gRPC status of an agent means.
+    pub fn from_status(address: &str, status: &tonic::Status) -> Self {
+        let address = address.to_owned();
+        if status.code() == Code::Unavailable {
+            return AgentError::Unreachable {
+                address,
+                cause: root_cause(status),
+            };
+        }
+        let message = match status.message() {
+            "" => status.code().description().to_owned(),
+            message => message.to_owned(),
+        };
+        AgentError::Refused {
+            address,
+            code: status.code(),
+            message,
+        }
+    }
+}
+
+/// The innermost error, for example "connection refused", without the wrappers around it.
+pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    match innermost.downcast_ref::<tonic::Status>() {
+        Some(status) => status.message().to_owned(),
+        None => innermost.to_string(),
+    }
+}
+
+/// How to connect to an agent.
+///
+/// # Errors
+/// When `address` is not `host:port`.
+pub fn endpoint(address: &str) -> Result<Endpoint, AgentError> {
+    let endpoint =
+        Endpoint::from_shared(format!("http://{address}")).map_err(|_| AgentError::BadAddress {
+            address: address.to_owned(),
+        })?;
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true))
+}
+
+/// A client on a connection, with limits that fit whole switches.
+pub fn client_on(channel: Channel) -> AgentClient<Channel> {
+    AgentClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES)
+}
+
+/// Connections to agents, kept for the next question.
+#[derive(Default)]
+pub struct Agents {
+    clients: Mutex<HashMap<String, AgentClient<Channel>>>,
+}
+
+impl Agents {
+    fn client(&self, address: &str) -> Result<AgentClient<Channel>, AgentError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(address) {
+            return Ok(client.clone());
+        }
+        let client = client_on(endpoint(address)?.connect_lazy());
+        clients.insert(address.to_owned(), client.clone());
+        Ok(client)
+    }
+
+    /// What the agent says of itself.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or with an error.
+    pub async fn status(&self, address: &str) -> Result<pb::AgentStatus, AgentError> {
+        let mut client = self.client(address)?;
+        ask(
+            address,
+            READ_TIMEOUT,
+            client.get_status(pb::GetStatusRequest {}),
+        )
+        .await
+    }
+
+    /// Its ports.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or with an error.
+    pub async fn ports(&self, address: &str) -> Result<Vec<pb::Port>, AgentError> {
+        let mut client = self.client(address)?;
+        let answer = ask(
+            address,
+            READ_TIMEOUT,
+            client.list_ports(pb::ListPortsRequest {}),
+        )
+        .await?;
+        Ok(answer.ports)
+    }
+
+    /// Its tables, with their entries if asked for.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or with an error.
+    pub async fn tables(&self, address: &str, entries: bool) -> Result<Vec<pb::Table>, AgentError> {
+        let mut client = self.client(address)?;
+        let request = pb::ListTablesRequest { entries };
+        Ok(ask(address, READ_TIMEOUT, client.list_tables(request))
+            .await?
+            .tables)
+    }
+
+    /// Its objectives with the entries that realise them.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or with an error.
+    pub async fn objectives(
+        &self,
+        address: &str,
+    ) -> Result<pb::ListObjectivesResponse, AgentError> {
+        let mut client = self.client(address)?;
+        let request = pb::ListObjectivesRequest { entries: true };
+        ask(address, READ_TIMEOUT, client.list_objectives(request)).await
+    }
+
+    /// Would it accept these changes? One status for each, in order.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or with an error.
+    pub async fn check(
+        &self,
+        address: &str,
+        changes: Vec<Change>,
+    ) -> Result<Vec<Status>, AgentError> {
+        let mut client = self.client(address)?;
+        let request = pb::CheckObjectivesRequest { changes };
+        Ok(
+            ask(address, CHECK_TIMEOUT, client.check_objectives(request))
+                .await?
+                .results,
+        )
+    }
+}
+
+async fn ask<T>(
+    address: &str,
+    limit: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, AgentError> {
+    match tokio::time::timeout(limit, call).await {
+        Err(_) => Err(AgentError::TimedOut {
+            address: address.to_owned(),
+            limit,
+        }),
+        Ok(Ok(response)) => Ok(response.into_inner()),
+        Ok(Err(status)) => Err(AgentError::from_status(address, &status)),
+    }
+}

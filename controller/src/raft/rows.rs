@@ -1,0 +1,135 @@
+//! The state as rows of the database, and back.
+
+use std::collections::BTreeMap;
+
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+
+use super::database::{CLUSTER, DEVICES, DatabaseFault, OBJECTIVES, TOMBSTONES, decode, encode};
+use crate::objective::{Kind, ObjectiveKey};
+use crate::state::{ClusterRow, DeviceState, Revision, RowKey, State};
+
+/// The one key of the cluster table.
+const CLUSTER_KEY: &str = "";
+
+fn kind_code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Filter => 1,
+        Kind::Forward => 2,
+        Kind::Next => 3,
+    }
+}
+
+fn kind_of_code(table: &'static str, code: u8) -> Result<Kind, DatabaseFault> {
+    [Kind::Filter, Kind::Forward, Kind::Next]
+        .into_iter()
+        .find(|kind| kind_code(*kind) == code)
+        .ok_or_else(|| DatabaseFault::Row {
+            table,
+            message: format!("unknown kind {code}"),
+        })
+}
+
+/// Reads the whole state.
+pub fn load(transaction: &ReadTransaction) -> Result<State, DatabaseFault> {
+    let cluster = transaction.open_table(CLUSTER)?;
+    let cluster: ClusterRow = match cluster.get(CLUSTER_KEY)? {
+        Some(row) => decode("cluster", row.value())?,
+        None => ClusterRow::default(),
+    };
+    let mut devices: BTreeMap<String, DeviceState> = BTreeMap::new();
+    for row in transaction.open_table(DEVICES)?.iter()? {
+        let (name, value) = row?;
+        devices.insert(name.value().to_owned(), decode("devices", value.value())?);
+    }
+    let orphan = |table, device: &str| DatabaseFault::Row {
+        table,
+        message: format!("it belongs to device {device:?}, which is not there"),
+    };
+    for row in transaction.open_table(OBJECTIVES)?.iter()? {
+        let (key, value) = row?;
+        let (device, kind, name) = key.value();
+        let key = ObjectiveKey {
+            kind: kind_of_code("objectives", kind)?,
+            name: name.to_owned(),
+        };
+        let owner = devices
+            .get_mut(device)
+            .ok_or_else(|| orphan("objectives", device))?;
+        owner.restore_objective(key, decode("objectives", value.value())?);
+    }
+    for row in transaction.open_table(TOMBSTONES)?.iter()? {
+        let (key, revision) = row?;
+        let (device, kind, name) = key.value();
+        let key = ObjectiveKey {
+            kind: kind_of_code("tombstones", kind)?,
+            name: name.to_owned(),
+        };
+        let owner = devices
+            .get_mut(device)
+            .ok_or_else(|| orphan("tombstones", device))?;
+        owner.restore_tombstone(key, Revision(revision.value()));
+    }
+    Ok(State::restore(cluster, devices))
+}
+
+/// Brings the touched rows to what the state says.
+pub fn store<'a>(
+    transaction: &WriteTransaction,
+    state: &State,
+    touched: impl IntoIterator<Item = &'a RowKey>,
+) -> Result<(), DatabaseFault> {
+    let mut devices = transaction.open_table(DEVICES)?;
+    let mut objectives = transaction.open_table(OBJECTIVES)?;
+    let mut tombstones = transaction.open_table(TOMBSTONES)?;
+    for row in touched {
+        match row {
+            RowKey::Cluster => {
+                let row = encode(&state.cluster_row());
+                transaction
+                    .open_table(CLUSTER)?
+                    .insert(CLUSTER_KEY, row.as_slice())?;
+            }
+            RowKey::Device(name) => match state.device(name) {
+                Some(device) => {
+                    devices.insert(name.as_str(), encode(&device.without_rows()).as_slice())?;
+                }
+                None => drop(devices.remove(name.as_str())?),
+            },
+            RowKey::Objective(device, objective) => {
+                let key = (
+                    device.as_str(),
+                    kind_code(objective.kind),
+                    objective.name.as_str(),
+                );
+                let owner = state.device(device);
+                match owner.and_then(|owner| owner.objectives().get(objective)) {
+                    Some(stored) => drop(objectives.insert(key, encode(stored).as_slice())?),
+                    None => drop(objectives.remove(key)?),
+                }
+                match owner.and_then(|owner| owner.tombstones().get(objective)) {
+                    Some(revision) => drop(tombstones.insert(key, revision.0)?),
+                    None => drop(tombstones.remove(key)?),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Replaces every row by those of `state`.
+pub fn replace(transaction: &WriteTransaction, state: &State) -> Result<(), DatabaseFault> {
+    transaction.delete_table(DEVICES)?;
+    transaction.delete_table(OBJECTIVES)?;
+    transaction.delete_table(TOMBSTONES)?;
+    store(transaction, state, &all_rows(state))
+}
+
+fn all_rows(state: &State) -> Vec<RowKey> {
+    let mut rows = vec![RowKey::Cluster];
+    for (name, device) in state.devices() {
+        rows.push(RowKey::Device(name.clone()));
+        let keys = device.objectives().keys().chain(device.tombstones().keys());
+        rows.extend(keys.map(|key| RowKey::Objective(name.clone(), key.clone())));
+    }
+    rows
+}

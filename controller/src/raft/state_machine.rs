@@ -1,0 +1,258 @@
+//! Applies committed entries to the state, in memory and in redb, and makes snapshots.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use openraft::storage::RaftStateMachine;
+use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapshot};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::database::{DatabaseFault, StoreDatabase, Sync, decode, encode, put_meta};
+use super::rows;
+use super::types::{
+    Entry, LogId, SnapshotMeta, StorageError, StorageIOError, StoredMembership, TypeConfig,
+};
+use crate::state::{Response, Revision, RowKey, State};
+
+/// The state in memory, as everyone on this node reads it.
+pub struct SharedState {
+    state: RwLock<State>,
+    changed: watch::Sender<Revision>,
+}
+
+impl SharedState {
+    /// Reads the state from the database.
+    pub fn load(database: &StoreDatabase) -> Result<Self, DatabaseFault> {
+        let state = rows::load(&database.begin_read()?)?;
+        let (changed, _) = watch::channel(state.revision());
+        Ok(Self {
+            state: RwLock::new(state),
+            changed,
+        })
+    }
+
+    /// Looks at the state.
+    pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Rises whenever the state has changed.
+    pub fn watch(&self) -> watch::Receiver<Revision> {
+        self.changed.subscribe()
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn announce(&self) {
+        self.changed.send_replace(self.read(State::revision));
+    }
+}
+
+/// How far the state machine is. One row, so that it changes with the state or not at all.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+struct Applied {
+    last: Option<LogId>,
+    membership: StoredMembership,
+}
+
+/// What a snapshot holds.
+#[derive(Serialize, Deserialize)]
+struct SnapshotBody {
+    state: State,
+}
+
+/// The state machine of one node. Its clones share everything.
+#[derive(Clone)]
+pub struct StateMachine {
+    database: Arc<StoreDatabase>,
+    shared: Arc<SharedState>,
+}
+
+impl StateMachine {
+    /// The state machine over `database`, whose state is already in `shared`.
+    pub fn new(database: Arc<StoreDatabase>, shared: Arc<SharedState>) -> Self {
+        Self { database, shared }
+    }
+
+    /// Looks at the state in memory.
+    #[cfg(test)]
+    pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        self.shared.read(look)
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, DatabaseFault> + Send + 'static,
+    ) -> Result<T, DatabaseFault> {
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || work(&this)).await?
+    }
+
+    fn applied(&self) -> Result<Applied, DatabaseFault> {
+        Ok(self.database.get_meta("applied")?.unwrap_or_default())
+    }
+
+    fn apply_entries(&self, entries: Vec<Entry>) -> Result<Vec<Response>, DatabaseFault> {
+        let mut applied = self.applied()?;
+        let mut touched: Vec<RowKey> = Vec::new();
+        let mut responses = Vec::with_capacity(entries.len());
+        for entry in entries {
+            applied.last = Some(entry.log_id);
+            responses.push(match entry.payload {
+                EntryPayload::Blank => Response::Done,
+                EntryPayload::Membership(membership) => {
+                    applied.membership = StoredMembership::new(Some(entry.log_id), membership);
+                    Response::Done
+                }
+                EntryPayload::Normal(command) => {
+                    let effect = self.shared.write(|state| state.apply(command));
+                    touched.extend(effect.touched);
+                    effect.response
+                }
+            });
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        self.database.write(Sync::Later, |transaction| {
+            put_meta(transaction, "applied", &applied)?;
+            self.shared
+                .read(|state| rows::store(transaction, state, &touched))
+        })?;
+        self.shared.announce();
+        Ok(responses)
+    }
+
+    fn build(&self) -> Result<Snapshot<TypeConfig>, DatabaseFault> {
+        // From the rows and not from memory: one read transaction sees `applied` and the rows that
+        // were committed with it, whatever is being applied meanwhile.
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(super::database::META)?;
+        let applied: Applied = match table.get("applied")? {
+            Some(row) => decode("meta", row.value())?,
+            None => Applied::default(),
+        };
+        let body = encode(&SnapshotBody {
+            state: rows::load(&transaction)?,
+        });
+        let point = applied.last.map_or("0-0".to_owned(), |id| {
+            format!("{}-{}", id.leader_id, id.index)
+        });
+        let meta = SnapshotMeta {
+            last_log_id: applied.last,
+            last_membership: applied.membership,
+            snapshot_id: point,
+        };
+        self.keep_snapshot(&meta, &body)?;
+        Ok(Snapshot {
+            meta,
+            snapshot: Box::new(body),
+        })
+    }
+
+    fn keep_snapshot(&self, meta: &SnapshotMeta, body: &[u8]) -> Result<(), DatabaseFault> {
+        self.database.write(Sync::Now, |transaction| {
+            put_meta(transaction, "snapshot_meta", meta)?;
+            transaction
+                .open_table(super::database::META)?
+                .insert("snapshot", body)?;
+            Ok(())
+        })
+    }
+
+    fn install(&self, meta: &SnapshotMeta, body: &[u8]) -> Result<(), DatabaseFault> {
+        let SnapshotBody { state } = decode("snapshot", body)?;
+        let devices = state.devices().clone();
+        let state = State::restore(state.cluster_row(), devices);
+        let applied = Applied {
+            last: meta.last_log_id,
+            membership: meta.last_membership.clone(),
+        };
+        self.database.write(Sync::Now, |transaction| {
+            put_meta(transaction, "applied", &applied)?;
+            put_meta(transaction, "snapshot_meta", meta)?;
+            transaction
+                .open_table(super::database::META)?
+                .insert("snapshot", body)?;
+            rows::replace(transaction, &state)
+        })?;
+        self.shared.write(|shared| *shared = state);
+        self.shared.announce();
+        Ok(())
+    }
+
+    fn current_snapshot(&self) -> Result<Option<Snapshot<TypeConfig>>, DatabaseFault> {
+        let transaction = self.database.begin_read()?;
+        let table = transaction.open_table(super::database::META)?;
+        let (Some(meta), Some(body)) = (table.get("snapshot_meta")?, table.get("snapshot")?) else {
+            return Ok(None);
+        };
+        let meta = decode("meta", meta.value())?;
+        Ok(Some(Snapshot {
+            meta,
+            snapshot: Box::new(body.value().to_vec()),
+        }))
+    }
+}
+
+fn write_error(fault: DatabaseFault) -> StorageError {
+    StorageIOError::write_state_machine(AnyError::new(&fault)).into()
+}
+
+fn read_error(fault: DatabaseFault) -> StorageError {
+    StorageIOError::read_state_machine(AnyError::new(&fault)).into()
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
+    async fn build_snapshot(&mut self) -> Result<Snapshot<TypeConfig>, StorageError> {
+        self.blocking(Self::build)
+            .await
+            .map_err(|fault| StorageIOError::write_snapshot(None, AnyError::new(&fault)).into())
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), StorageError> {
+        let applied = self.blocking(Self::applied).await.map_err(read_error)?;
+        Ok((applied.last, applied.membership))
+    }
+
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Response>, StorageError>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries: Vec<_> = entries.into_iter().collect();
+        self.blocking(move |this| this.apply_entries(entries))
+            .await
+            .map_err(write_error)
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<Vec<u8>>, StorageError> {
+        Ok(Box::default())
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: Box<Vec<u8>>,
+    ) -> Result<(), StorageError> {
+        let meta = meta.clone();
+        self.blocking(move |this| this.install(&meta, &snapshot))
+            .await
+            .map_err(write_error)
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot<TypeConfig>>, StorageError> {
+        self.blocking(Self::current_snapshot)
+            .await
+            .map_err(|fault| StorageIOError::read_snapshot(None, AnyError::new(&fault)).into())
+    }
+}

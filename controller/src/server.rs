@@ -1,0 +1,155 @@
+//! Puts the parts together: bind, open the store, distribute, serve, drain.
+
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pointsman_proto::FILE_DESCRIPTOR_SET;
+use pointsman_proto::pointsman::controller::v1::controller_server::ControllerServer;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
+
+use crate::config::Config;
+use crate::distribution::Distribution;
+use crate::raft::{StartError, Store, StoreConfig};
+use crate::service::ControllerService;
+use crate::state::Cluster;
+
+/// Requests hold whole fabrics.
+const MAX_REQUEST_BYTES: usize = 256 << 20;
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long open requests may take once a shutdown has begun.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the controller did not start.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The address is taken or not ours.
+    #[error(
+        "cannot listen on {address}: {cause}; is another controller running? Choose another address with --listen"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The store did not start.
+    #[error(transparent)]
+    Store(#[from] StartError),
+    /// The operating system gives no random numbers.
+    #[error("cannot draw a random cluster id: {0}")]
+    Random(std::io::Error),
+    /// Reflection cannot be served.
+    #[error("the embedded descriptors are unusable: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A running controller.
+pub struct Server {
+    address: SocketAddr,
+    store: Store,
+    distribution: Distribution,
+    drain: CancellationToken,
+    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Server {
+    /// Starts a controller. It serves when this returns.
+    ///
+    /// # Errors
+    /// See [`ServerError`].
+    pub async fn start(config: Config) -> Result<Self, ServerError> {
+        let listen_error = |cause| ServerError::Listen {
+            address: config.listen,
+            cause,
+        };
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let store = Store::open(StoreConfig {
+            data_dir: config.data_dir.clone(),
+            node_id: config.node_id,
+            address: address.to_string(),
+            new_cluster: new_cluster()?,
+        })
+        .await?;
+        let distribution = Distribution::start(store.clone(), config.node_name.clone());
+        let service = ControllerService::new(store.clone(), distribution.clone(), config.node_name);
+        let service = ControllerServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES);
+        let (health_reporter, health) = tonic_health::server::health_reporter();
+        health_reporter
+            .set_serving::<ControllerServer<ControllerService>>()
+            .await;
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()?;
+        let drain = CancellationToken::new();
+        let router = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .add_service(health)
+            .add_service(reflection)
+            .add_service(service);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let stop = drain.clone();
+        let serving = tokio::spawn(async move {
+            router
+                .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+                .await
+        });
+        tracing::info!(%address, data_dir = %config.data_dir.display(), "serving");
+        Ok(Self {
+            address,
+            store,
+            distribution,
+            drain,
+            serving,
+        })
+    }
+
+    /// The address it serves on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resolves when serving has ended by itself, which it should not.
+    pub async fn ended(&mut self) {
+        match (&mut self.serving).await {
+            Ok(Ok(())) => tracing::error!("stopped serving"),
+            Ok(Err(error)) => tracing::error!(%error, "stopped serving"),
+            Err(error) => tracing::error!(%error, "the server task died"),
+        }
+    }
+
+    /// Lets open requests finish, ends the sessions with agents and closes the
+    /// store. Switches go on forwarding what they hold.
+    pub async fn shutdown(self) {
+        self.drain.cancel();
+        let stop = self.serving.abort_handle();
+        if tokio::time::timeout(DRAIN_TIMEOUT, self.serving)
+            .await
+            .is_err()
+        {
+            tracing::warn!("some requests did not finish in time and were cut off");
+            stop.abort();
+        }
+        self.distribution.stop().await;
+        self.store.shutdown().await;
+    }
+}
+
+/// The identity of the cluster, should this start be its first.
+fn new_cluster() -> Result<Cluster, ServerError> {
+    let mut random = [0; 16];
+    let mut source = std::fs::File::open("/dev/urandom").map_err(ServerError::Random)?;
+    std::io::Read::read_exact(&mut source, &mut random).map_err(ServerError::Random)?;
+    let id = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    Ok(Cluster { id, epoch })
+}

@@ -1,0 +1,286 @@
+//! Carries out a change set: plan, ask the agents, commit, wait for the switches.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::future::join_all;
+use pointsman_proto::pointsman::controller::v1 as pb;
+use pointsman_proto::pointsman::objective::v1 as objective_pb;
+use tonic::Status as GrpcStatus;
+
+use super::{ControllerService, convert, store_error};
+use crate::agents::AgentError;
+use crate::distribution::Wish;
+use crate::objective::{Objective, ObjectiveKey};
+use crate::state::{
+    Command, ObjectiveChange, ObjectiveEffect, Operation, Plan, Rejection, Response, Revision,
+    Subject, Summary, plan,
+};
+use crate::status::{Progress, Reason, Status};
+
+/// The longest a request may ask to wait.
+const MAX_WAIT: Duration = Duration::from_secs(600);
+
+impl ControllerService {
+    pub(super) async fn apply_request(
+        &self,
+        request: pb::ApplyRequest,
+    ) -> Result<pb::ApplyResponse, GrpcStatus> {
+        let changes = match convert::change_set(&request) {
+            Ok(changes) => changes,
+            Err(rejections) => return Ok(refused(rejections)),
+        };
+        self.store.ensure_current().await.map_err(store_error)?;
+        let planned = self
+            .store
+            .read(|state| plan(state, &changes).map(|plan| (plan, state.revision())));
+        let (plan, revision) = match planned {
+            Ok(planned) => planned,
+            Err(rejections) => return Ok(refused(rejections)),
+        };
+        let rejections = self.ask_agents(&plan).await;
+        if !rejections.is_empty() {
+            return Ok(refused(rejections));
+        }
+        if request.dry_run {
+            return Ok(would_do(plan, revision));
+        }
+        let targets: Vec<_> = changes.objectives.iter().map(Target::of).collect();
+        match self
+            .store
+            .submit(Command::Apply(changes))
+            .await
+            .map_err(store_error)?
+        {
+            Response::Applied {
+                revision,
+                outcomes,
+                revisions,
+                pruned,
+                summary,
+            } => {
+                let wait = Duration::from_millis(request.wait_milliseconds.into()).min(MAX_WAIT);
+                let targets: Vec<_> = targets
+                    .into_iter()
+                    .zip(revisions)
+                    .map(|(target, revision)| Target { revision, ..target })
+                    .collect();
+                let statuses = self.wait_for(&targets, wait).await;
+                tracing::info!(
+                    revision = revision.0,
+                    created = summary.created,
+                    changed = summary.changed,
+                    unchanged = summary.unchanged,
+                    deleted = summary.deleted,
+                    "applied a change set"
+                );
+                Ok(pb::ApplyResponse {
+                    statuses: statuses.iter().map(Status::to_proto).collect(),
+                    revision: revision.0,
+                    effects: outcomes
+                        .into_iter()
+                        .map(|o| convert::effect(o).into())
+                        .collect(),
+                    pruned: pruned
+                        .into_iter()
+                        .map(|(d, key)| convert::pruned(d, key))
+                        .collect(),
+                    ..counts(summary)
+                })
+            }
+            Response::Rejected(rejections) => Ok(refused(rejections)),
+            other => Err(GrpcStatus::internal(format!(
+                "the store answered a change set with {other:?}"
+            ))),
+        }
+    }
+
+    /// Asks each agent whether it would take its part. One that does not answer is
+    /// passed over: its objectives stay pending until it does.
+    async fn ask_agents(&self, plan: &Plan) -> Vec<Rejection> {
+        let mut by_device: BTreeMap<&str, Vec<&ObjectiveEffect>> = BTreeMap::new();
+        for effect in &plan.objectives {
+            by_device.entry(&effect.device).or_default().push(effect);
+        }
+        let checks = by_device.into_iter().map(|(device, effects)| async move {
+            let address = &plan.specs.get(device)?.address;
+            let changes = effects
+                .iter()
+                .map(|effect| change_to_check(effect))
+                .collect();
+            match self.agents.check(address, changes).await {
+                Ok(results) => Some(rejections_of(device, &effects, results)),
+                Err(error @ AgentError::Unreachable { .. }) => {
+                    tracing::debug!(device, %error, "not checked");
+                    None
+                }
+                Err(error) => {
+                    tracing::warn!(device, %error, "the agent could not check the change set");
+                    None
+                }
+            }
+        });
+        let mut rejections: Vec<_> = join_all(checks)
+            .await
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect();
+        rejections.sort_by_key(|rejection| rejection.subject);
+        rejections
+    }
+
+    /// Waits until every target is settled, but no longer than `limit`.
+    async fn wait_for(&self, targets: &[Target], limit: Duration) -> Vec<Status> {
+        let deadline = tokio::time::Instant::now() + limit;
+        let mut progress = self.distribution.watch();
+        loop {
+            progress.mark_unchanged();
+            let statuses = self.statuses(targets);
+            let is_settled = targets.iter().zip(&statuses).all(|(target, status)| {
+                status.progress != Progress::Pending
+                    || self.distribution.is_known_unreachable(&target.device)
+            });
+            if is_settled
+                || tokio::time::timeout_at(deadline, progress.changed())
+                    .await
+                    .is_err()
+            {
+                return statuses;
+            }
+        }
+    }
+
+    fn statuses(&self, targets: &[Target]) -> Vec<Status> {
+        let devices: BTreeSet<&str> = targets
+            .iter()
+            .map(|target| target.device.as_str())
+            .collect();
+        let mut statuses: Vec<Option<Status>> = vec![None; targets.len()];
+        for device in devices {
+            let of_device = || {
+                targets
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, target)| target.device == device)
+            };
+            let wishes = of_device().map(|(_, target)| target.wish());
+            let found = self.distribution.statuses(device, wishes);
+            for ((index, _), status) in of_device().zip(found) {
+                statuses[index] = Some(status);
+            }
+        }
+        statuses
+            .into_iter()
+            .map(|status| status.expect("every target has a device"))
+            .collect()
+    }
+}
+
+/// One objective that a request names, and what it wants of it.
+struct Target {
+    device: String,
+    key: ObjectiveKey,
+    revision: Revision,
+    is_present: bool,
+}
+
+impl Target {
+    fn of(change: &ObjectiveChange) -> Self {
+        let is_present = !matches!(change.operation, Operation::Delete(_));
+        let key = change.operation.key();
+        Self {
+            device: change.device.clone(),
+            key,
+            revision: Revision::default(),
+            is_present,
+        }
+    }
+
+    fn wish(&self) -> Wish<'_> {
+        Wish {
+            key: &self.key,
+            revision: self.revision,
+            is_present: self.is_present,
+        }
+    }
+}
+
+fn change_to_check(effect: &ObjectiveEffect) -> objective_pb::Change {
+    let (operation, objective) = match &effect.objective {
+        Some(objective) => (objective_pb::Operation::Put, objective.to_proto()),
+        None => (
+            objective_pb::Operation::Delete,
+            Objective::bare_proto(&effect.key),
+        ),
+    };
+    objective_pb::Change {
+        operation: operation.into(),
+        objective: Some(objective),
+    }
+}
+
+fn rejections_of(
+    device: &str,
+    effects: &[&ObjectiveEffect],
+    results: Vec<objective_pb::Status>,
+) -> Vec<Rejection> {
+    let results = results.into_iter().map(Status::from_proto);
+    let refused = effects.iter().zip(results).filter(|(_, status)| {
+        // A switch without pipeline can judge nothing yet; that is no fault of the request.
+        status.progress == Progress::Failed && status.reason != Some(Reason::NoPipeline)
+    });
+    refused
+        .map(|(effect, status)| Rejection {
+            subject: effect.index.map_or(Subject::Request, Subject::Objective),
+            reason: status.reason.unwrap_or(Reason::Internal),
+            message: match status.message.as_str() {
+                "" => format!(
+                    "{} of {device}: refused by the switch without a message",
+                    effect.key
+                ),
+                message => format!("{} of {device}: {message}", effect.key),
+            },
+        })
+        .collect()
+}
+
+fn refused(rejections: Vec<Rejection>) -> pb::ApplyResponse {
+    let errors = rejections.into_iter().map(convert::apply_error).collect();
+    pb::ApplyResponse {
+        errors,
+        ..pb::ApplyResponse::default()
+    }
+}
+
+fn would_do(plan: Plan, revision: Revision) -> pb::ApplyResponse {
+    let pruned = plan
+        .objectives
+        .into_iter()
+        .filter(|effect| effect.index.is_none())
+        .map(|effect| convert::pruned(effect.device, effect.key));
+    pb::ApplyResponse {
+        revision: revision.0,
+        effects: plan
+            .outcomes
+            .into_iter()
+            .map(|o| convert::effect(o).into())
+            .collect(),
+        pruned: pruned.collect(),
+        ..counts(plan.summary)
+    }
+}
+
+fn counts(summary: Summary) -> pb::ApplyResponse {
+    pb::ApplyResponse {
+        created: summary.created,
+        changed: summary.changed,
+        unchanged: summary.unchanged,
+        deleted: summary.deleted,
+        devices_created: summary.devices_created,
+        devices_changed: summary.devices_changed,
+        devices_unchanged: summary.devices_unchanged,
+        devices_removed: summary.devices_removed,
+        ..pb::ApplyResponse::default()
+    }
+}

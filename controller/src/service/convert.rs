@@ -1,0 +1,158 @@
+//! Apply requests into change sets, and refusals into messages.
+
+use pointsman_proto::pointsman::controller::v1 as pb;
+use pointsman_proto::pointsman::objective::v1 as objective_pb;
+
+use crate::objective::{Bucket, Kind, Objective, ObjectiveError, ObjectiveKey};
+use crate::state::{
+    ChangeSet, DeviceChange, DeviceSpec, ObjectiveChange, Operation, Outcome, Rejection, Subject,
+};
+use crate::status::Reason;
+
+/// Takes the changes of a request over.
+///
+/// # Errors
+/// Every change that is not well-formed.
+pub fn change_set(request: &pb::ApplyRequest) -> Result<ChangeSet, Vec<Rejection>> {
+    let mut rejections = Vec::new();
+    let devices = request
+        .devices
+        .iter()
+        .enumerate()
+        .filter_map(|(index, change)| {
+            device_change(change)
+                .map_err(|message| rejections.push(bad_parameters(Subject::Device(index), message)))
+                .ok()
+        });
+    let devices = devices.collect();
+    let objectives = request
+        .objectives
+        .iter()
+        .enumerate()
+        .filter_map(|(index, change)| {
+            objective_change(change)
+                .map_err(|message| {
+                    rejections.push(bad_parameters(Subject::Objective(index), message))
+                })
+                .ok()
+        });
+    let objectives = objectives.collect();
+    if rejections.is_empty() {
+        Ok(ChangeSet {
+            devices,
+            objectives,
+            prune: request.prune_devices.clone(),
+        })
+    } else {
+        Err(rejections)
+    }
+}
+
+fn bad_parameters(subject: Subject, message: String) -> Rejection {
+    Rejection {
+        subject,
+        reason: Reason::BadParameters,
+        message,
+    }
+}
+
+fn device_change(change: &pb::DeviceChange) -> Result<DeviceChange, String> {
+    let spec = change
+        .device
+        .as_ref()
+        .ok_or("the device change names no device")?;
+    Ok(match change.remove {
+        true => DeviceChange::Remove(spec.name.clone()),
+        false => DeviceChange::Put(DeviceSpec {
+            name: spec.name.clone(),
+            address: spec.address.clone(),
+            device_id: spec.device_id,
+        }),
+    })
+}
+
+fn objective_change(change: &pb::ObjectiveChange) -> Result<ObjectiveChange, String> {
+    use objective_pb::Operation as Op;
+    let device = change.device.clone();
+    let change = change
+        .change
+        .as_ref()
+        .ok_or("the objective change has no change")?;
+    let objective = change
+        .objective
+        .clone()
+        .ok_or(ObjectiveError::Missing.to_string())?;
+    let operation = match change.operation() {
+        Op::Put => Objective::from_proto(objective).map(Operation::Put),
+        Op::Delete => Objective::key_of(&objective).map(Operation::Delete),
+        Op::AddToExisting => {
+            let (next, buckets) = buckets_of(objective)?;
+            Ok(Operation::AddBuckets { next, buckets })
+        }
+        Op::RemoveFromExisting => {
+            let (next, buckets) = buckets_of(objective)?;
+            Ok(Operation::RemoveBuckets { next, buckets })
+        }
+        Op::Unspecified => return Err("the change has no operation; give put, delete, add_to_existing or remove_from_existing".to_owned()),
+    };
+    let operation = operation.map_err(|error| error.to_string())?;
+    Ok(ObjectiveChange { device, operation })
+}
+
+fn buckets_of(objective: objective_pb::Objective) -> Result<(String, Vec<Bucket>), String> {
+    let key = Objective::key_of(&objective).map_err(|error| error.to_string())?;
+    match objective.kind {
+        Some(objective_pb::objective::Kind::Next(next)) if !next.buckets.is_empty() => Ok((
+            key.name,
+            next.buckets.into_iter().map(Bucket::from_proto).collect(),
+        )),
+        Some(objective_pb::objective::Kind::Next(_)) => {
+            Err(format!("{key}: there are no buckets to add or remove"))
+        }
+        _ => Err(format!("{key}: only nexts have buckets to add or remove")),
+    }
+}
+
+/// A refusal as the API carries it.
+pub fn apply_error(rejection: Rejection) -> pb::ApplyError {
+    use pb::apply_error::Subject as To;
+    let (subject, index) = match rejection.subject {
+        Subject::Device(index) => (To::Device, index),
+        Subject::Objective(index) => (To::Objective, index),
+        Subject::Request => (To::Unspecified, 0),
+    };
+    pb::ApplyError {
+        subject: subject.into(),
+        index: u32::try_from(index).expect("a request has fewer than 2^32 changes"),
+        reason: rejection.reason.to_proto().into(),
+        message: rejection.message,
+    }
+}
+
+/// What a change did, as the API carries it.
+pub fn effect(outcome: Outcome) -> pb::Effect {
+    match outcome {
+        Outcome::Created => pb::Effect::Created,
+        Outcome::Changed => pb::Effect::Changed,
+        Outcome::Unchanged => pb::Effect::Unchanged,
+        Outcome::Deleted => pb::Effect::Deleted,
+    }
+}
+
+/// What pruning deleted, as the API carries it.
+pub fn pruned(device: String, key: ObjectiveKey) -> pb::PrunedObjective {
+    pb::PrunedObjective {
+        device,
+        kind: Kind::to_proto(key.kind).into(),
+        name: key.name,
+    }
+}
+
+/// A device as the API carries it.
+pub fn device_spec(spec: &DeviceSpec) -> pb::DeviceSpec {
+    pb::DeviceSpec {
+        name: spec.name.clone(),
+        address: spec.address.clone(),
+        device_id: spec.device_id,
+    }
+}

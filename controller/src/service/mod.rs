@@ -1,0 +1,109 @@
+//! The controller's gRPC API.
+//!
+//! Messages come in, are turned into the controller's own types, and answers go
+//! out; nothing is decided here. [`apply`] carries out change sets, [`reads`]
+//! puts together what the store, the distribution and the agents say.
+
+mod apply;
+mod convert;
+mod reads;
+
+use std::sync::Arc;
+
+use pointsman_proto::pointsman::controller::v1 as pb;
+use pointsman_proto::pointsman::controller::v1::controller_server::Controller;
+use tonic::{Request, Response, Status};
+
+use crate::agents::Agents;
+use crate::distribution::Distribution;
+use crate::raft::{Store, StoreError};
+
+/// The API over one node's store and distribution.
+pub struct ControllerService {
+    store: Store,
+    distribution: Distribution,
+    agents: Arc<Agents>,
+    node_name: String,
+}
+
+impl ControllerService {
+    /// The API of the node `node_name`.
+    pub fn new(store: Store, distribution: Distribution, node_name: String) -> Self {
+        Self {
+            store,
+            distribution,
+            agents: Arc::default(),
+            node_name,
+        }
+    }
+
+    /// How a node is called in answers.
+    fn name_of(&self, node: crate::state::NodeId) -> String {
+        if node == self.store.node_id() {
+            self.node_name.clone()
+        } else {
+            format!("node {node}")
+        }
+    }
+}
+
+fn store_error(error: StoreError) -> Status {
+    let message = error.to_string();
+    match error {
+        StoreError::NotLeader { .. } => Status::failed_precondition(message),
+        StoreError::NoQuorum(_) | StoreError::Stopped(_) => Status::unavailable(message),
+    }
+}
+
+#[tonic::async_trait]
+impl Controller for ControllerService {
+    async fn apply(
+        &self,
+        request: Request<pb::ApplyRequest>,
+    ) -> Result<Response<pb::ApplyResponse>, Status> {
+        self.apply_request(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn get_objectives(
+        &self,
+        request: Request<pb::GetObjectivesRequest>,
+    ) -> Result<Response<pb::GetObjectivesResponse>, Status> {
+        self.read_objectives(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn get_devices(
+        &self,
+        _request: Request<pb::GetDevicesRequest>,
+    ) -> Result<Response<pb::GetDevicesResponse>, Status> {
+        self.read_devices().await.map(Response::new)
+    }
+
+    async fn get_ports(
+        &self,
+        request: Request<pb::GetPortsRequest>,
+    ) -> Result<Response<pb::GetPortsResponse>, Status> {
+        self.read_ports(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn get_tables(
+        &self,
+        request: Request<pb::GetTablesRequest>,
+    ) -> Result<Response<pb::GetTablesResponse>, Status> {
+        self.read_tables(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn get_status(
+        &self,
+        _request: Request<pb::GetStatusRequest>,
+    ) -> Result<Response<pb::ClusterStatus>, Status> {
+        Ok(Response::new(self.read_status()))
+    }
+}

@@ -1,0 +1,222 @@
+//! Puts answers together from the store, the distribution and the agents.
+//!
+//! What agents say is asked of all of them at once; one that does not answer
+//! costs its own part of the answer, never the rest.
+
+use std::collections::HashMap;
+
+use futures::future::join_all;
+use pointsman_proto::pointsman::controller::v1 as pb;
+use pointsman_proto::pointsman::objective::v1 as objective_pb;
+use tonic::Status as GrpcStatus;
+
+use super::{ControllerService, convert, store_error};
+use crate::objective::Objective;
+use crate::state::{DeviceSpec, DeviceState, Mastership};
+use crate::status::{Progress, Status};
+
+impl ControllerService {
+    /// The devices that a request is about: the named one, or all.
+    async fn select<T>(
+        &self,
+        name: &str,
+        take: impl Fn(&DeviceState) -> T,
+    ) -> Result<Vec<T>, GrpcStatus> {
+        self.store.ensure_current().await.map_err(store_error)?;
+        self.store.read(|state| {
+            if name.is_empty() {
+                return Ok(state.devices().values().map(take).collect());
+            }
+            let device = state.device(name).ok_or_else(|| {
+                let known: Vec<_> = state.devices().keys().map(String::as_str).collect();
+                let known = if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                };
+                GrpcStatus::not_found(format!(
+                    "there is no device {name:?}; known devices: {known}"
+                ))
+            })?;
+            Ok(vec![take(device)])
+        })
+    }
+
+    pub(super) async fn read_objectives(
+        &self,
+        request: pb::GetObjectivesRequest,
+    ) -> Result<pb::GetObjectivesResponse, GrpcStatus> {
+        let devices = self.select(&request.device, |device| {
+            let statuses = self.distribution.statuses_of(device);
+            let objectives = device.objectives().values().zip(statuses);
+            let objectives = objectives.map(|(stored, status)| objective_pb::ObjectiveStatus {
+                objective: Some(stored.objective.to_proto()),
+                status: Some(status.to_proto()),
+                entries: Vec::new(),
+            });
+            let name = device.spec().name.clone();
+            let answer = pb::DeviceObjectives {
+                device: name,
+                objectives: objectives.collect(),
+                error: String::new(),
+            };
+            (answer, device.spec().address.clone())
+        });
+        let devices = devices
+            .await?
+            .into_iter()
+            .map(|(mut answer, address)| async move {
+                if request.entries {
+                    match self.agents.objectives(&address).await {
+                        Ok(held) => add_entries(&mut answer.objectives, held.objectives),
+                        Err(error) => answer.error = error.to_string(),
+                    }
+                }
+                answer
+            });
+        Ok(pb::GetObjectivesResponse {
+            devices: join_all(devices).await,
+        })
+    }
+
+    pub(super) async fn read_devices(&self) -> Result<pb::GetDevicesResponse, GrpcStatus> {
+        let devices = self.select("", |device| {
+            let statuses = self.distribution.statuses_of(device);
+            (
+                device.spec().clone(),
+                device.mastership().cloned(),
+                statuses,
+            )
+        });
+        let devices = devices
+            .await?
+            .into_iter()
+            .map(|(spec, mastership, statuses)| self.describe(spec, mastership, statuses));
+        Ok(pb::GetDevicesResponse {
+            devices: join_all(devices).await,
+        })
+    }
+
+    async fn describe(
+        &self,
+        spec: DeviceSpec,
+        mastership: Option<Mastership>,
+        statuses: Vec<Status>,
+    ) -> pb::Device {
+        let (agent, message) = match self.agents.status(&spec.address).await {
+            Ok(status) => (Some(status), String::new()),
+            Err(error) => (None, error.to_string()),
+        };
+        let count = |progress| {
+            let count = statuses
+                .iter()
+                .filter(|status| status.progress == progress)
+                .count();
+            u32::try_from(count).unwrap_or(u32::MAX)
+        };
+        pb::Device {
+            spec: Some(convert::device_spec(&spec)),
+            reachable: agent.is_some(),
+            message,
+            master: mastership
+                .as_ref()
+                .map(|held| self.name_of(held.node))
+                .unwrap_or_default(),
+            term: mastership.map_or(0, |held| held.term.0),
+            agent,
+            objectives_applied: count(Progress::Applied),
+            objectives_pending: count(Progress::Pending),
+            objectives_failed: count(Progress::Failed),
+        }
+    }
+
+    pub(super) async fn read_ports(
+        &self,
+        request: pb::GetPortsRequest,
+    ) -> Result<pb::GetPortsResponse, GrpcStatus> {
+        let specs = self
+            .select(&request.device, |device| device.spec().clone())
+            .await?;
+        let devices = specs.into_iter().map(|spec| async move {
+            let (ports, error) = match self.agents.ports(&spec.address).await {
+                Ok(ports) => (ports, String::new()),
+                Err(error) => (Vec::new(), error.to_string()),
+            };
+            pb::DevicePorts {
+                device: spec.name,
+                error,
+                ports,
+            }
+        });
+        Ok(pb::GetPortsResponse {
+            devices: join_all(devices).await,
+        })
+    }
+
+    pub(super) async fn read_tables(
+        &self,
+        request: pb::GetTablesRequest,
+    ) -> Result<pb::GetTablesResponse, GrpcStatus> {
+        let specs = self
+            .select(&request.device, |device| device.spec().clone())
+            .await?;
+        let devices = specs.into_iter().map(|spec| async move {
+            let (tables, error) = match self.agents.tables(&spec.address, request.entries).await {
+                Ok(tables) => (tables, String::new()),
+                Err(error) => (Vec::new(), error.to_string()),
+            };
+            pb::DeviceTables {
+                device: spec.name,
+                error,
+                tables,
+            }
+        });
+        Ok(pb::GetTablesResponse {
+            devices: join_all(devices).await,
+        })
+    }
+
+    /// What this node knows of the cluster, also without a majority.
+    pub(super) fn read_status(&self) -> pb::ClusterStatus {
+        let membership = self.store.membership();
+        let (cluster_id, revision) = self
+            .store
+            .read(|state| (state.cluster().id.clone(), state.revision()));
+        pb::ClusterStatus {
+            cluster_id,
+            node: self.node_name.clone(),
+            leader: membership
+                .leader
+                .map(|node| self.name_of(node))
+                .unwrap_or_default(),
+            voters: membership
+                .voters
+                .into_iter()
+                .map(|node| self.name_of(node))
+                .collect(),
+            revision: revision.0,
+            term: membership.term,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+fn add_entries(
+    objectives: &mut [objective_pb::ObjectiveStatus],
+    held: Vec<objective_pb::ObjectiveStatus>,
+) {
+    let key = |objective: &Option<objective_pb::Objective>| {
+        objective
+            .as_ref()
+            .and_then(|objective| Objective::key_of(objective).ok())
+    };
+    let mut entries: HashMap<_, _> = held
+        .into_iter()
+        .map(|held| (key(&held.objective), held.entries))
+        .collect();
+    for objective in objectives {
+        objective.entries = entries
+            .remove(&key(&objective.objective))
+            .unwrap_or_default();
+    }
+}

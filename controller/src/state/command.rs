@@ -1,0 +1,149 @@
+//! The commands that change the replicated state, and what they answer.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cluster, DeviceSpec, Revision, Summary, Term};
+use crate::objective::{Bucket, Objective, ObjectiveKey};
+use crate::status::Reason;
+
+use super::plan::Outcome;
+
+/// A controller node. Never reused: a wiped node comes back under a new one.
+pub type NodeId = u64;
+
+/// A change to the replicated state. One command is one entry of the Raft log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Names the cluster; does nothing once it has a name.
+    Initialize(Cluster),
+    /// Makes a node the master of devices, each under a new term.
+    Claim {
+        /// The new master.
+        node: NodeId,
+        /// The devices; unknown ones are passed over.
+        devices: Vec<String>,
+    },
+    /// Changes devices and objectives, all or nothing.
+    Apply(ChangeSet),
+}
+
+/// Changes that are made together or not at all.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeSet {
+    /// Changes to devices; they come first.
+    pub devices: Vec<DeviceChange>,
+    /// Changes to objectives.
+    pub objectives: Vec<ObjectiveChange>,
+    /// Objectives of these devices that `objectives` does not name are deleted.
+    pub prune: Vec<String>,
+}
+
+/// A change to one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceChange {
+    /// Adds it or replaces what is said about it.
+    Put(DeviceSpec),
+    /// Forgets it and its objectives. Its switch goes on forwarding as it does.
+    Remove(String),
+}
+
+impl DeviceChange {
+    /// The device it is about.
+    pub fn name(&self) -> &str {
+        match self {
+            DeviceChange::Put(spec) => &spec.name,
+            DeviceChange::Remove(name) => name,
+        }
+    }
+}
+
+/// A change to one objective of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectiveChange {
+    /// The device.
+    pub device: String,
+    /// What to do.
+    pub operation: Operation,
+}
+
+/// What to do to an objective.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Operation {
+    /// Add it, or replace the one of that key.
+    Put(Objective),
+    /// Delete it.
+    Delete(ObjectiveKey),
+    /// Add buckets to a next.
+    AddBuckets {
+        /// Its name.
+        next: String,
+        /// The buckets to add.
+        buckets: Vec<Bucket>,
+    },
+    /// Take buckets out of a next.
+    RemoveBuckets {
+        /// Its name.
+        next: String,
+        /// The buckets to take out; their weights do not matter.
+        buckets: Vec<Bucket>,
+    },
+}
+
+impl Operation {
+    /// The objective it is about.
+    pub fn key(&self) -> ObjectiveKey {
+        match self {
+            Operation::Put(objective) => objective.key().clone(),
+            Operation::Delete(key) => key.clone(),
+            Operation::AddBuckets { next, .. } | Operation::RemoveBuckets { next, .. } => {
+                ObjectiveKey::next(next)
+            }
+        }
+    }
+}
+
+/// Which part of a change set a refusal is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Subject {
+    /// The device change of that index.
+    Device(usize),
+    /// The objective change of that index.
+    Objective(usize),
+    /// The change set as a whole.
+    Request,
+}
+
+/// Why a change set is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejection {
+    /// What it is about.
+    pub subject: Subject,
+    /// The kind of reason.
+    pub reason: Reason,
+    /// One sentence: what, where, why, and what would be accepted.
+    pub message: String,
+}
+
+/// What a command answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// There was nothing to do, or it needs no answer.
+    Done,
+    /// The devices that were claimed, each with its term.
+    Claimed(Vec<(String, Term)>),
+    /// The change set was committed.
+    Applied {
+        /// The revision after it.
+        revision: Revision,
+        /// What became of each objective change, in order.
+        outcomes: Vec<Outcome>,
+        /// The revision of each objective that was named, in order.
+        revisions: Vec<Revision>,
+        /// What pruning deleted.
+        pruned: Vec<(String, ObjectiveKey)>,
+        /// Counts.
+        summary: Summary,
+    },
+    /// The change set was refused and changed nothing.
+    Rejected(Vec<Rejection>),
+}

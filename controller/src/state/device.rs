@@ -1,0 +1,191 @@
+//! One device of the replicated state: its objectives, the record of what was
+//! deleted, and its mastership.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{NodeId, Revision, Term};
+use crate::objective::{Objective, ObjectiveKey};
+
+/// How many deletions a device remembers. An agent that missed more is sent a snapshot.
+pub(super) const MAX_TOMBSTONES: usize = 4096;
+
+/// What an operator says about a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceSpec {
+    /// Its name in objectives and commands.
+    pub name: String,
+    /// `host:port` of its agent.
+    pub address: String,
+    /// The P4Runtime device id.
+    pub device_id: u64,
+}
+
+/// Who writes a device, and since which term.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mastership {
+    /// The controller node.
+    pub node: NodeId,
+    /// The term of its claim.
+    pub term: Term,
+}
+
+/// An objective and the revision that made it what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// The objective.
+    pub objective: Objective,
+    /// Its revision.
+    pub revision: Revision,
+}
+
+/// A device with everything that is wanted of it.
+///
+/// Invariants: a key is in `objectives` or in `tombstones`, never in both;
+/// `changes` holds exactly the revisions of the two; every revision in it is
+/// above `horizon` or belongs to an objective that is still there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceState {
+    pub(super) spec: DeviceSpec,
+    pub(super) mastership: Option<Mastership>,
+    /// Deletions up to this revision may be forgotten: a tail can only start here or later.
+    pub(super) horizon: Revision,
+    /// The latest change to the objectives of this device.
+    pub(super) revision: Revision,
+    pub(super) objectives: BTreeMap<ObjectiveKey, Stored>,
+    pub(super) tombstones: BTreeMap<ObjectiveKey, Revision>,
+    #[serde(skip)]
+    pub(super) changes: BTreeMap<Revision, ObjectiveKey>,
+}
+
+impl DeviceState {
+    /// A device without objectives; its history starts at `horizon`.
+    pub fn new(spec: DeviceSpec, horizon: Revision) -> Self {
+        Self {
+            spec,
+            mastership: None,
+            horizon,
+            revision: horizon,
+            objectives: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            changes: BTreeMap::new(),
+        }
+    }
+
+    /// The device without its objectives and tombstones, for a store that keeps those row by row.
+    pub fn without_rows(&self) -> Self {
+        Self {
+            spec: self.spec.clone(),
+            mastership: self.mastership.clone(),
+            horizon: self.horizon,
+            revision: self.revision,
+            objectives: BTreeMap::new(),
+            tombstones: BTreeMap::new(),
+            changes: BTreeMap::new(),
+        }
+    }
+
+    /// Puts back a row that a store kept; [`super::State::restore`] rebuilds the indexes.
+    pub fn restore_objective(&mut self, key: ObjectiveKey, stored: Stored) {
+        self.objectives.insert(key, stored);
+    }
+
+    /// Puts back a tombstone that a store kept.
+    pub fn restore_tombstone(&mut self, key: ObjectiveKey, revision: Revision) {
+        self.tombstones.insert(key, revision);
+    }
+
+    pub(super) fn reindex(&mut self) {
+        let alive = self
+            .objectives
+            .iter()
+            .map(|(key, stored)| (stored.revision, key.clone()));
+        let gone = self
+            .tombstones
+            .iter()
+            .map(|(key, revision)| (*revision, key.clone()));
+        self.changes = alive.chain(gone).collect();
+    }
+
+    /// What the operator said.
+    pub fn spec(&self) -> &DeviceSpec {
+        &self.spec
+    }
+
+    /// Who writes it.
+    pub fn mastership(&self) -> Option<&Mastership> {
+        self.mastership.as_ref()
+    }
+
+    /// The latest change to its objectives.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// Its objectives.
+    pub fn objectives(&self) -> &BTreeMap<ObjectiveKey, Stored> {
+        &self.objectives
+    }
+
+    /// Its deletions that are still remembered.
+    pub fn tombstones(&self) -> &BTreeMap<ObjectiveKey, Revision> {
+        &self.tombstones
+    }
+
+    fn forget_change(&mut self, key: &ObjectiveKey) {
+        let earlier = self
+            .objectives
+            .get(key)
+            .map(|stored| stored.revision)
+            .or_else(|| self.tombstones.remove(key));
+        if let Some(revision) = earlier {
+            self.changes.remove(&revision);
+        }
+    }
+
+    pub(super) fn put(&mut self, objective: Objective, revision: Revision) {
+        let key = objective.key().clone();
+        self.forget_change(&key);
+        self.changes.insert(revision, key.clone());
+        self.objectives.insert(
+            key,
+            Stored {
+                objective,
+                revision,
+            },
+        );
+        self.revision = revision;
+    }
+
+    /// Deletes an objective; returns the tombstones that were forgotten to make room.
+    pub(super) fn delete(&mut self, key: ObjectiveKey, revision: Revision) -> Vec<ObjectiveKey> {
+        self.forget_change(&key);
+        self.objectives.remove(&key);
+        self.changes.insert(revision, key.clone());
+        self.tombstones.insert(key, revision);
+        self.revision = revision;
+        if self.tombstones.len() > MAX_TOMBSTONES {
+            self.forget_oldest_tombstones()
+        } else {
+            vec![]
+        }
+    }
+
+    /// Drops the older half, so that the cost of finding it is paid rarely.
+    fn forget_oldest_tombstones(&mut self) -> Vec<ObjectiveKey> {
+        let mut by_age: Vec<_> = self
+            .tombstones
+            .iter()
+            .map(|(key, revision)| (*revision, key.clone()))
+            .collect();
+        by_age.sort_unstable();
+        by_age.truncate(MAX_TOMBSTONES / 2);
+        for (revision, key) in &by_age {
+            self.tombstones.remove(key);
+            self.changes.remove(revision);
+            self.horizon = self.horizon.max(*revision);
+        }
+        by_age.into_iter().map(|(_, key)| key).collect()
+    }
+}

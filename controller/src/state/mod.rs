@@ -1,0 +1,150 @@
+//! The replicated state: devices, their flow objectives with revisions, and who
+//! may write which device.
+//!
+//! Pure: [`State::apply`] takes a [`Command`] and nothing else, so every replica
+//! that applies the same commands holds the same state. Observed things (ports,
+//! statuses, reachability) are not here; they are read from the agents. `raft`
+//! replicates and stores this state, `service` and `distribution` read it.
+
+mod apply;
+mod command;
+mod device;
+mod inventory;
+mod plan;
+mod references;
+mod tail;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use apply::{Effect, RowKey};
+pub use command::{
+    ChangeSet, Command, DeviceChange, NodeId, ObjectiveChange, Operation, Rejection, Response,
+    Subject,
+};
+pub use device::{DeviceSpec, DeviceState, Mastership, Stored};
+pub use plan::{ObjectiveEffect, Outcome, Plan, Summary, plan};
+pub use tail::{Change, Tail};
+
+/// A point in the history of all changes of this cluster; rises by one for each.
+#[derive(
+    Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Revision(pub u64);
+
+impl Revision {
+    fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A period of mastership. No two claims of any devices ever get the same one.
+#[derive(
+    Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Term(pub u64);
+
+/// What names a cluster and orders it among others that ever held the same switches.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Random, chosen once; empty until the cluster is initialized.
+    pub id: String,
+    /// Seconds since 1970 when it was initialized: the high half of every
+    /// election id, so that a cluster which replaces a lost one can take the
+    /// switches over although its terms start again at one.
+    pub epoch: u64,
+}
+
+/// Everything that is replicated.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    cluster: Cluster,
+    revision: Revision,
+    last_term: Term,
+    devices: BTreeMap<String, DeviceState>,
+}
+
+/// The part of the state that is neither a device's nor an objective's.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterRow {
+    cluster: Cluster,
+    revision: Revision,
+    last_term: Term,
+}
+
+impl State {
+    /// Builds a state from what a store kept, its indexes included.
+    pub fn restore(row: ClusterRow, mut devices: BTreeMap<String, DeviceState>) -> Self {
+        for device in devices.values_mut() {
+            device.reindex();
+        }
+        let ClusterRow {
+            cluster,
+            revision,
+            last_term,
+        } = row;
+        Self {
+            cluster,
+            revision,
+            last_term,
+            devices,
+        }
+    }
+
+    /// The cluster's own part, for a store to keep.
+    pub fn cluster_row(&self) -> ClusterRow {
+        ClusterRow {
+            cluster: self.cluster.clone(),
+            revision: self.revision,
+            last_term: self.last_term,
+        }
+    }
+
+    /// Which cluster this is.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The revision of the latest change.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// All devices by name.
+    pub fn devices(&self) -> &BTreeMap<String, DeviceState> {
+        &self.devices
+    }
+
+    /// One device.
+    pub fn device(&self, name: &str) -> Option<&DeviceState> {
+        self.devices.get(name)
+    }
+
+    /// The election id of a term: the cluster's epoch above, the term below.
+    ///
+    /// A term never repeats within a cluster, and a later cluster has a later
+    /// epoch, so the switch fences every earlier master by number alone.
+    pub fn election_id(&self, term: Term) -> ElectionId {
+        ElectionId {
+            high: self.cluster.epoch,
+            low: term.0,
+        }
+    }
+}
+
+/// A P4Runtime election id: 128 bits in two halves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ElectionId {
+    /// The upper 64 bits.
+    pub high: u64,
+    /// The lower 64 bits.
+    pub low: u64,
+}

@@ -1,0 +1,137 @@
+//! How an objective fares on its switch, and the closed list of reasons why it
+//! is not applied. Shared by the store (refusals), distribution
+//! (acknowledgements) and the API.
+
+use pointsman_proto::pointsman::objective::v1 as pb;
+use serde::{Deserialize, Serialize};
+
+use crate::state::Revision;
+
+/// Where an objective stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Not in the data plane yet.
+    Pending,
+    /// The data plane holds it.
+    Applied,
+    /// The switch refused it.
+    Failed,
+}
+
+/// The state of one objective at one revision of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Where it stands.
+    pub progress: Progress,
+    /// Why it is not applied.
+    pub reason: Option<Reason>,
+    /// One sentence for people; may be empty when applied.
+    pub message: String,
+    /// The revision of the objective that this is about.
+    pub revision: Revision,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Why something is refused or waits. One to one with the API's reasons.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Reason { $($(#[$doc])* $name),* }
+
+        impl Reason {
+            /// The reason a message carries, if it carries one.
+            pub fn from_proto(reason: pb::Reason) -> Option<Self> {
+                match reason {
+                    pb::Reason::Unspecified => None,
+                    $(pb::Reason::$name => Some(Reason::$name)),*
+                }
+            }
+
+            /// The reason as messages carry it.
+            pub fn to_proto(self) -> pb::Reason {
+                match self { $(Reason::$name => pb::Reason::$name),* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The agent does not answer.
+    DeviceUnreachable,
+    /// The next it refers to is not applied.
+    WaitsForNext,
+    /// The switch has no pipeline yet.
+    NoPipeline,
+    /// The loaded pipeline cannot do this.
+    UnsupportedByPipeline,
+    /// There is no such port.
+    UnknownPort,
+    /// The request makes no sense in itself.
+    BadParameters,
+    /// The table that would hold it is full.
+    TableFull,
+    /// It contradicts something that exists.
+    Conflict,
+    /// The next to delete is in use.
+    NextInUse,
+    /// There is no such objective.
+    NoSuchObjective,
+    /// A fault in Pointsman.
+    Internal,
+    /// Accepted by the controller and on its way.
+    InFlight,
+}
+
+impl Status {
+    /// Takes a status over from a message; one without state counts as pending.
+    pub fn from_proto(status: pb::Status) -> Self {
+        let progress = match status.state() {
+            pb::State::Applied => Progress::Applied,
+            pb::State::Failed => Progress::Failed,
+            pb::State::Pending | pb::State::Unspecified => Progress::Pending,
+        };
+        Self {
+            progress,
+            reason: Reason::from_proto(status.reason()),
+            revision: Revision(status.revision),
+            message: status.message,
+        }
+    }
+
+    /// The status as messages carry it.
+    pub fn to_proto(&self) -> pb::Status {
+        let state = match self.progress {
+            Progress::Pending => pb::State::Pending,
+            Progress::Applied => pb::State::Applied,
+            Progress::Failed => pb::State::Failed,
+        };
+        let reason = self
+            .reason
+            .map_or(pb::Reason::Unspecified, Reason::to_proto);
+        pb::Status {
+            state: state.into(),
+            reason: reason.into(),
+            message: self.message.clone(),
+            revision: self.revision.0,
+        }
+    }
+
+    /// Pending for a reason.
+    pub fn pending(reason: Reason, message: impl Into<String>, revision: Revision) -> Self {
+        Self {
+            progress: Progress::Pending,
+            reason: Some(reason),
+            message: message.into(),
+            revision,
+        }
+    }
+
+    /// Applied at a revision.
+    pub fn applied(revision: Revision) -> Self {
+        Self {
+            progress: Progress::Applied,
+            reason: None,
+            message: String::new(),
+            revision,
+        }
+    }
+}
