@@ -15,11 +15,23 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The names of the files of a directory below `programs/`, or of `programs/` itself.
+fn files(directory: &str) -> Vec<String> {
+    fs::read_dir(programs_dir().join(directory))
+        .expect("the directory is there")
+        .map(|file| {
+            file.expect("a readable entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .collect()
+}
+
 /// The P4 files of a program, relative to `programs/`: `NAME.p4` and what is in `NAME/`.
 fn sources(name: &str) -> BTreeSet<String> {
-    let included = fs::read_dir(programs_dir().join(name))
-        .unwrap()
-        .map(|file| file.unwrap().file_name().into_string().unwrap())
+    let included = files(name)
+        .into_iter()
         .filter(|file| file.ends_with(".p4"))
         .map(|file| format!("{name}/{file}"));
     included.chain([format!("{name}.p4")]).collect()
@@ -51,16 +63,10 @@ fn artefacts_are_those_of_the_source() {
 
 #[test]
 fn every_program_is_embedded_under_its_own_name() {
-    let on_disk: BTreeSet<String> = fs::read_dir(programs_dir())
-        .unwrap()
-        .filter_map(|file| {
-            file.unwrap()
-                .file_name()
-                .into_string()
-                .unwrap()
-                .strip_suffix(".p4")
-                .map(str::to_owned)
-        })
+    let on_disk: BTreeSet<String> = files("")
+        .iter()
+        .filter_map(|file| file.strip_suffix(".p4"))
+        .map(str::to_owned)
         .collect();
     let names: BTreeSet<String> = EMBEDDED
         .iter()

@@ -27,7 +27,7 @@ typedef bit<48> mac_t;
 header packet_in_t {
     // The port that the frame came in by.
     port_t ingress_port;
-    bit<7> padding;
+    @padding bit<7> padding;
 }
 
 @controller_header("packet_out")
@@ -36,7 +36,7 @@ header packet_out_t {
     port_t egress_port;
     // 1: treat the frame as if it had come in by CPU_PORT.
     bit<1> through_pipeline;
-    bit<6> padding;
+    @padding bit<6> padding;
 }
 
 header ethernet_t {
