@@ -2,6 +2,9 @@
 //! contract that every data plane fulfils, and the reference interpreter.
 
 pub mod bmv2;
+pub mod codec;
 pub mod dataplane;
 pub mod ir;
+pub mod p4info;
 pub mod programs;
+pub mod vectors;

@@ -14,7 +14,7 @@ fn small() -> Value {
 }
 
 fn message(program: &Value) -> String {
-    match bmv2::read(&program.to_string()) {
+    match bmv2::read(program.to_string()) {
         Ok(_) => panic!("it was accepted"),
         Err(error) => error.to_string(),
     }
@@ -62,14 +62,14 @@ fn every_shared_program_is_read() {
 
 #[test]
 fn a_program_without_declared_objects_is_read() {
-    let program = bmv2::read(&small().to_string()).unwrap();
+    let program = bmv2::read(small().to_string()).unwrap();
     assert_eq!(program.headers.len(), 3);
     assert!(program.table_by_name("ingress.route").is_some());
 }
 
 #[test]
 fn const_entries_get_priorities_of_p4runtime() {
-    let program = bmv2::read(&small().to_string()).unwrap();
+    let program = bmv2::read(small().to_string()).unwrap();
     let table = &program.tables[program.table_by_name("ingress.route").unwrap().index()];
     let priorities: Vec<i32> = table.entries.iter().map(|e| e.priority).collect();
     assert_eq!(priorities, [2, 1]);
@@ -77,7 +77,7 @@ fn const_entries_get_priorities_of_p4runtime() {
 
 #[test]
 fn gaps_between_the_parts_of_a_transition_key_are_closed() {
-    let program = bmv2::read(&small().to_string()).unwrap();
+    let program = bmv2::read(small().to_string()).unwrap();
     let transition = &program.parser_states[0].transitions[0];
     let pointsman_p4::ir::TransitionMatch::Value { value, .. } = &transition.when else {
         panic!("{transition:?}");
@@ -172,6 +172,6 @@ proptest! {
     ) {
         let mut program = small();
         damage(&mut program, &walk, &with);
-        let _ = bmv2::read(&program.to_string());
+        let _ = bmv2::read(program.to_string());
     }
 }

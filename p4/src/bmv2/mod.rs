@@ -35,8 +35,8 @@ use shapes::Shapes;
 ///
 /// # Errors
 /// The first thing that is wrong or not supported, with where it stands.
-pub fn read(json: &str) -> Result<Program, ReadError> {
-    let value: Value = serde_json::from_str(json).map_err(|e| ReadError::NotJson {
+pub fn read(json: impl AsRef<[u8]>) -> Result<Program, ReadError> {
+    let value: Value = serde_json::from_slice(json.as_ref()).map_err(|e| ReadError::NotJson {
         line: e.line(),
         column: e.column(),
         message: e.to_string(),

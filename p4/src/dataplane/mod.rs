@@ -10,6 +10,7 @@
 mod bits;
 mod entry;
 mod error;
+mod operation;
 
 pub use bits::Bits;
 pub use entry::{
@@ -17,6 +18,7 @@ pub use entry::{
     Occupancy, Replica, TableEntry,
 };
 pub use error::DataPlaneError;
+pub use operation::Operation;
 
 use crate::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
