@@ -2,7 +2,8 @@
 # Installs what building, testing and the demo need from the distribution; does nothing if it is there.
 #
 #   demo/deps.sh build     a C compiler and headers for libbpf
-#   demo/deps.sh demo      these, and what the demo and the tests in network namespaces use
+#   demo/deps.sh demo      these, and what makes and uses network namespaces
+#   demo/deps.sh test      these, and what makes a Python environment for the independent client
 set -euo pipefail
 
 # One line a need: a question that succeeds when it is met, and the Debian package that meets it.
@@ -15,7 +16,8 @@ test -e /usr/include/zlib.h   | zlib1g-dev
 test -e /usr/include/stdio.h  | libc6-dev
 EOF
 )
-if [ "${1:-demo}" = demo ]; then
+purpose=${1:?say what for: build, demo or test}
+if [ "$purpose" != build ]; then
     needs+=$'\n'$(cat <<'EOF'
 command -v ip             | iproute2
 command -v ping           | iputils-ping
@@ -24,6 +26,9 @@ command -v iperf3         | iperf3
 command -v nsenter        | util-linux
 EOF
 )
+fi
+if [ "$purpose" = test ]; then
+    needs+=$'\n''python3 -c "import ensurepip" | python3-venv'
 fi
 
 missing=()

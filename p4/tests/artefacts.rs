@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use pointsman_p4::bmv2;
+use pointsman_p4::p4info::{Pipeline, parse_p4info};
 use pointsman_p4::programs::{EMBEDDED, embedded};
 use sha2::{Digest, Sha256};
 
@@ -85,4 +88,16 @@ fn every_program_is_embedded_under_its_own_name() {
         assert_eq!(embedded(program.name), Some(program));
     }
     assert_eq!(embedded("no_such_program"), None);
+}
+
+#[test]
+fn every_program_and_its_p4info_agree() {
+    for program in EMBEDDED {
+        let ir = bmv2::read(program.bmv2_json)
+            .unwrap_or_else(|error| panic!("{}: {error}", program.name));
+        let info = parse_p4info(program.p4info).unwrap();
+        let pipeline = Pipeline::new(Arc::new(ir), &info).unwrap();
+        assert!(pipeline.packet_header("packet_in").is_some());
+        assert!(pipeline.packet_header("packet_out").is_some());
+    }
 }

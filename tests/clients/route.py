@@ -80,6 +80,19 @@ def expect_frame(raw: socket.socket, frame: bytes, seconds: float = 3.0) -> None
     raise SystemExit(f"expected on {raw.getsockname()[0]}:\n  {frame.hex()}\nand saw:\n  {seen}")
 
 
+def wait_for_agent(address: str, seconds: float = 10.0) -> None:
+    host, port = address.rsplit(":", 1)
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"no agent at {address}: {error}") from error
+            time.sleep(0.05)
+
+
 ENTRIES = [
     fy.P4TableEntry(
         "ingress_port_vlan",
@@ -112,6 +125,7 @@ async def main() -> None:
         p4blob=Path(program) / "bmv2.json",
         device_id=1,
     )
+    wait_for_agent(address)
     host1, host2 = raw_socket(interface1), raw_socket(interface2)
 
     async with fy.Switch("sw1", address, options) as switch:
