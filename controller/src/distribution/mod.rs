@@ -16,6 +16,8 @@ mod session;
 mod statuses;
 mod supervisor;
 mod sync;
+#[cfg(test)]
+mod sync_tests;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -113,10 +115,15 @@ impl Distribution {
     /// How wishes about objectives of one device fare, in their order.
     pub fn statuses<'a>(
         &self,
-        device: &str,
+        spec: &DeviceSpec,
         wishes: impl Iterator<Item = Wish<'a>>,
     ) -> Vec<Status> {
-        match self.shared.device(device) {
+        // What a session with an earlier address has learned is about another switch.
+        match self
+            .shared
+            .device(&spec.name)
+            .filter(|device| device.spec == *spec)
+        {
             Some(device) => {
                 device.with_sync(|sync| wishes.map(|wish| sync.status(&wish)).collect())
             }
@@ -133,13 +140,13 @@ impl Distribution {
             revision: stored.revision,
             is_present: true,
         });
-        self.statuses(&device.spec().name, wishes)
+        self.statuses(device.spec(), wishes)
     }
 
     /// Is it pointless to wait for this device now?
-    pub fn is_known_unreachable(&self, device: &str) -> bool {
-        self.shared
-            .device(device)
-            .is_some_and(|device| device.with_sync(|sync| sync.is_known_unreachable()))
+    pub fn is_known_unreachable(&self, spec: &DeviceSpec) -> bool {
+        self.shared.device(&spec.name).is_some_and(|device| {
+            device.spec == *spec && device.with_sync(|sync| sync.is_known_unreachable())
+        })
     }
 }

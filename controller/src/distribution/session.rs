@@ -210,7 +210,10 @@ impl Session {
             return Event::Sent(None);
         };
         let batch = self.shared.store.read(|state: &State| {
-            let device = state.device(name)?;
+            // A device that has moved is not this switch any more: what is wanted of it is not for here.
+            let device = state
+                .device(name)
+                .filter(|device| *device.spec() == self.device.spec)?;
             match after {
                 None => Some(Ok((device.snapshot(), true))),
                 Some(after) if device.has_tail_after(after) => {
@@ -220,7 +223,7 @@ impl Session {
             }
         });
         let (tail, is_snapshot) = match batch {
-            // The device was removed: the supervisor is about to end this session.
+            // The device was removed or has moved: the supervisor is about to end this session.
             None => return Event::Sent(None),
             Some(Err(())) => return Event::TailForgotten,
             Some(Ok(batch)) => batch,

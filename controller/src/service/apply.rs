@@ -1,6 +1,6 @@
 //! Carries out a change set: plan, ask the agents, commit, wait for the switches.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -136,11 +136,7 @@ impl ControllerService {
         let mut progress = self.distribution.watch();
         loop {
             progress.mark_unchanged();
-            let statuses = self.statuses(targets);
-            let is_settled = targets.iter().zip(&statuses).all(|(target, status)| {
-                status.progress != Progress::Pending
-                    || self.distribution.is_known_unreachable(&target.device)
-            });
+            let (statuses, is_settled) = self.statuses(targets);
             if is_settled
                 || tokio::time::timeout_at(deadline, progress.changed())
                     .await
@@ -151,29 +147,35 @@ impl ControllerService {
         }
     }
 
-    fn statuses(&self, targets: &[Target]) -> Vec<Status> {
-        let devices: BTreeSet<&str> = targets
+    /// The status of each target, and whether waiting would not change them.
+    fn statuses(&self, targets: &[Target]) -> (Vec<Status>, bool) {
+        let mut by_device: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, target) in targets.iter().enumerate() {
+            by_device.entry(&target.device).or_default().push(index);
+        }
+        // What stays if the device is gone by now.
+        let removed = "another request removed the device meanwhile";
+        let mut statuses: Vec<_> = targets
             .iter()
-            .map(|target| target.device.as_str())
+            .map(|target| Status::pending(Reason::Conflict, removed, target.revision))
             .collect();
-        let mut statuses: Vec<Option<Status>> = vec![None; targets.len()];
-        for device in devices {
-            let of_device = || {
-                targets
+        let mut is_settled = true;
+        for (name, indexes) in by_device {
+            let spec = self
+                .store
+                .read(|state| state.device(name).map(|device| device.spec().clone()));
+            let Some(spec) = spec else { continue };
+            let wishes = indexes.iter().map(|index| targets[*index].wish());
+            let found = self.distribution.statuses(&spec, wishes);
+            is_settled &= self.distribution.is_known_unreachable(&spec)
+                || found
                     .iter()
-                    .enumerate()
-                    .filter(|(_, target)| target.device == device)
-            };
-            let wishes = of_device().map(|(_, target)| target.wish());
-            let found = self.distribution.statuses(device, wishes);
-            for ((index, _), status) in of_device().zip(found) {
-                statuses[index] = Some(status);
+                    .all(|status| status.progress != Progress::Pending);
+            for (index, status) in indexes.into_iter().zip(found) {
+                statuses[index] = status;
             }
         }
-        statuses
-            .into_iter()
-            .map(|status| status.expect("every target has a device"))
-            .collect()
+        (statuses, is_settled)
     }
 }
 

@@ -13,6 +13,8 @@ mod inventory;
 mod plan;
 mod references;
 mod tail;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

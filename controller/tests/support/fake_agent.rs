@@ -1,0 +1,356 @@
+//! An agent without a switch: it takes objectives, remembers what it was sent,
+//! and fails where it is told to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use pointsman_proto::pointsman::agent::v1 as pb;
+use pointsman_proto::pointsman::agent::v1::agent_server::{Agent, AgentServer};
+use pointsman_proto::pointsman::objective::v1 as objective_pb;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+
+type Key = (i32, String);
+
+/// A batch that arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    pub is_snapshot: bool,
+    pub revisions: Vec<u64>,
+}
+
+/// What the agent holds, as a real one does on disk, and what it is told to do.
+#[derive(Default)]
+pub struct Held {
+    pub cluster_id: String,
+    pub revision: u64,
+    pub objectives: BTreeMap<Key, (objective_pb::Objective, u64)>,
+    pub highest_election_id: (u64, u64),
+    pub batches: Vec<Batch>,
+    pub hellos: usize,
+    /// Names of objectives that the switch refuses when it applies them.
+    pub broken: BTreeSet<String>,
+    /// Names of objectives that a check refuses.
+    pub unsupported: BTreeSet<String>,
+    /// Die after half of the next batch.
+    pub dies_mid_batch: bool,
+}
+
+impl Held {
+    pub fn names(&self) -> Vec<&str> {
+        self.objectives
+            .keys()
+            .map(|(_, name)| name.as_str())
+            .collect()
+    }
+}
+
+/// The agent; it can be stopped and started again with what it holds.
+pub struct FakeAgent {
+    pub address: SocketAddr,
+    held: Arc<Mutex<Held>>,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl FakeAgent {
+    pub async fn start() -> Self {
+        Self::serve("127.0.0.1:0".parse().unwrap(), Arc::default()).await
+    }
+
+    async fn serve(address: SocketAddr, held: Arc<Mutex<Held>>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let service = Service {
+            held: held.clone(),
+            stop: stop.clone(),
+        };
+        let serving = tonic::transport::Server::builder()
+            .add_service(AgentServer::new(service).max_decoding_message_size(1 << 30))
+            .serve_with_incoming_shutdown(
+                TcpIncoming::from(listener).with_nodelay(Some(true)),
+                stop.clone().cancelled_owned(),
+            );
+        let task = tokio::spawn(async move { serving.await.unwrap() });
+        Self {
+            address,
+            held,
+            stop,
+            task,
+        }
+    }
+
+    /// Closes every connection and stops listening.
+    pub async fn stop(self) -> StoppedAgent {
+        self.stop.cancel();
+        self.task.await.unwrap();
+        StoppedAgent {
+            address: self.address,
+            held: self.held,
+        }
+    }
+
+    pub fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap()
+    }
+}
+
+/// What is left of a stopped agent.
+pub struct StoppedAgent {
+    pub address: SocketAddr,
+    pub held: Arc<Mutex<Held>>,
+}
+
+impl StoppedAgent {
+    pub async fn start(self) -> FakeAgent {
+        FakeAgent::serve(self.address, self.held).await
+    }
+}
+
+struct Service {
+    held: Arc<Mutex<Held>>,
+    stop: CancellationToken,
+}
+
+type SyncStream = ReceiverStream<Result<pb::SyncResponse, Status>>;
+
+#[tonic::async_trait]
+impl Agent for Service {
+    type SyncObjectivesStream = SyncStream;
+
+    async fn sync_objectives(
+        &self,
+        request: Request<Streaming<pb::SyncRequest>>,
+    ) -> Result<Response<SyncStream>, Status> {
+        let mut incoming = request.into_inner();
+        let Some(pb::sync_request::Message::Hello(hello)) = incoming
+            .message()
+            .await?
+            .and_then(|request| request.message)
+        else {
+            return Err(Status::invalid_argument(
+                "the first message must be a hello",
+            ));
+        };
+        let (outgoing, answers) = mpsc::channel(16);
+        outgoing.try_send(Ok(greet(&self.held, &hello)?)).unwrap();
+        let (held, stop) = (self.held.clone(), self.stop.clone());
+        let cluster_id = hello.cluster_id;
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            while let Ok(Some(request)) = incoming.message().await {
+                let Some(pb::sync_request::Message::Batch(batch)) = request.message else {
+                    return;
+                };
+                let Some(acks) = take(&held, &cluster_id, batch) else {
+                    return;
+                };
+                if outgoing.send(Ok(acks)).await.is_err() {
+                    return;
+                }
+            }
+        }));
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn check_objectives(
+        &self,
+        request: Request<pb::CheckObjectivesRequest>,
+    ) -> Result<Response<pb::CheckObjectivesResponse>, Status> {
+        let unsupported = self.held.lock().unwrap().unsupported.clone();
+        let results = request.into_inner().changes.into_iter().map(|change| {
+            let name = change.objective.unwrap_or_default().name;
+            if unsupported.contains(&name) {
+                failed(
+                    objective_pb::Reason::UnsupportedByPipeline,
+                    "the pipeline has no table for it",
+                    0,
+                )
+            } else {
+                applied(0)
+            }
+        });
+        Ok(Response::new(pb::CheckObjectivesResponse {
+            results: results.collect(),
+        }))
+    }
+
+    async fn get_status(
+        &self,
+        _request: Request<pb::GetStatusRequest>,
+    ) -> Result<Response<pb::AgentStatus>, Status> {
+        Ok(Response::new(pb::AgentStatus {
+            pipeline: "fake".into(),
+            ..Default::default()
+        }))
+    }
+
+    async fn list_ports(
+        &self,
+        _request: Request<pb::ListPortsRequest>,
+    ) -> Result<Response<pb::ListPortsResponse>, Status> {
+        let port = pb::Port {
+            number: 1,
+            name: "p1".into(),
+            ..Default::default()
+        };
+        Ok(Response::new(pb::ListPortsResponse { ports: vec![port] }))
+    }
+
+    async fn list_tables(
+        &self,
+        _request: Request<pb::ListTablesRequest>,
+    ) -> Result<Response<pb::ListTablesResponse>, Status> {
+        Ok(Response::new(pb::ListTablesResponse::default()))
+    }
+
+    async fn list_objectives(
+        &self,
+        _request: Request<pb::ListObjectivesRequest>,
+    ) -> Result<Response<pb::ListObjectivesResponse>, Status> {
+        let held = self.held.lock().unwrap();
+        let objectives =
+            held.objectives
+                .values()
+                .map(|(objective, revision)| objective_pb::ObjectiveStatus {
+                    objective: Some(objective.clone()),
+                    status: Some(applied(*revision)),
+                    entries: vec![format!("table: {} -> action", objective.name)],
+                });
+        let objectives = objectives.collect();
+        Ok(Response::new(pb::ListObjectivesResponse {
+            objectives,
+            revision: held.revision,
+        }))
+    }
+
+    async fn add_port(&self, _: Request<pb::AddPortRequest>) -> Result<Response<pb::Port>, Status> {
+        Err(Status::unimplemented("the fake agent's ports are fixed"))
+    }
+
+    async fn remove_port(
+        &self,
+        _: Request<pb::RemovePortRequest>,
+    ) -> Result<Response<pb::RemovePortResponse>, Status> {
+        Err(Status::unimplemented("the fake agent's ports are fixed"))
+    }
+}
+
+fn applied(revision: u64) -> objective_pb::Status {
+    let state = objective_pb::State::Applied.into();
+    objective_pb::Status {
+        state,
+        revision,
+        ..Default::default()
+    }
+}
+
+fn failed(reason: objective_pb::Reason, message: &str, revision: u64) -> objective_pb::Status {
+    let state = objective_pb::State::Failed.into();
+    objective_pb::Status {
+        state,
+        reason: reason.into(),
+        message: message.into(),
+        revision,
+    }
+}
+
+fn status(held: &Held, name: &str, revision: u64) -> objective_pb::Status {
+    if held.broken.contains(name) {
+        failed(
+            objective_pb::Reason::TableFull,
+            "the table is full",
+            revision,
+        )
+    } else {
+        applied(revision)
+    }
+}
+
+fn greet(held: &Mutex<Held>, hello: &pb::SyncHello) -> Result<pb::SyncResponse, Status> {
+    let mut held = held.lock().unwrap();
+    let election_id = hello.election_id.unwrap_or_default();
+    let election_id = (election_id.high, election_id.low);
+    if election_id < held.highest_election_id {
+        return Err(Status::permission_denied(format!(
+            "election id {election_id:?} is below {:?}",
+            held.highest_election_id
+        )));
+    }
+    held.highest_election_id = election_id;
+    held.hellos += 1;
+    let statuses = held
+        .objectives
+        .iter()
+        .map(|((kind, name), (_, revision))| pb::Ack {
+            kind: *kind,
+            name: name.clone(),
+            exists: true,
+            status: Some(status(&held, name, *revision)),
+        });
+    let hello = pb::AgentHello {
+        boot_id: "boot".into(),
+        revision: held.revision,
+        cluster_id: held.cluster_id.clone(),
+        statuses: statuses.collect(),
+    };
+    Ok(pb::SyncResponse {
+        message: Some(pb::sync_response::Message::Hello(hello)),
+    })
+}
+
+/// Takes a batch and acknowledges it; `None` if the agent dies of it.
+fn take(held: &Mutex<Held>, cluster_id: &str, batch: pb::ChangeBatch) -> Option<pb::SyncResponse> {
+    let mut held = held.lock().unwrap();
+    held.batches.push(Batch {
+        is_snapshot: batch.snapshot,
+        revisions: batch.changes.iter().map(|change| change.revision).collect(),
+    });
+    if batch.snapshot {
+        held.objectives.clear();
+    }
+    let dies_after = held.dies_mid_batch.then_some(batch.changes.len() / 2);
+    let mut acks = Vec::new();
+    for (index, revised) in batch.changes.into_iter().enumerate() {
+        if dies_after == Some(index) {
+            held.dies_mid_batch = false;
+            return None;
+        }
+        let change = revised.change.unwrap();
+        let deletes = change.operation() == objective_pb::Operation::Delete;
+        let objective = change.objective.unwrap();
+        let kind = match objective.kind {
+            Some(objective_pb::objective::Kind::Filter(_)) => objective_pb::Kind::Filter,
+            Some(objective_pb::objective::Kind::Forward(_)) => objective_pb::Kind::Forward,
+            Some(objective_pb::objective::Kind::Next(_)) => objective_pb::Kind::Next,
+            None => objective_pb::Kind::Unspecified,
+        };
+        let (kind, name) = (i32::from(kind), objective.name.clone());
+        acks.push(pb::Ack {
+            kind,
+            name: name.clone(),
+            exists: !deletes,
+            status: Some(status(&held, &name, revised.revision)),
+        });
+        if deletes {
+            held.objectives.remove(&(kind, name));
+        } else {
+            held.objectives
+                .insert((kind, name), (objective, revised.revision));
+        }
+    }
+    held.cluster_id = cluster_id.to_owned();
+    held.revision = batch.revision;
+    let acks = pb::AckBatch {
+        acks,
+        revision: batch.revision,
+    };
+    Some(pb::SyncResponse {
+        message: Some(pb::sync_response::Message::Acks(acks)),
+    })
+}
