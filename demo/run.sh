@@ -57,11 +57,11 @@ EOF
 start_agent() {
     local name=$1 port port_flags=()
     for port in ${ports[$name]}; do
-        port_flags+=(--port "swp$port=$port")
+        port_flags+=(--port "$port=swp$port")
     done
     start "$name" "pm-$name" "$bin_dir/pointsman-agent" \
         --name "$name" --device-id "${device_id[$name]}" --listen "${management[$name]}:9559" \
-        --state-dir "$run_dir/state/$name" --pipeline leaf_spine "${port_flags[@]}"
+        --state-dir "$run_dir/state/$name" "${port_flags[@]}"
 }
 
 all_devices_ready() {
