@@ -3,6 +3,7 @@
 pub mod arbitration;
 pub mod entity;
 pub mod p4runtime;
+pub mod pipeliner;
 pub mod schema;
 pub mod switch;
 pub mod target;

@@ -171,6 +171,31 @@ impl Field {
         self.spec().doc
     }
 
+    /// The EtherType that a packet must have to have this field, if it is one only.
+    pub fn implied_ether_type(self) -> Option<u128> {
+        Some(match self {
+            Self::Ipv4Src | Self::Ipv4Dst | Self::IcmpType | Self::IcmpCode => 0x0800,
+            Self::Ipv6Src
+            | Self::Ipv6Dst
+            | Self::Ipv6FlowLabel
+            | Self::Icmpv6Type
+            | Self::Icmpv6Code => 0x86dd,
+            Self::ArpOp | Self::ArpSpa | Self::ArpTpa => 0x0806,
+            Self::MplsLabel | Self::MplsTc | Self::MplsBos => 0x8847,
+            _ => return None,
+        })
+    }
+
+    /// The IP protocol that a packet must have to have this field, if it is one only.
+    pub fn implied_protocol(self) -> Option<u128> {
+        Some(match self {
+            Self::TcpFlags => 6,
+            Self::IcmpType | Self::IcmpCode => 1,
+            Self::Icmpv6Type | Self::Icmpv6Code => 58,
+            _ => return None,
+        })
+    }
+
     /// Its width. A port is 32 bits wide here, whatever a pipeline makes of it.
     pub fn bits(self) -> u32 {
         match self.kind() {

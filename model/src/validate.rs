@@ -246,7 +246,7 @@ impl Faults {
             ether_types.push((Field::EthType, *value));
         }
         for criterion in selector.iter() {
-            if let Some(implied) = implied_ether_type(criterion.field) {
+            if let Some(implied) = criterion.field.implied_ether_type() {
                 ether_types.push((criterion.field, implied));
             }
         }
@@ -295,21 +295,6 @@ impl Faults {
             }
         }
     }
-}
-
-/// The EtherType that a packet must have to have this field, if it is one only.
-pub(crate) fn implied_ether_type(field: Field) -> Option<u128> {
-    Some(match field {
-        Field::Ipv4Src | Field::Ipv4Dst | Field::IcmpType | Field::IcmpCode => 0x0800,
-        Field::Ipv6Src
-        | Field::Ipv6Dst
-        | Field::Ipv6FlowLabel
-        | Field::Icmpv6Type
-        | Field::Icmpv6Code => 0x86dd,
-        Field::ArpOp | Field::ArpSpa | Field::ArpTpa => 0x0806,
-        Field::MplsLabel | Field::MplsTc | Field::MplsBos => 0x8847,
-        _ => return None,
-    })
 }
 
 fn protocols_of(field: Field) -> &'static [u128] {

@@ -32,6 +32,19 @@ macro_rules! program {
 /// All programs, in alphabetical order.
 pub const EMBEDDED: &[EmbeddedProgram] = &[program!("leaf_spine")];
 
+/// All manifests by name, also for pipelines that others ship. A pipeline that is set without a
+/// manifest gets the one that fits it.
+pub const MANIFESTS: &[(&str, &str)] = &[
+    (
+        "leaf_spine",
+        include_str!("../programs/leaf_spine/pipeline.yaml"),
+    ),
+    (
+        "onos_fabric",
+        include_str!("../programs/onos_fabric/pipeline.yaml"),
+    ),
+];
+
 /// The program of that name, if there is one.
 #[must_use]
 pub fn embedded(name: &str) -> Option<&'static EmbeddedProgram> {

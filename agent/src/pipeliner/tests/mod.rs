@@ -1,0 +1,6 @@
+//! The pipeliner on real pipelines.
+
+mod cases;
+mod changes;
+mod manifests;
+mod support;

@@ -1,0 +1,102 @@
+//! Pipelines and objectives for tests.
+
+use std::fs;
+use std::path::PathBuf;
+
+use pointsman_model::{Change, Model, Objective};
+use pointsman_p4::bmv2;
+use pointsman_p4::p4info::parse_p4info;
+use pointsman_p4::programs;
+
+use crate::entity::{Operation, Update};
+use crate::pipeliner::{Pipeliner, Ports};
+use crate::schema::Schema;
+
+/// A pipeline with its manifest.
+pub(super) struct Pipeline {
+    pub(super) name: &'static str,
+    pub(super) schema: Schema,
+    pub(super) pipeliner: Pipeliner,
+}
+
+fn schema(bmv2_json: &str, p4info: &str) -> Schema {
+    let program = bmv2::read(bmv2_json).expect("a program that can be read");
+    let info = parse_p4info(p4info).expect("p4info that can be read");
+    Schema::build(&info, &program).expect("p4info that fits the program")
+}
+
+fn pipeline(name: &'static str, schema: Schema) -> Pipeline {
+    let (_, manifest) = programs::MANIFESTS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .expect("a manifest");
+    let file = format!("{name}/pipeline.yaml");
+    let pipeliner = Pipeliner::new(&file, manifest, &schema)
+        .unwrap_or_else(|problems| panic!("{:?}", miette::Report::new(problems)));
+    Pipeline {
+        name,
+        schema,
+        pipeliner,
+    }
+}
+
+pub(super) fn leaf_spine() -> Pipeline {
+    let program = programs::embedded("leaf_spine").expect("it is embedded");
+    pipeline("leaf_spine", schema(program.bmv2_json, program.p4info))
+}
+
+/// ONOS's fabric, where the shared vectors are present.
+pub(super) fn onos_fabric() -> Option<Pipeline> {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared");
+    let root =
+        std::env::var_os("POINTSMAN_VECTORS").map_or_else(|| PathBuf::from(default), PathBuf::from);
+    let directory = root.join("pipelines/onos-fabric");
+    let Ok(json) = fs::read_to_string(directory.join("bmv2.json")) else {
+        println!(
+            "skipped: {} is not there (set POINTSMAN_VECTORS)",
+            directory.display()
+        );
+        return None;
+    };
+    let info = fs::read_to_string(directory.join("p4info.txtpb")).expect("p4info is beside it");
+    Some(pipeline("onos_fabric", schema(&json, &info)))
+}
+
+/// Ports swp1..swp64 with the numbers 1..64.
+pub(super) fn ports() -> Ports {
+    Ports::new((1..=64).map(|number| (format!("swp{number}"), number)))
+}
+
+/// The changes in a file.
+pub(super) fn changes(yaml: &str) -> Vec<Change> {
+    let model = Model::parse("case.yaml", yaml)
+        .unwrap_or_else(|problems| panic!("{:?}", miette::Report::new(problems)));
+    model
+        .objectives
+        .into_iter()
+        .map(|located| located.value.change)
+        .collect()
+}
+
+/// The objectives in a file, without `device:` and `objectives:`.
+pub(super) fn objectives(items: &str) -> Vec<Objective> {
+    let line = |line: &str| format!("{}\n", line.strip_prefix("  ").unwrap_or(line));
+    let items: String = items.lines().map(line).collect();
+    changes(&format!("device: d\nobjectives:\n{items}"))
+        .into_iter()
+        .map(|change| change.objective)
+        .collect()
+}
+
+/// One line for each update.
+pub(super) fn text_of(schema: &Schema, updates: &[Update]) -> String {
+    let line = |update: &Update| {
+        let operation = match update.operation {
+            Operation::Insert => "insert",
+            Operation::Modify => "modify",
+            Operation::Delete => "delete",
+        };
+        format!("{operation} {}\n", schema.describe(&update.entity))
+    };
+    updates.iter().map(line).collect()
+}
