@@ -4,6 +4,7 @@
 pub mod bmv2;
 pub mod codec;
 pub mod dataplane;
+pub mod interpreter;
 pub mod ir;
 pub mod p4info;
 pub mod programs;

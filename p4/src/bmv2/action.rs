@@ -1,6 +1,9 @@
 //! Actions and their primitives.
 
-use crate::ir::{Action, BinaryOp, CloneSource, Expr, HeaderId, HeaderKind, Op, Param};
+use crate::ir::{
+    Action, BinaryOp, CloneSource, Expr, FieldRef, HeaderId, HeaderKind, LValue, Op, Param,
+    SourceInfo,
+};
 
 use super::cursor::{Cursor, Read};
 use super::expr::{Exprs, binary};
@@ -28,24 +31,10 @@ pub(super) fn read(item: &Cursor, shapes: &Shapes, names: &Names) -> Read<Action
         shapes,
         names,
     };
-    let primitives = item.get("primitives").items()?;
-    let mut body = Vec::new();
-    for primitive in &primitives {
-        let op = reader.read(primitive)?;
-        if let Op::Jump { to } | Op::JumpIfZero { to, .. } = &op
-            && *to as usize > primitives.len()
-        {
-            return Err(primitive.invalid(format!(
-                "a jump to {to} in an action of {} primitives",
-                primitives.len()
-            )));
-        }
-        body.push((op, primitive.source()));
-    }
     Ok(Action {
         name: item.get("name").str()?.to_owned(),
         params,
-        body,
+        body: reader.body(&item.get("primitives"))?,
         source: item.source(),
     })
 }
@@ -58,8 +47,67 @@ pub(super) struct Primitives<'s> {
 }
 
 impl Primitives<'_> {
-    /// Reads one primitive.
-    pub(super) fn read(&self, item: &Cursor) -> Read<Op> {
+    /// Reads all primitives of an action. One may become several ops, so jumps are led to where
+    /// their target has come to stand.
+    fn body(&self, list: &Cursor) -> Read<Vec<(Op, SourceInfo)>> {
+        let primitives = list.items()?;
+        let mut body = Vec::new();
+        let mut positions = Vec::new();
+        for primitive in &primitives {
+            positions.push(body.len() as u32);
+            for op in self.read_all(primitive)? {
+                body.push((op, primitive.source()));
+            }
+        }
+        positions.push(body.len() as u32);
+        for (op, _) in &mut body {
+            if let Op::Jump { to } | Op::JumpIfZero { to, .. } = op {
+                *to = *positions.get(*to as usize).ok_or_else(|| {
+                    list.invalid(format!(
+                        "a jump to {to} in an action of {} primitives",
+                        primitives.len()
+                    ))
+                })?;
+            }
+        }
+        Ok(body)
+    }
+
+    /// Reads one primitive as the ops that it stands for.
+    pub(super) fn read_all(&self, item: &Cursor) -> Read<Vec<Op>> {
+        if item.get("op").str()? == "mark_to_drop" {
+            return self.mark_to_drop(&item.get("parameters").at(0).get("value"));
+        }
+        Ok(vec![self.read(item)?])
+    }
+
+    /// The argument is the switch's own metadata, or a copy that is assigned back later.
+    fn mark_to_drop(&self, name: &Cursor) -> Read<Vec<Op>> {
+        let standard = self
+            .shapes
+            .field_named("standard_metadata", "egress_spec")
+            .map(|f| f.header);
+        if name.is_null() {
+            return Ok(vec![Op::MarkToDrop]);
+        }
+        let header = self.shapes.header(name)?;
+        if Some(header) == standard {
+            return Ok(vec![Op::MarkToDrop]);
+        }
+        let declared = &self.shapes.headers[header.index()];
+        let egress_spec = declared
+            .field_index("egress_spec")
+            .ok_or_else(|| name.unknown("field", format!("{}.egress_spec", declared.name)))?;
+        let assign = |field: u32, value: u32| Op::Assign {
+            target: LValue::Field(FieldRef { header, field }),
+            value: Expr::Const(value.into()),
+        };
+        let mut ops = vec![assign(egress_spec, 511)];
+        ops.extend(declared.field_index("mcast_grp").map(|f| assign(f, 0)));
+        Ok(ops)
+    }
+
+    fn read(&self, item: &Cursor) -> Read<Op> {
         let name = item.get("op").str()?;
         let args = item.get("parameters");
         let arg = |i: usize| args.at(i);
@@ -110,7 +158,7 @@ impl Primitives<'_> {
                 stack: self.shapes.stack(&arg(0).get("value"))?,
                 count: self.count(&args)?,
             },
-            "mark_to_drop" | "drop" => Op::MarkToDrop,
+            "drop" => Op::MarkToDrop,
             "exit" => Op::Exit,
             "_jump" => Op::Jump {
                 to: arg(0).get("value").u32()?,

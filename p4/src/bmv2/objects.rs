@@ -275,7 +275,7 @@ fn algorithm(name: &Cursor) -> Read<HashAlgorithm> {
         "csum16" | "cksum16" => HashAlgorithm::Csum16,
         "xor16" => HashAlgorithm::Xor16,
         "identity" => HashAlgorithm::Identity,
-        "bmv2_hash" => HashAlgorithm::CityHash64,
+        "xxh64" | "bmv2_hash" => HashAlgorithm::Xxh64,
         "round_robin" => HashAlgorithm::RoundRobin,
         "round_robin_consistent" => HashAlgorithm::RoundRobinConsistent,
         "toeplitz" => HashAlgorithm::Toeplitz,

@@ -72,7 +72,9 @@ impl StateReader<'_> {
     fn state(&self, item: &Cursor) -> Read<ParserState> {
         let mut ops = Vec::new();
         for op in item.get("parser_ops").items()? {
-            ops.push((self.op(&op)?, op.source()));
+            for step in self.ops(&op)? {
+                ops.push((step, op.source()));
+            }
         }
         let mut key = Vec::new();
         for part in item.get("transition_key").items()? {
@@ -94,6 +96,19 @@ impl StateReader<'_> {
             transitions,
             source: item.source(),
         })
+    }
+
+    fn ops(&self, item: &Cursor) -> Read<Vec<ParserOp>> {
+        if item.get("op").str()? != "primitive" {
+            return Ok(vec![self.op(item)?]);
+        }
+        let primitive = item.get("parameters").at(0);
+        let name = primitive.get("op").str()?;
+        if matches!(name, "_jump" | "_jump_if_zero" | "exit") {
+            return Err(primitive.unsupported(format!("the primitive {name:?} in a parser")));
+        }
+        let ops = self.primitives.read_all(&primitive)?;
+        Ok(ops.into_iter().map(ParserOp::Primitive).collect())
     }
 
     fn op(&self, item: &Cursor) -> Read<ParserOp> {
@@ -133,16 +148,6 @@ impl StateReader<'_> {
             "shift" => ParserOp::Shift {
                 bytes: args.at(0).u32()?,
             },
-            "primitive" => {
-                let primitive = args.at(0);
-                let name = primitive.get("op").str()?;
-                if matches!(name, "_jump" | "_jump_if_zero" | "exit") {
-                    return Err(
-                        primitive.unsupported(format!("the primitive {name:?} in a parser"))
-                    );
-                }
-                ParserOp::Primitive(self.primitives.read(&primitive)?)
-            }
             other => return Err(item.unsupported(format!("the parser operation {other:?}"))),
         })
     }
@@ -245,7 +250,7 @@ pub(super) fn deparser(root: &Cursor, shapes: &Shapes, names: &Names) -> Read<De
         names,
     };
     if let Some(first) = item.get("primitives").items()?.first() {
-        primitives.read(first)?;
+        primitives.read_all(first)?;
         return Err(first.unsupported("a statement other than emit in the deparser"));
     }
     let order = item.get("order").items()?;

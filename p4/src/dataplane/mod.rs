@@ -8,11 +8,13 @@
 //! When a call returns, the next packet sees the change whole; no packet ever sees half of it.
 
 mod bits;
+mod declared;
 mod entry;
 mod error;
 mod operation;
 
 pub use bits::Bits;
+pub use declared::declared_entries;
 pub use entry::{
     Call, CloneSession, CounterData, EntryAction, EntryKey, GroupMember, Match, MeterConfig,
     Occupancy, Replica, TableEntry,

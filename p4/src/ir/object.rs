@@ -62,12 +62,12 @@ pub enum HashAlgorithm {
     Crc32Custom,
     /// The internet checksum.
     Csum16,
-    /// Inverted XOR of 16-bit words, without carry.
+    /// XOR of 16-bit words.
     Xor16,
     /// The input itself.
     Identity,
-    /// BMv2's Cityhash.
-    CityHash64,
+    /// What BMv2 calls its own hash: XXH64 with seed 0.
+    Xxh64,
     /// Round robin over calls.
     RoundRobin,
     RoundRobinConsistent,

@@ -71,6 +71,12 @@ struct RawOutput {
 }
 
 impl Golden {
+    /// Whether a packet that leaves here was recorded: with P4Runtime entries only the ports of
+    /// the switch and of the controller were listened to.
+    pub fn is_recorded(&self, port: u32) -> bool {
+        self.cpu_port.is_none_or(|cpu| cpu == port) || self.ports.contains(&port)
+    }
+
     /// Reads a golden file of a pipeline.
     pub fn parse(text: &str, pipeline: &Pipeline) -> Result<Golden, VectorError> {
         let mut lines = text

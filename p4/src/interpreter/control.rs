@@ -1,0 +1,189 @@
+//! Runs a control: tables and branches, and the checksums around it.
+
+use num_bigint::BigInt;
+use num_traits::ToPrimitive;
+
+use crate::dataplane::{Bits, Call, EntryAction};
+use crate::ir::{
+    ActionId, Control, Expr, Implementation, KeySource, Node, Program, Table, TableId,
+};
+
+use super::State;
+use super::action;
+use super::eval::Eval;
+use super::flight::Flight;
+
+/// Runs a control until it ends or exits.
+pub(super) fn run(program: &Program, state: &mut State, flight: &mut Flight, control: &Control) {
+    let mut node = control.start;
+    while let Some(current) = node {
+        // BMv2 looks at `exit` between nodes: the rest of the action still runs.
+        if flight.requests.exit {
+            return;
+        }
+        node = match current {
+            Node::Conditional(id) => {
+                let conditional = &program.conditionals[id.index()];
+                if is_true(program, flight, &conditional.condition) {
+                    conditional.then
+                } else {
+                    conditional.otherwise
+                }
+            }
+            Node::Table(id) => apply(program, state, flight, id),
+        };
+    }
+}
+
+fn is_true(program: &Program, flight: &Flight, condition: &Expr) -> bool {
+    eval(program, flight).truth(condition)
+}
+
+fn eval<'a>(program: &'a Program, flight: &'a Flight) -> Eval<'a> {
+    Eval {
+        program,
+        phv: &flight.phv,
+        args: &[],
+        ahead: &[],
+    }
+}
+
+/// Applies a table and says where to go on.
+fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId) -> Option<Node> {
+    let table = &program.tables[id.index()];
+    let key = key_values(program, flight, table);
+    let widths: Vec<u32> = table.key.iter().map(|k| k.width).collect();
+    let now = state.now;
+    let entry = state.tables[id.index()].find(&key, &widths);
+    let hit = entry.is_some();
+    let mut color = 0;
+    let chosen = match entry {
+        Some(entry) => {
+            if table.counter.is_some() {
+                entry.counter.packets += 1;
+                entry.counter.bytes += flight.ingress_length as u64;
+            }
+            if let (Some(id), Some(meter)) = (table.meter, &mut entry.meter) {
+                let unit = program.meters[id.index()].unit;
+                color = meter.mark(super::units(unit, flight.ingress_length), now) as u8;
+            }
+            Some(entry.action.clone())
+        }
+        None => state.tables[id.index()].default.clone(),
+    };
+    if hit && let Some(target) = table.meter.and_then(|m| program.meters[m.index()].target) {
+        flight.phv.set(program, target, &BigInt::from(color));
+    }
+    let ran = match chosen {
+        Some(action) => resolve(program, state, flight, table, action).map(|call| {
+            let args: Vec<BigInt> = call
+                .args
+                .iter()
+                .map(|a| BigInt::from(num_bigint::BigUint::from(a)))
+                .collect();
+            let body = &program.actions[call.action.index()];
+            action::run(program, state, flight, body, &args);
+            call.action
+        }),
+        // On a miss, what the program says.
+        None => table.default.as_ref().map(|default| {
+            let args = action::numbers(&default.call.args);
+            let body = &program.actions[default.call.action.index()];
+            action::run(program, state, flight, body, &args);
+            default.call.action
+        }),
+    };
+    table
+        .next
+        .after(hit, ran.map(|a| own_action(program, table, a)))
+}
+
+/// The values that a table looks up. Fields of invalid headers match as 0.
+fn key_values(program: &Program, flight: &Flight, table: &Table) -> Vec<Bits> {
+    let eval = eval(program, flight);
+    let phv = &flight.phv;
+    let parts = table.key.iter().map(|part| match &part.source {
+        KeySource::Field(place) => match eval.place(place) {
+            Some(field) if phv.is_valid(field.header) => match &part.mask {
+                None => Bits::from(phv.get(field)),
+                Some(mask) => Bits::from(&(phv.get(field) & mask)),
+            },
+            _ => Bits::zero(),
+        },
+        KeySource::Valid(header) => {
+            let valid = eval.header(header).is_some_and(|h| phv.is_valid(h));
+            Bits::from(u64::from(valid))
+        }
+        KeySource::UnionValid(union) => Bits::from(u64::from(phv.is_union_valid(program, *union))),
+    });
+    parts.collect()
+}
+
+/// The action with its arguments that an entry stands for; none for an empty group.
+fn resolve(
+    program: &Program,
+    state: &mut State,
+    flight: &Flight,
+    table: &Table,
+    action: EntryAction,
+) -> Option<Call> {
+    let profile = match table.implementation {
+        Implementation::Direct => None,
+        Implementation::Profile(id) => Some(id),
+    };
+    let member = match action {
+        EntryAction::Call(call) => return Some(call),
+        EntryAction::Member(member) => member,
+        EntryAction::Group(group) => {
+            let id = profile?;
+            let selector = program.action_profiles[id.index()].selector?;
+            let hash = state.calculate(program, flight, selector.calculation);
+            state.profiles[id.index()].choose(group, hash, &state.ports_down)?
+        }
+    };
+    state.profiles[profile?.index()]
+        .members
+        .get(&member)
+        .cloned()
+}
+
+/// A member of a profile that several tables share may name another table's copy of an action.
+fn own_action(program: &Program, table: &Table, action: ActionId) -> ActionId {
+    if table.actions.contains(&action) {
+        return action;
+    }
+    let name = &program.actions[action.index()].name;
+    let own = table
+        .actions
+        .iter()
+        .find(|a| program.actions[a.index()].name == *name);
+    own.copied().unwrap_or(action)
+}
+
+/// Whether a checksum that the program verifies differs from its field.
+pub(super) fn checksum_error(program: &Program, state: &mut State, flight: &Flight) -> bool {
+    let mut error = false;
+    for checksum in program.checksums.iter().filter(|c| c.verify) {
+        let holds = |condition: &Expr| is_true(program, flight, condition);
+        if flight.phv.is_valid(checksum.target.header)
+            && checksum.condition.as_ref().is_none_or(holds)
+        {
+            let computed = state.calculate(program, flight, checksum.calculation);
+            error |= flight.phv.get(checksum.target).to_u64() != Some(computed);
+        }
+    }
+    error
+}
+
+/// Writes the checksums that the program updates.
+pub(super) fn update_checksums(program: &Program, state: &mut State, flight: &mut Flight) {
+    for checksum in program.checksums.iter().filter(|c| c.update) {
+        let holds = |condition: &Expr| is_true(program, flight, condition);
+        if checksum.condition.as_ref().is_none_or(holds) {
+            let computed = state.calculate(program, flight, checksum.calculation);
+            flight
+                .phv
+                .set(program, checksum.target, &BigInt::from(computed));
+        }
+    }
+}

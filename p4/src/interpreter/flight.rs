@@ -1,0 +1,66 @@
+//! A packet on its way through the switch, and what it was told to do at the next crossing.
+
+use crate::ir::{FieldListId, LearnListId, Program};
+
+use super::bits::BitWriter;
+use super::phv::Phv;
+
+/// A packet between parser and deparser.
+#[derive(Debug, Clone)]
+pub(super) struct Flight {
+    pub(super) phv: Phv,
+    /// What the parser left over.
+    pub(super) payload: Vec<u8>,
+    /// Bytes as it entered: what counters and meters count.
+    pub(super) ingress_length: usize,
+    /// What `packet_length` shows in egress: it follows `setValid` and `setInvalid`.
+    pub(super) length: i64,
+    /// The final packet has at most so many bytes.
+    pub(super) truncate: Option<usize>,
+    /// What is to happen at the end of the control.
+    pub(super) requests: Requests,
+    /// Times that the packet, or the one it is a copy of, has started over.
+    pub(super) rounds: u32,
+}
+
+/// What a control asked for. The last request of a kind counts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Requests {
+    pub(super) exit: bool,
+    /// Session and what to keep.
+    pub(super) clone: Option<(u32, Option<FieldListId>)>,
+    pub(super) digest: Option<LearnListId>,
+    pub(super) resubmit: Option<Option<FieldListId>>,
+    pub(super) recirculate: Option<Option<FieldListId>>,
+}
+
+impl Flight {
+    /// A packet that has not been parsed.
+    pub(super) fn new(program: &Program, length: usize, rounds: u32) -> Flight {
+        Flight {
+            phv: Phv::new(program),
+            payload: Vec::new(),
+            ingress_length: length,
+            length: length as i64,
+            truncate: None,
+            requests: Requests::default(),
+            rounds,
+        }
+    }
+
+    /// The packet as it is on the wire.
+    pub(super) fn deparse(&self, program: &Program) -> Vec<u8> {
+        let mut out = BitWriter::default();
+        for header in &program.deparser.order {
+            if self.phv.is_valid(*header) {
+                self.phv.emit(program, *header, &mut out);
+            }
+        }
+        out.push_bytes(&self.payload);
+        let mut bytes = out.finish();
+        if let Some(limit) = self.truncate {
+            bytes.truncate(limit);
+        }
+        bytes
+    }
+}

@@ -1,0 +1,96 @@
+//! The reference interpreter: executes a program on bytes, exactly as BMv2's simple_switch does.
+//!
+//! Written for clarity. It is the oracle of differential tests, the slow path for what XDP cannot
+//! do, and a data plane of its own that needs no privileges. It opens no sockets and reads no
+//! clock: packets and the time come as arguments.
+//!
+//! Where BMv2 dies or reads stale memory there is a defined result here: an index out of range
+//! reads 0 and writes nothing, division by zero is 0, fields of headers that were never valid are
+//! 0, endless loops in parsers, actions and recirculation are cut off.
+
+mod action;
+mod bits;
+mod control;
+mod control_plane;
+mod eval;
+mod flight;
+mod hash;
+mod meter;
+mod parser;
+mod phv;
+mod profile;
+mod state;
+mod switch;
+mod table;
+
+use std::sync::Arc;
+
+use crate::dataplane::{Bits, declared_entries};
+use crate::ir::{LearnListId, Program};
+
+use state::{State, units};
+
+/// A packet on a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    /// Where it enters.
+    pub port: u32,
+    /// All of it.
+    pub bytes: Vec<u8>,
+}
+
+/// A packet that leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Where; for a packet to the controller the CPU port of the program.
+    pub port: u32,
+    /// All of it.
+    pub bytes: Vec<u8>,
+}
+
+/// A digest for the control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digest {
+    /// Which.
+    pub list: LearnListId,
+    /// Its elements, in order.
+    pub values: Vec<Bits>,
+}
+
+/// A switch that runs one program.
+#[derive(Debug)]
+pub struct Interpreter {
+    program: Arc<Program>,
+    state: State,
+    digests: Vec<Digest>,
+}
+
+impl Interpreter {
+    /// A switch that holds the entries that the program declares, and nothing else.
+    pub fn new(program: Arc<Program>) -> Interpreter {
+        let mut state = State::new(&program);
+        for entry in declared_entries(&program) {
+            state.tables[entry.key.table.index()].insert(&entry);
+        }
+        Interpreter {
+            program,
+            state,
+            digests: Vec::new(),
+        }
+    }
+
+    /// The program that runs.
+    pub fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
+    /// Digests since the last call.
+    pub fn take_digests(&mut self) -> Vec<Digest> {
+        std::mem::take(&mut self.digests)
+    }
+
+    /// How often an `assert` or `assume` was not true. BMv2 ends when one is not.
+    pub fn failed_assertions(&self) -> u64 {
+        self.state.failed_assertions
+    }
+}

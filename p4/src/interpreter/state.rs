@@ -1,0 +1,126 @@
+//! What a switch remembers from packet to packet.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use num_bigint::BigUint;
+
+use crate::dataplane::{CloneSession, CounterData, Replica};
+use crate::ir::{
+    CalculationId, CalculationInput, CounterId, FieldRef, MeterId, MeterUnit, Program, RegisterId,
+};
+
+use super::bits::BitWriter;
+use super::eval::Eval;
+use super::flight::Flight;
+use super::hash::Hasher;
+use super::meter::Meter;
+use super::phv::truncate;
+use super::profile::ProfileState;
+use super::table::TableState;
+
+/// What a switch remembers from packet to packet. Cells that nobody wrote are not stored.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) tables: Vec<TableState>,
+    pub(super) profiles: Vec<ProfileState>,
+    pub(super) multicast_groups: HashMap<u32, Vec<Replica>>,
+    pub(super) clone_sessions: HashMap<u32, CloneSession>,
+    pub(super) counters: HashMap<(CounterId, u32), CounterData>,
+    pub(super) meters: HashMap<(MeterId, u32), Meter>,
+    pub(super) registers: HashMap<(RegisterId, u32), BigUint>,
+    pub(super) value_sets: Vec<HashSet<BigUint>>,
+    pub(super) ports_down: HashSet<u32>,
+    /// `assert` and `assume` that were not true.
+    pub(super) failed_assertions: u64,
+    /// Since the switch started.
+    pub(super) now: Duration,
+    hasher: Hasher,
+    random: u64,
+}
+
+impl State {
+    /// Empty, but for the entries that the program declares.
+    pub(super) fn new(program: &Program) -> State {
+        State {
+            tables: program.tables.iter().map(TableState::new).collect(),
+            profiles: program
+                .action_profiles
+                .iter()
+                .map(|_| ProfileState::default())
+                .collect(),
+            multicast_groups: HashMap::new(),
+            clone_sessions: HashMap::new(),
+            counters: HashMap::new(),
+            meters: HashMap::new(),
+            registers: HashMap::new(),
+            value_sets: vec![HashSet::new(); program.value_sets.len()],
+            ports_down: HashSet::new(),
+            failed_assertions: 0,
+            now: Duration::ZERO,
+            hasher: Hasher::default(),
+            random: 0x9e37_79b9_7f4a_7c15,
+        }
+    }
+
+    /// The hash of a calculation over a packet.
+    pub(super) fn calculate(
+        &mut self,
+        program: &Program,
+        flight: &Flight,
+        id: CalculationId,
+    ) -> u64 {
+        let calculation = &program.calculations[id.index()];
+        let input = input_bytes(program, flight, &calculation.input);
+        self.hasher.hash(calculation.algorithm, id.0, &input)
+    }
+
+    /// The next number of a fixed sequence (xorshift64*): the same in every run.
+    pub(super) fn random(&mut self) -> u64 {
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+}
+
+/// The inputs of a hash one after the other; those of invalid headers are left out.
+fn input_bytes(program: &Program, flight: &Flight, inputs: &[CalculationInput]) -> Vec<u8> {
+    let phv = &flight.phv;
+    let mut out = BitWriter::default();
+    for input in inputs {
+        match input {
+            CalculationInput::Field(field) => {
+                let FieldRef { header, .. } = *field;
+                if phv.is_valid(header) {
+                    out.push(phv.get(*field), phv.width(program, *field));
+                }
+            }
+            CalculationInput::Header(header) => {
+                if phv.is_valid(*header) {
+                    phv.emit(program, *header, &mut out);
+                }
+            }
+            CalculationInput::Payload => out.push_bytes(&flight.payload),
+            CalculationInput::Const { value, width } => out.push(value, *width),
+            CalculationInput::Expr { value, width } => {
+                let eval = Eval {
+                    program,
+                    phv,
+                    args: &[],
+                    ahead: &[],
+                };
+                out.push(&truncate(&eval.value(value), *width), *width);
+            }
+        }
+    }
+    out.finish()
+}
+
+/// What a packet costs a meter.
+pub(super) fn units(unit: MeterUnit, length: usize) -> u64 {
+    match unit {
+        MeterUnit::Packets => 1,
+        MeterUnit::Bytes => length as u64,
+    }
+}

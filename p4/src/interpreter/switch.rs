@@ -1,0 +1,377 @@
+//! The way of a packet through the switch: parser, ingress, traffic manager, egress, deparser.
+//!
+//! What BMv2's simple_switch does between the controls, in its order: at the end of ingress clone,
+//! digest, resubmit, multicast, drop, unicast; at the end of egress clone, drop, recirculate.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use num_bigint::{BigInt, BigUint};
+
+use crate::dataplane::Bits;
+use crate::ir::{Expr, FieldListId, FieldRef, LearnListId, Program};
+
+use super::action::DROP_PORT;
+use super::eval::Eval;
+use super::flight::{Flight, Requests};
+use super::phv::truncate;
+use super::{Digest, Interpreter, Output, Packet, control, parser};
+
+/// How often one packet and its copies start over before they are dropped.
+const MAX_ROUNDS: u32 = 32;
+/// How many passes through a control one packet and its copies get before the rest is dropped.
+const MAX_PASSES: usize = 1 << 14;
+
+/// `instance_type` as simple_switch numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum InstanceType {
+    Normal = 0,
+    IngressClone = 1,
+    EgressClone = 2,
+    Recirculated = 4,
+    Replicated = 5,
+    Resubmitted = 6,
+}
+
+/// A packet that waits for one of the controls.
+enum Work {
+    Ingress(Ingress),
+    Egress { flight: Flight, port: u32 },
+}
+
+/// A packet before the parser.
+struct Ingress {
+    bytes: Vec<u8>,
+    /// What its metadata start as.
+    metadata: Metadata,
+    rounds: u32,
+}
+
+/// The metadata of a packet that enters the parser or is cloned.
+struct Metadata {
+    instance: InstanceType,
+    /// Fields that were kept.
+    kept: Vec<(FieldRef, BigUint)>,
+    /// First time only: the port and the time.
+    arrival: Option<u32>,
+}
+
+impl Interpreter {
+    /// Runs a packet through the switch. Outputs are in the order in which they leave.
+    ///
+    /// `now` is the time since the switch started; it must not run backwards.
+    pub fn process(&mut self, packet: &Packet, now: Duration) -> Vec<Output> {
+        self.state.now = now;
+        self.run(VecDeque::from([Work::Ingress(Ingress {
+            bytes: packet.bytes.clone(),
+            metadata: Metadata {
+                instance: InstanceType::Normal,
+                kept: Vec::new(),
+                arrival: Some(packet.port),
+            },
+            rounds: 0,
+        })]))
+    }
+
+    /// Makes the copies of an ingress clone and runs egress on each: what is left of a packet
+    /// whose original has been forwarded already.
+    ///
+    /// `packet` is the packet as it entered; `kept` are the values of the fields in the list, in
+    /// order, as they were at the end of ingress.
+    pub fn process_ingress_clone(
+        &mut self,
+        packet: &Packet,
+        session: u32,
+        fields: Option<FieldListId>,
+        kept: &[Bits],
+        now: Duration,
+    ) -> Vec<Output> {
+        self.state.now = now;
+        let list = fields.map(|id| self.program.field_lists[id.index()].fields.as_slice());
+        let kept = list
+            .unwrap_or_default()
+            .iter()
+            .zip(kept)
+            .filter_map(|(field, value)| match field {
+                Expr::Field(field) => Some((*field, BigUint::from(value))),
+                _ => None,
+            })
+            .collect();
+        let mut work = VecDeque::new();
+        self.clone_ingress(&mut work, &packet.bytes, packet.port, session, kept);
+        self.run(work)
+    }
+
+    fn run(&mut self, mut work: VecDeque<Work>) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        for _ in 0..MAX_PASSES {
+            match work.pop_front() {
+                None => return outputs,
+                Some(Work::Ingress(ingress)) => self.ingress(ingress, &mut work),
+                Some(Work::Egress { flight, port }) => {
+                    outputs.extend(self.egress(flight, port, &mut work));
+                }
+            }
+        }
+        tracing::warn!("a packet made too many copies; the rest was dropped");
+        outputs
+    }
+
+    fn ingress(&mut self, ingress: Ingress, work: &mut VecDeque<Work>) {
+        let program = self.program.clone();
+        let standard = &program.standard;
+        let Ingress {
+            bytes,
+            metadata,
+            rounds,
+        } = ingress;
+        let mut flight = Flight::new(&program, bytes.len(), rounds);
+        flight
+            .phv
+            .set_standard(&program, standard.instance_type, metadata.instance as u64);
+        flight
+            .phv
+            .set_standard(&program, standard.packet_length, bytes.len() as u64);
+        if let Some(port) = metadata.arrival {
+            let micros = self.state.now.as_micros() as u64;
+            let phv = &mut flight.phv;
+            phv.set_standard(&program, Some(standard.ingress_port), u64::from(port));
+            phv.set_standard(&program, standard.ingress_global_timestamp, micros);
+        }
+        keep(&program, &mut flight, &metadata.kept);
+        let port = flight.phv.standard(Some(standard.ingress_port));
+        self.parse(&mut flight, &bytes);
+        control::run(&program, &mut self.state, &mut flight, &program.ingress);
+
+        let requests = std::mem::take(&mut flight.requests);
+        if let Some((session, fields)) = requests.clone {
+            let kept = kept_fields(&program, &flight, fields);
+            self.clone_ingress(work, &bytes, port, session, kept);
+        }
+        if let Some(list) = requests.digest {
+            self.digest(&flight, list);
+        }
+        if let Some(fields) = requests.resubmit {
+            let kept = kept_fields(&program, &flight, fields);
+            let instance = InstanceType::Resubmitted;
+            self.start_over(work, bytes, instance, kept, rounds);
+            return;
+        }
+        let group = flight.phv.standard(standard.mcast_grp);
+        if group != 0 {
+            let instance = InstanceType::Replicated as u64;
+            flight
+                .phv
+                .set_standard(&program, standard.instance_type, instance);
+            let replicas = self.state.multicast_groups.get(&group);
+            for replica in replicas.into_iter().flatten() {
+                work.push_back(copy(&program, &flight, replica.port, replica.instance));
+            }
+            return;
+        }
+        let port = flight.phv.standard(Some(standard.egress_spec));
+        if port == DROP_PORT {
+            return;
+        }
+        flight.phv.set_standard(
+            &program,
+            standard.instance_type,
+            InstanceType::Normal as u64,
+        );
+        work.push_back(Work::Egress { flight, port });
+    }
+
+    fn egress(
+        &mut self,
+        mut flight: Flight,
+        port: u32,
+        work: &mut VecDeque<Work>,
+    ) -> Option<Output> {
+        let program = self.program.clone();
+        let standard = &program.standard;
+        let micros = self.state.now.as_micros() as u64;
+        let length = u64::try_from(flight.length).unwrap_or_default();
+        let phv = &mut flight.phv;
+        phv.set_standard(&program, standard.enq_timestamp, micros);
+        phv.set_standard(&program, standard.egress_global_timestamp, micros);
+        phv.set_standard(&program, Some(standard.egress_port), u64::from(port));
+        // BMv2 stores the drop port plus one, of which nine bits are left.
+        phv.set_standard(
+            &program,
+            Some(standard.egress_spec),
+            u64::from(DROP_PORT) + 1,
+        );
+        phv.set_standard(&program, standard.packet_length, length);
+        control::run(&program, &mut self.state, &mut flight, &program.egress);
+
+        let requests = std::mem::take(&mut flight.requests);
+        if let Some((session, fields)) = requests.clone {
+            self.clone_egress(work, &flight, session, fields);
+        }
+        if flight.phv.standard(Some(standard.egress_spec)) == DROP_PORT {
+            return None;
+        }
+        control::update_checksums(&program, &mut self.state, &mut flight);
+        let bytes = flight.deparse(&program);
+        if let Some(fields) = requests.recirculate {
+            let kept = kept_fields(&program, &flight, fields);
+            let instance = InstanceType::Recirculated;
+            self.start_over(work, bytes, instance, kept, flight.rounds);
+            return None;
+        }
+        Some(Output { port, bytes })
+    }
+
+    /// Parses a packet and tells the program how that went.
+    fn parse(&mut self, flight: &mut Flight, bytes: &[u8]) {
+        let program = self.program.clone();
+        let error = parser::parse(&program, &mut self.state, flight, bytes);
+        let checksum = control::checksum_error(&program, &mut self.state, flight);
+        let standard = &program.standard;
+        flight
+            .phv
+            .set_standard(&program, standard.parser_error, u64::from(error));
+        flight
+            .phv
+            .set_standard(&program, standard.checksum_error, u64::from(checksum));
+    }
+
+    /// The packet is parsed again as it entered, its metadata reset, and the fields copied.
+    fn clone_ingress(
+        &mut self,
+        work: &mut VecDeque<Work>,
+        bytes: &[u8],
+        port: u32,
+        session: u32,
+        kept: Vec<(FieldRef, BigUint)>,
+    ) {
+        let Some(clone) = self.state.clone_sessions.get(&session).cloned() else {
+            return;
+        };
+        let program = self.program.clone();
+        let standard = &program.standard;
+        let mut flight = Flight::new(&program, bytes.len(), 0);
+        let phv = &mut flight.phv;
+        phv.set_standard(&program, Some(standard.ingress_port), u64::from(port));
+        parser::parse(&program, &mut self.state, &mut flight, bytes);
+        flight.requests = Requests::default();
+        flight.length = bytes.len() as i64;
+        flight.phv.reset_metadata(&program);
+        keep(&program, &mut flight, &kept);
+        let instance = InstanceType::IngressClone as u64;
+        flight
+            .phv
+            .set_standard(&program, standard.instance_type, instance);
+        limit(&mut flight, clone.packet_length_bytes);
+        for replica in &clone.replicas {
+            work.push_back(copy(&program, &flight, replica.port, replica.instance));
+        }
+    }
+
+    /// The packet as it is now, its metadata reset, and the fields copied.
+    fn clone_egress(
+        &mut self,
+        work: &mut VecDeque<Work>,
+        original: &Flight,
+        session: u32,
+        fields: Option<FieldListId>,
+    ) {
+        let Some(clone) = self.state.clone_sessions.get(&session) else {
+            return;
+        };
+        if original.rounds >= MAX_ROUNDS {
+            return;
+        }
+        let program = &self.program;
+        let kept = kept_fields(program, original, fields);
+        let mut flight = original.clone();
+        flight.rounds += 1;
+        flight.phv.reset_metadata(program);
+        keep(program, &mut flight, &kept);
+        let instance = InstanceType::EgressClone as u64;
+        flight
+            .phv
+            .set_standard(program, program.standard.instance_type, instance);
+        limit(&mut flight, clone.packet_length_bytes);
+        for replica in &clone.replicas {
+            work.push_back(copy(program, &flight, replica.port, replica.instance));
+        }
+    }
+
+    fn start_over(
+        &mut self,
+        work: &mut VecDeque<Work>,
+        bytes: Vec<u8>,
+        instance: InstanceType,
+        kept: Vec<(FieldRef, BigUint)>,
+        rounds: u32,
+    ) {
+        if rounds >= MAX_ROUNDS {
+            tracing::warn!("a packet started over too often and was dropped");
+            return;
+        }
+        work.push_back(Work::Ingress(Ingress {
+            bytes,
+            metadata: Metadata {
+                instance,
+                kept,
+                arrival: None,
+            },
+            rounds: rounds + 1,
+        }));
+    }
+
+    fn digest(&mut self, flight: &Flight, list: LearnListId) {
+        let eval = Eval {
+            program: &self.program,
+            phv: &flight.phv,
+            args: &[],
+            ahead: &[],
+        };
+        let elements = &self.program.learn_lists[list.index()].elements;
+        let values = elements
+            .iter()
+            .map(|(value, width)| Bits::from(&truncate(&eval.value(value), *width)))
+            .collect();
+        self.digests.push(Digest { list, values });
+    }
+}
+
+/// A copy of a packet for one port.
+fn copy(program: &Program, flight: &Flight, port: u32, rid: u32) -> Work {
+    let mut flight = flight.clone();
+    let field = program.standard.egress_rid;
+    flight.phv.set_standard(program, field, u64::from(rid));
+    Work::Egress { flight, port }
+}
+
+fn limit(flight: &mut Flight, packet_length_bytes: u32) {
+    if packet_length_bytes > 0 {
+        let bytes = packet_length_bytes as usize;
+        flight.truncate = Some(flight.truncate.map_or(bytes, |t| t.min(bytes)));
+    }
+}
+
+/// The fields that a list names, as they are now.
+fn kept_fields(
+    program: &Program,
+    flight: &Flight,
+    fields: Option<FieldListId>,
+) -> Vec<(FieldRef, BigUint)> {
+    let list = fields.map(|id| program.field_lists[id.index()].fields.as_slice());
+    list.unwrap_or_default()
+        .iter()
+        .filter_map(|field| match field {
+            Expr::Field(field) => Some((*field, flight.phv.get(*field).clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn keep(program: &Program, flight: &mut Flight, kept: &[(FieldRef, BigUint)]) {
+    for (field, value) in kept {
+        flight
+            .phv
+            .set(program, *field, &BigInt::from(value.clone()));
+    }
+}
