@@ -1,1 +1,10 @@
-//! IR to eBPF instructions, match tables in shared memory, loading and attaching.
+//! P4 in the kernel: the compiler from the typed IR to eBPF instructions, the match
+//! tables it shares with the agent, and loading and attaching.
+
+pub mod asm;
+pub mod compile;
+pub mod pipeline;
+pub mod plan;
+pub mod switch;
+pub mod sys;
+pub mod tables;

@@ -1,0 +1,210 @@
+//! From the typed IR to eBPF instructions.
+//!
+//! Straight code generation: the parser, ingress, egress for a unicast packet, the checksums and the
+//! deparser become one XDP program. R6 is the context and R7 the PHV throughout; values that
+//! outlive an expression are in the PHV, so that the verifier's states merge and its work stays
+//! linear in the length of the program.
+//!
+//! What this compiler cannot express is refused by name and P4 source line when the pipeline
+//! is set. What XDP cannot do for a single packet (replicate it, say) goes to the slow path: the packet as
+//! it came is handed to the reference interpreter in the agent (see [`output`]).
+
+mod access;
+mod action;
+mod control;
+mod deparser;
+mod expr;
+pub mod hash;
+pub mod layout;
+pub mod output;
+mod parser;
+mod select;
+
+use std::collections::HashSet;
+use std::fmt;
+
+use pointsman_p4::ir::{FieldRef, Program, SourceInfo};
+
+use crate::asm::{Assembler, Code, Label, Reg};
+use crate::plan::Plan;
+use crate::sys::MapFd;
+use crate::tables::reader::Reader;
+
+use self::layout::{Layout, SCRATCH};
+
+/// A construct that the compiler does not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What, with its name.
+    pub construct: String,
+    /// Where it is in the P4 source.
+    pub source: SourceInfo,
+    /// What would be accepted.
+    pub accepted: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} is not supported by the xdp target; accepted: {}",
+            self.source, self.construct, self.accepted
+        )
+    }
+}
+
+/// The maps that a program refers to.
+#[derive(Debug, Clone, Copy)]
+pub struct Maps {
+    /// The tables.
+    pub arena: MapFd,
+    /// The PHV.
+    pub phv: MapFd,
+    /// The switch's ports, see [`crate::switch`].
+    pub ports: MapFd,
+    /// Where frames leave.
+    pub devmap: MapFd,
+    /// Where events go.
+    pub events: MapFd,
+}
+
+/// What does not depend on the program.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The port that stands for the control plane.
+    pub cpu_port: u32,
+}
+
+/// A program cannot be compiled.
+#[derive(Debug)]
+pub enum CompileError {
+    /// Constructs that are not supported, all of them.
+    Refused(Vec<Refusal>),
+    /// The code is too long.
+    Assemble(crate::asm::AssembleError),
+}
+
+/// Compiles a program. The PHV map must have [`phv_bytes`] bytes.
+pub fn compile(
+    program: &Program,
+    plan: &Plan,
+    maps: Maps,
+    options: Options,
+) -> Result<Code, CompileError> {
+    let mut emitter = Emitter::new(program, plan, maps, options);
+    emitter.program();
+    if !emitter.refused.is_empty() {
+        return Err(CompileError::Refused(emitter.refused));
+    }
+    emitter.asm.finish().map_err(CompileError::Assemble)
+}
+
+/// Bytes of the PHV of a program.
+pub fn phv_bytes(program: &Program) -> u32 {
+    Layout::new(program, scratch_bytes(program)).bytes
+}
+
+/// The longest of: a packed key, the input of a hash, sixteen bytes looked ahead.
+fn scratch_bytes(program: &Program) -> u32 {
+    let keys = program.tables.iter().map(|t| {
+        // A part never begins in a word that it does not fit, so each may cost one more word.
+        t.key.iter().map(|k| k.width.div_ceil(64) * 8).sum::<u32>()
+    });
+    let hashes = program
+        .calculations
+        .iter()
+        .map(|c| hash::input_bytes(program, c));
+    keys.chain(hashes).max().unwrap_or(0).max(16) + 16
+}
+
+/// What code is being generated for.
+struct Emitter<'a> {
+    program: &'a Program,
+    plan: &'a Plan,
+    maps: Maps,
+    options: Options,
+    layout: Layout,
+    asm: Assembler,
+    refused: Vec<Refusal>,
+    /// Fields that some expression, key or hash reads.
+    read: HashSet<FieldRef>,
+    /// The construct being compiled.
+    source: SourceInfo,
+    ends: Ends,
+    params: action::Params,
+    /// Bytes of stack in use, for values that do not fit into registers.
+    stack: i32,
+}
+
+/// Places that code everywhere jumps to.
+#[derive(Debug, Clone, Copy)]
+struct Ends {
+    /// Hand the packet as it came to the interpreter.
+    slow_path: Label,
+    /// Drop it.
+    drop: Label,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(program: &'a Program, plan: &'a Plan, maps: Maps, options: Options) -> Emitter<'a> {
+        let mut asm = Assembler::new();
+        let ends = Ends {
+            slow_path: asm.label(),
+            drop: asm.label(),
+        };
+        Emitter {
+            program,
+            plan,
+            maps,
+            options,
+            layout: Layout::new(program, scratch_bytes(program)),
+            asm,
+            refused: Vec::new(),
+            read: access::fields_read(program),
+            source: SourceInfo::default(),
+            ends,
+            params: action::Params::default(),
+            stack: 0,
+        }
+    }
+
+    fn program(&mut self) {
+        self.prologue();
+        self.parser();
+        self.verify_checksums();
+        let (ingress_end, egress_end) = (self.asm.label(), self.asm.label());
+        self.control(self.program.ingress.start, ingress_end);
+        self.asm.place(ingress_end);
+        self.end_of_ingress();
+        self.control(self.program.egress.start, egress_end);
+        self.asm.place(egress_end);
+        self.end_of_egress();
+        self.update_checksums();
+        self.deparser();
+        self.transmit();
+    }
+
+    /// Remembers that something cannot be compiled; the code goes on so that all are found.
+    fn refuse(&mut self, construct: impl Into<String>, accepted: &str) {
+        let refusal = Refusal {
+            construct: construct.into(),
+            source: self.source.clone(),
+            accepted: accepted.to_owned(),
+        };
+        if !self.refused.contains(&refusal) {
+            self.refused.push(refusal);
+        }
+    }
+
+    fn reader(&self) -> Reader {
+        Reader {
+            arena: self.maps.arena,
+            key_offset: SCRATCH,
+        }
+    }
+
+    /// `dst` = the packed address of byte `offset` of the arena.
+    fn arena(&mut self, dst: Reg, offset: u32) {
+        self.asm.map_value(dst, self.maps.arena, offset);
+    }
+}

@@ -1,0 +1,240 @@
+//! Controls: tables and branches, each emitted once.
+
+use std::collections::HashMap;
+
+use pointsman_p4::ir::{
+    ActionId, Conditional, FieldRef, HeaderKind, Implementation, Key, KeySource, Node, Table,
+    TableId, TableNext,
+};
+
+use crate::asm::{Alu, Cond, Label, Reg, Size};
+use crate::plan::{Structure, TablePlan};
+use crate::tables::reader::Outcome;
+
+use super::Emitter;
+use super::layout::{Control, SCRATCH};
+
+/// The nodes of a control that were reached, with their labels.
+#[derive(Default)]
+struct Graph {
+    labels: HashMap<Node, Label>,
+    todo: Vec<Node>,
+}
+
+impl Emitter<'_> {
+    /// Emits a control; all its ends lead to `end`.
+    pub(super) fn control(&mut self, start: Option<Node>, end: Label) {
+        let mut graph = Graph::default();
+        self.go(&mut graph, start, end);
+        while let Some(node) = graph.todo.pop() {
+            self.asm.place(graph.labels[&node]);
+            match node {
+                Node::Table(id) => self.table(&mut graph, id, end),
+                Node::Conditional(id) => {
+                    let conditional = &self.program.conditionals[id.index()];
+                    self.conditional(&mut graph, conditional, end);
+                }
+            }
+        }
+    }
+
+    /// Jumps to a node, or to the end of the control.
+    fn go(&mut self, graph: &mut Graph, next: Option<Node>, end: Label) {
+        let label = self.node_label(graph, next, end);
+        self.asm.jump(label);
+    }
+
+    fn node_label(&mut self, graph: &mut Graph, next: Option<Node>, end: Label) -> Label {
+        let Some(node) = next else { return end };
+        if let Some(label) = graph.labels.get(&node) {
+            return *label;
+        }
+        let label = self.asm.label();
+        graph.labels.insert(node, label);
+        graph.todo.push(node);
+        label
+    }
+
+    fn conditional(&mut self, graph: &mut Graph, conditional: &Conditional, end: Label) {
+        self.source = conditional.source.clone();
+        self.asm.note(format!(
+            "branch {} ({})",
+            conditional.name, conditional.source
+        ));
+        let otherwise = self.node_label(graph, conditional.otherwise, end);
+        self.branch(&conditional.condition, false, otherwise);
+        self.go(graph, conditional.then, end);
+    }
+
+    fn table(&mut self, graph: &mut Graph, id: TableId, end: Label) {
+        let table = &self.program.tables[id.index()];
+        let plan = &self.plan.tables[id.index()];
+        self.source = table.source.clone();
+        self.asm
+            .note(format!("table {} ({})", table.name, table.source));
+
+        // What p4c makes of statements: one action, always.
+        if table.key.is_empty()
+            && let (Implementation::Direct, Some(default)) = (table.implementation, &table.default)
+            && default.is_const
+            && default.call.args.is_empty()
+        {
+            let action = &self.program.actions[default.call.action.index()];
+            self.action(action, end);
+            return self.go(
+                graph,
+                table.next.after(false, Some(default.call.action)),
+                end,
+            );
+        }
+
+        let (run, no_action) = (self.asm.label(), self.asm.label());
+        let lookup = Outcome {
+            hit: self.asm.label(),
+            miss: self.asm.label(),
+        };
+        let needs_hit = matches!(&table.next, TableNext::HitMiss { hit, miss } if hit != miss);
+        match &plan.structure {
+            Structure::Keyless => self.asm.jump(lookup.miss),
+            structure => {
+                self.key(table, plan);
+                let reader = self.reader();
+                match structure {
+                    Structure::Direct(p) => p.emit(&mut self.asm, &reader, &plan.records, lookup),
+                    Structure::Hash(p) => p.emit(&mut self.asm, &reader, &plan.records, lookup),
+                    Structure::Trie(p) => p.emit(&mut self.asm, &reader, &plan.records, lookup),
+                    Structure::BitVectors(p) => {
+                        p.emit(&mut self.asm, &reader, &plan.records, lookup)
+                    }
+                    Structure::Keyless => {}
+                }
+                self.asm.place(lookup.hit);
+                self.hit(table, plan);
+                if needs_hit {
+                    self.asm.store_imm(Size::W, Reg::R7, Control::HIT, 1);
+                }
+                self.asm.jump(run);
+            }
+        }
+
+        self.asm.place(lookup.miss);
+        if needs_hit {
+            self.asm.store_imm(Size::W, Reg::R7, Control::HIT, 0);
+        }
+        self.arena(Reg::R2, plan.default_at);
+        self.asm.load(Size::W, Reg::R4, Reg::R2, 0);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R4, 0, no_action);
+        let reader = self.reader();
+        reader.record_address(&mut self.asm, &plan.records, Reg::R4);
+
+        self.asm.place(run);
+        // R8 = what the record says, R9 = its arguments.
+        self.asm.load(Size::W, Reg::R8, Reg::R9, 0);
+        self.asm
+            .alu_imm(Alu::Add, Reg::R9, plan.records.args_offset() as i32);
+        if let Implementation::Profile(profile) = table.implementation {
+            self.select(profile, no_action);
+        }
+        self.dispatch(graph, table, end);
+        self.asm.place(no_action);
+        self.after(graph, table, None, end);
+    }
+
+    /// Runs the action whose id is in R8.
+    fn dispatch(&mut self, graph: &mut Graph, table: &Table, end: Label) {
+        for id in &table.actions {
+            let other = self.asm.label();
+            self.asm.jump_if_imm(Cond::Ne, Reg::R8, id.0 as i32, other);
+            let action = &self.program.actions[id.index()];
+            self.action(action, end);
+            self.after(graph, table, Some(*id), end);
+            self.asm.place(other);
+        }
+        self.source = table.source.clone();
+    }
+
+    fn after(&mut self, graph: &mut Graph, table: &Table, action: Option<ActionId>, end: Label) {
+        match &table.next {
+            TableNext::HitMiss { hit, miss } if hit != miss => {
+                let on_miss = self.node_label(graph, *miss, end);
+                self.asm.load(Size::W, Reg::R0, Reg::R7, Control::HIT);
+                self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, on_miss);
+                self.go(graph, *hit, end);
+            }
+            next => self.go(graph, next.after(true, action), end),
+        }
+    }
+
+    /// Counts and meters a hit; R9 is the record's address and stays.
+    fn hit(&mut self, table: &Table, plan: &TablePlan) {
+        if let Some(counter) = plan.counter {
+            self.asm.load(Size::W, Reg::R0, Reg::R9, 4);
+            self.count(counter);
+        }
+        if let (Some(cells), Some(id)) = (plan.meter, table.meter) {
+            let meter = &self.program.meters[id.index()];
+            if let Some(target) = meter.target {
+                self.asm.load(Size::W, Reg::R0, Reg::R9, 4);
+                self.meter(cells, meter.unit, target);
+            }
+        }
+    }
+
+    /// Packs the table's key into the scratch space.
+    fn key(&mut self, table: &Table, plan: &TablePlan) {
+        for (index, word) in plan.layout.words.iter().enumerate() {
+            for (position, piece) in word.iter().enumerate() {
+                let key = &table.key[piece.part];
+                self.key_piece(key, piece.low_bit, piece.width);
+                if piece.shift > 0 {
+                    self.asm.alu_imm(Alu::Lsh, Reg::R0, piece.shift as i32);
+                }
+                if position > 0 {
+                    self.asm.alu(Alu::Or, Reg::R5, Reg::R0);
+                } else {
+                    self.asm.mov(Reg::R5, Reg::R0);
+                }
+            }
+            self.asm
+                .store(Size::DW, Reg::R7, SCRATCH + 8 * index as i32, Reg::R5);
+        }
+    }
+
+    /// R0 = bits of a key's value. Overwrites R1; R5 stays.
+    fn key_piece(&mut self, key: &Key, low_bit: u32, width: u32) {
+        let field = match &key.source {
+            KeySource::Valid(header) => {
+                if let Some(header) = self.fixed_header(header) {
+                    self.asm
+                        .load(Size::B, Reg::R0, Reg::R7, self.layout.valid(header));
+                }
+                return;
+            }
+            KeySource::UnionValid(_) => {
+                return self.refuse("the validity of a union as a key", "headers");
+            }
+            KeySource::Field(place) => self.fixed_field(place),
+        };
+        let Some(field) = field else { return };
+        self.key_field(field, low_bit, width);
+        if let Some(mask) = &key.mask {
+            let digits = (mask >> low_bit).iter_u64_digits().next().unwrap_or(0);
+            self.asm.and_mask(Reg::R0, digits, Reg::R1);
+        }
+    }
+
+    /// Fields of invalid headers match as 0.
+    fn key_field(&mut self, field: FieldRef, low_bit: u32, width: u32) {
+        let whole = self.width(field);
+        let header = field.header;
+        if self.program.headers[header.index()].kind == HeaderKind::Metadata {
+            return self.load_bits(Reg::R0, Reg::R1, field, whole - low_bit - width, width);
+        }
+        let done = self.asm.label();
+        self.asm
+            .load(Size::B, Reg::R0, Reg::R7, self.layout.valid(header));
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, done);
+        self.load_bits(Reg::R0, Reg::R1, field, whole - low_bit - width, width);
+        self.asm.place(done);
+    }
+}

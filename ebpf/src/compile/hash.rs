@@ -1,0 +1,366 @@
+//! Hashes and checksums.
+//!
+//! The inputs are concatenated bit by bit, as BMv2 does. Where they are a run of whole bytes of
+//! one header they are hashed where they are; else they are packed into the scratch space first.
+
+use num_traits::ToPrimitive;
+use pointsman_p4::ir::{
+    Calculation, CalculationId, CalculationInput, Checksum, Expr, FieldRef, HashAlgorithm, LValue,
+    Program,
+};
+
+use crate::asm::{Alu, Cond, Reg, Size};
+use crate::sys::SharedMemory;
+
+use super::Emitter;
+use super::layout::{Control, SCRATCH, Slot};
+
+/// Bytes of the packed input of a calculation.
+pub fn input_bytes(program: &Program, calculation: &Calculation) -> u32 {
+    let bits: u32 = calculation
+        .input
+        .iter()
+        .map(|input| match input {
+            CalculationInput::Field(field) => program.field(*field).width,
+            CalculationInput::Header(header) => program.headers[header.index()].fixed_bits(),
+            CalculationInput::Payload => 0,
+            CalculationInput::Const { width, .. } | CalculationInput::Expr { width, .. } => *width,
+        })
+        .sum();
+    bits.div_ceil(64) * 8
+}
+
+/// Writes the tables of CRC-16/ARC (256 `u16`) and CRC-32 (256 `u32`).
+pub fn write_crc_tables(memory: &SharedMemory, crc16: u32, crc32: u32) {
+    use std::sync::atomic::Ordering::Relaxed;
+    let step = |mut crc: u32, polynomial: u32| {
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ polynomial
+            } else {
+                crc >> 1
+            };
+        }
+        crc
+    };
+    for byte in 0..256u32 {
+        let at = byte as usize;
+        memory
+            .u16(crc16 as usize + 2 * at)
+            .store(step(byte, 0xa001) as u16, Relaxed);
+        memory
+            .u32(crc32 as usize + 4 * at)
+            .store(step(byte, 0xedb8_8320), Relaxed);
+    }
+}
+
+/// Some bits of the input.
+enum Run {
+    /// Adjacent bits in the PHV.
+    Wire { offset: i32, bit: u32, width: u32 },
+    /// A number.
+    Value { expr: Expr, width: u32 },
+}
+
+/// Bytes of the PHV.
+#[derive(Clone, Copy)]
+struct Bytes {
+    offset: i32,
+    count: u32,
+}
+
+impl Emitter<'_> {
+    /// R0 = the hash. Overwrites R1 to R5.
+    pub(super) fn calculate(&mut self, id: CalculationId) {
+        let calculation = &self.program.calculations[id.index()];
+        let runs = self.runs(calculation);
+        let bytes = match runs.as_slice() {
+            [
+                Run::Wire {
+                    offset,
+                    bit: 0,
+                    width,
+                },
+            ] if width.is_multiple_of(8) => Bytes {
+                offset: *offset,
+                count: width / 8,
+            },
+            runs => self.pack(runs),
+        };
+        match calculation.algorithm {
+            HashAlgorithm::Csum16 => self.csum16(bytes),
+            HashAlgorithm::Crc16 => self.crc(bytes, self.plan.crc16, Size::H, 0),
+            HashAlgorithm::Crc32 => {
+                self.crc(bytes, self.plan.crc32, Size::W, u64::from(u32::MAX));
+                self.asm.alu32_imm(Alu::Xor, Reg::R0, -1);
+            }
+            HashAlgorithm::Identity => {
+                let first = bytes.count.min(8);
+                if first == 0 {
+                    self.asm.mov_imm(Reg::R0, 0);
+                } else {
+                    self.load_wire(Reg::R0, Reg::R1, bytes.offset, 0, first * 8);
+                }
+            }
+            other => self.refuse(
+                format!("the hash algorithm {other:?}"),
+                "csum16, crc16, crc32 and identity",
+            ),
+        }
+    }
+
+    /// The input as runs of bits, adjacent fields of a header joined.
+    fn runs(&mut self, calculation: &Calculation) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        for input in &calculation.input {
+            match input {
+                CalculationInput::Field(field) => self.add_field(&mut runs, *field),
+                CalculationInput::Const { value, width } => runs.push(Run::Value {
+                    expr: Expr::Const(value.clone().into()),
+                    width: *width,
+                }),
+                CalculationInput::Expr { value, width } => {
+                    runs.push(Run::Value {
+                        expr: value.clone(),
+                        width: *width,
+                    });
+                }
+                CalculationInput::Header(_) => {
+                    self.source = calculation.source.clone();
+                    self.refuse("a whole header as the input of a hash", "its fields");
+                }
+                CalculationInput::Payload => {
+                    self.source = calculation.source.clone();
+                    self.refuse("a checksum with payload", "checksums over headers");
+                }
+            }
+        }
+        if runs
+            .iter()
+            .any(|r| matches!(r, Run::Value { width, .. } if *width > 64))
+        {
+            self.refuse(
+                "a computed hash input of more than 64 bits",
+                "fields, or at most 64 bits",
+            );
+        }
+        runs
+    }
+
+    fn add_field(&mut self, runs: &mut Vec<Run>, field: FieldRef) {
+        let Slot::Wire { offset, bit, width } = self.layout.slot(field) else {
+            let width = self.width(field);
+            return runs.push(Run::Value {
+                expr: Expr::Field(field),
+                width,
+            });
+        };
+        if let Some(Run::Wire {
+            offset: first,
+            bit: first_bit,
+            width: so_far,
+        }) = runs.last_mut()
+        {
+            let end = *first as u32 * 8 + *first_bit + *so_far;
+            if end == offset as u32 * 8 + bit {
+                *so_far += width;
+                return;
+            }
+        }
+        runs.push(Run::Wire { offset, bit, width });
+    }
+
+    /// Concatenates runs in the scratch space. R5 collects up to 64 bits.
+    fn pack(&mut self, runs: &[Run]) -> Bytes {
+        let mut stored = 0u32;
+        let mut pending = 0u32;
+        self.asm.mov_imm(Reg::R5, 0);
+        for run in runs {
+            let total = match run {
+                Run::Wire { width, .. } | Run::Value { width, .. } => *width,
+            };
+            let mut done = 0;
+            while done < total {
+                let take = (total - done).min(64 - pending);
+                match run {
+                    Run::Wire { offset, bit, .. } => {
+                        let from = bit + done;
+                        self.load_wire(
+                            Reg::R0,
+                            Reg::R1,
+                            offset + (from / 8) as i32,
+                            from % 8,
+                            take,
+                        );
+                    }
+                    Run::Value { expr, width } => {
+                        self.asm
+                            .store(Size::DW, Reg::R7, Control::TEMPORARY2, Reg::R5);
+                        self.value_of_width(expr, (*width).min(64));
+                        self.asm
+                            .load(Size::DW, Reg::R5, Reg::R7, Control::TEMPORARY2);
+                        let right = total - done - take;
+                        if right > 0 {
+                            self.asm.alu_imm(Alu::Rsh, Reg::R0, right as i32);
+                        }
+                        self.keep_low(Reg::R0, take);
+                    }
+                }
+                if pending == 0 {
+                    self.asm.mov(Reg::R5, Reg::R0);
+                } else {
+                    self.asm.alu_imm(Alu::Lsh, Reg::R5, take as i32);
+                    self.asm.alu(Alu::Or, Reg::R5, Reg::R0);
+                }
+                (done, pending) = (done + take, pending + take);
+                if pending == 64 {
+                    self.asm.be(Reg::R5, Size::DW);
+                    self.asm
+                        .store(Size::DW, Reg::R7, SCRATCH + stored as i32, Reg::R5);
+                    (stored, pending) = (stored + 8, 0);
+                }
+            }
+        }
+        let bytes = pending.div_ceil(8);
+        if pending > 0 {
+            self.asm.alu_imm(Alu::Lsh, Reg::R5, (64 - pending) as i32);
+            self.asm.be(Reg::R5, Size::DW);
+            self.asm
+                .store(Size::DW, Reg::R7, SCRATCH + stored as i32, Reg::R5);
+        }
+        Bytes {
+            offset: SCRATCH,
+            count: stored + bytes,
+        }
+    }
+
+    /// RFC 1071: the sum does not depend on the byte order, so words are added as they are.
+    fn csum16(&mut self, bytes: Bytes) {
+        self.asm.mov_imm(Reg::R0, 0);
+        let mut at = 0;
+        while at < bytes.count {
+            let size = match bytes.count - at {
+                4.. => Size::W,
+                2..=3 => Size::H,
+                _ => Size::B,
+            };
+            self.asm
+                .load(size, Reg::R1, Reg::R7, bytes.offset + at as i32);
+            self.asm.alu(Alu::Add, Reg::R0, Reg::R1);
+            at += size.bytes();
+        }
+        for (shift, times) in [(32, 1), (16, 3)] {
+            for _ in 0..times {
+                self.asm.mov(Reg::R1, Reg::R0);
+                self.asm.alu_imm(Alu::Rsh, Reg::R1, shift);
+                self.keep_low(Reg::R0, shift as u32);
+                self.asm.alu(Alu::Add, Reg::R0, Reg::R1);
+            }
+        }
+        self.asm.alu_imm(Alu::Xor, Reg::R0, -1);
+        self.asm.be(Reg::R0, Size::H);
+    }
+
+    /// A reflected CRC, one byte after the other.
+    fn crc(&mut self, bytes: Bytes, table: u32, size: Size, initial: u64) {
+        self.asm.mov_imm(Reg::R0, initial);
+        self.arena(Reg::R3, table);
+        for at in 0..bytes.count {
+            self.asm
+                .load(Size::B, Reg::R1, Reg::R7, bytes.offset + at as i32);
+            self.asm.alu(Alu::Xor, Reg::R1, Reg::R0);
+            self.asm.alu_imm(Alu::And, Reg::R1, 0xff);
+            self.asm
+                .alu_imm(Alu::Lsh, Reg::R1, size.bytes().ilog2() as i32);
+            self.asm.mov(Reg::R2, Reg::R3);
+            self.asm.alu(Alu::Add, Reg::R2, Reg::R1);
+            self.asm.load(size, Reg::R1, Reg::R2, 0);
+            self.asm.alu_imm(Alu::Rsh, Reg::R0, 8);
+            self.asm.alu(Alu::Xor, Reg::R0, Reg::R1);
+        }
+    }
+
+    /// `target = base + hash % max`; a max of 0 counts as 1.
+    pub(super) fn hash_into(
+        &mut self,
+        target: &LValue,
+        base: &Expr,
+        calculation: CalculationId,
+        max: &Expr,
+    ) {
+        let Some(field) = self.fixed_field(target) else {
+            return;
+        };
+        self.calculate(calculation);
+        self.asm.mov(Reg::R8, Reg::R0);
+        match max {
+            Expr::Const(max) => {
+                let max = max.to_u64().unwrap_or(u64::MAX).max(1);
+                self.asm.mov_imm(Reg::R1, max);
+                self.asm.alu(Alu::Mod, Reg::R8, Reg::R1);
+            }
+            max => {
+                let (modulo, done) = (self.asm.label(), self.asm.label());
+                self.value(max);
+                self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, modulo);
+                self.asm.mov_imm(Reg::R8, 0);
+                self.asm.jump(done);
+                self.asm.place(modulo);
+                self.asm.alu(Alu::Mod, Reg::R8, Reg::R0);
+                self.asm.place(done);
+            }
+        }
+        self.value(base);
+        self.asm.alu(Alu::Add, Reg::R0, Reg::R8);
+        let width = self.width(field);
+        self.keep_low(Reg::R0, width.min(64));
+        self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
+    }
+
+    /// After the parser: `checksum_error` is 1 if any checksum is wrong. Nobody reads it, nobody checks.
+    pub(super) fn verify_checksums(&mut self) {
+        let Some(error) = self.program.standard.checksum_error else {
+            return;
+        };
+        if !self.read.contains(&error) {
+            return;
+        }
+        for checksum in self.program.checksums.iter().filter(|c| c.verify) {
+            self.asm.note(format!(
+                "verification of {} ({})",
+                checksum.name, checksum.source
+            ));
+            self.source = checksum.source.clone();
+            let done = self.asm.label();
+            self.if_condition(checksum, done);
+            self.calculate(checksum.calculation);
+            self.asm.mov(Reg::R8, Reg::R0);
+            self.load_field(Reg::R1, Reg::R2, checksum.target);
+            self.asm.jump_if(Cond::Eq, Reg::R1, Reg::R8, done);
+            self.asm.mov_imm(Reg::R0, 1);
+            self.store_field(error, Reg::R0, [Reg::R1, Reg::R2]);
+            self.asm.place(done);
+        }
+    }
+
+    /// Before the deparser.
+    pub(super) fn update_checksums(&mut self) {
+        for checksum in self.program.checksums.iter().filter(|c| c.update) {
+            self.asm
+                .note(format!("update of {} ({})", checksum.name, checksum.source));
+            self.source = checksum.source.clone();
+            let done = self.asm.label();
+            self.if_condition(checksum, done);
+            self.calculate(checksum.calculation);
+            self.keep_low(Reg::R0, self.width(checksum.target).min(64));
+            self.store_field(checksum.target, Reg::R0, [Reg::R1, Reg::R2]);
+            self.asm.place(done);
+        }
+    }
+
+    fn if_condition(&mut self, checksum: &Checksum, otherwise: crate::asm::Label) {
+        if let Some(condition) = &checksum.condition {
+            self.branch(condition, false, otherwise);
+        }
+    }
+}

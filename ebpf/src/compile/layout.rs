@@ -1,0 +1,163 @@
+//! The PHV: where headers, metadata and scratch space are in a per-CPU map value.
+//!
+//! ```text
+//! 0     control words, see `Control`
+//! 64    scratch: packed keys, hash input, bits looked ahead
+//!       validity, one byte for each header        \ zeroed for each packet
+//!       metadata, one aligned slot for each field  /
+//!       headers as on the wire, each followed by padding
+//! ```
+//!
+//! Metadata fields of up to 64 bits are numbers in host order; longer ones are big-endian,
+//! padded in front to a multiple of eight bytes. Headers are padded so that eight bytes can be
+//! read from any of their bytes.
+
+use pointsman_p4::ir::{FieldKind, FieldRef, HeaderId, HeaderKind, Program};
+
+use crate::asm::Size;
+
+/// Offsets of the control words.
+#[derive(Debug)]
+pub struct Control;
+
+impl Control {
+    /// u32: the parser's position; after it, how many bytes were parsed.
+    pub const PARSED: i32 = 0;
+    /// u32: bytes of the packet as it came.
+    pub const LENGTH: i32 = 4;
+    /// u32: this CPU.
+    pub const CPU: i32 = 8;
+    /// u32: whether the table just applied hit.
+    pub const HIT: i32 = 12;
+    /// u32: 1 + the clone session asked for.
+    pub const CLONE_SESSION: i32 = 16;
+    /// u32: the clone's field list + 1.
+    pub const CLONE_LIST: i32 = 20;
+    /// u32: where the deparser writes.
+    pub const EMITTED: i32 = 24;
+    /// u32: the port the packet came in by.
+    pub const INGRESS_PORT: i32 = 28;
+    /// u64: free for expressions and meters.
+    pub const TEMPORARY: i32 = 32;
+    /// u64: a second one.
+    pub const TEMPORARY2: i32 = 40;
+    /// u32: bytes of the headers that the deparser emits.
+    pub const HEADER_BYTES: i32 = 48;
+}
+
+/// Where scratch space begins.
+pub const SCRATCH: i32 = 64;
+
+/// Where a field is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// Bits of a header, from `bit` (0 to 7, from the most significant) of the byte at `offset`.
+    Wire {
+        /// From R7.
+        offset: i32,
+        /// In that byte.
+        bit: u32,
+        /// How many.
+        width: u32,
+    },
+    /// A number in host order.
+    Host {
+        /// From R7.
+        offset: i32,
+        /// Bytes.
+        size: Size,
+        /// Bits that count.
+        width: u32,
+    },
+}
+
+/// Where everything is.
+#[derive(Debug)]
+pub struct Layout {
+    valid: i32,
+    headers: Vec<i32>,
+    slots: Vec<Vec<Slot>>,
+    /// What is zeroed at the start of each packet.
+    pub zeroed: std::ops::Range<i32>,
+    /// Bytes of the PHV.
+    pub bytes: u32,
+}
+
+impl Layout {
+    /// Lays out a program's headers behind `scratch` bytes.
+    pub fn new(program: &Program, scratch: u32) -> Layout {
+        let valid = SCRATCH + scratch.next_multiple_of(8) as i32;
+        let mut at = valid + (program.headers.len() as i32 + 7) / 8 * 8;
+        let mut headers = vec![0; program.headers.len()];
+        let mut slots = vec![Vec::new(); program.headers.len()];
+        let of_kind = |kind| {
+            program
+                .headers
+                .iter()
+                .enumerate()
+                .filter(move |(_, h)| h.kind == kind)
+        };
+        for (index, header) in of_kind(HeaderKind::Metadata) {
+            headers[index] = at;
+            for field in &header.fields {
+                let slot = if field.width > 64 || field.kind == FieldKind::Varbit {
+                    let bytes = field.width.div_ceil(64) as i32 * 8;
+                    let pad = bytes as u32 * 8 - field.width;
+                    at = (at + 7) / 8 * 8 + bytes;
+                    Slot::Wire {
+                        offset: at - bytes + (pad / 8) as i32,
+                        bit: pad % 8,
+                        width: field.width,
+                    }
+                } else {
+                    let size = Size::covering(field.width.div_ceil(8));
+                    let bytes = size.bytes() as i32;
+                    at = (at + bytes - 1) / bytes * bytes + bytes;
+                    Slot::Host {
+                        offset: at - bytes,
+                        size,
+                        width: field.width,
+                    }
+                };
+                slots[index].push(slot);
+            }
+        }
+        for (index, header) in of_kind(HeaderKind::Packet) {
+            at = (at + 7) / 8 * 8;
+            headers[index] = at;
+            slots[index] = header
+                .fields
+                .iter()
+                .map(|field| Slot::Wire {
+                    offset: at + (field.offset / 8) as i32,
+                    bit: field.offset % 8,
+                    width: field.width,
+                })
+                .collect();
+            at += header.fixed_bits().div_ceil(8) as i32 + 8;
+        }
+        let end = (at + 7) / 8 * 8;
+        Layout {
+            valid,
+            headers,
+            slots,
+            zeroed: valid..end,
+            bytes: end as u32,
+        }
+    }
+
+    /// Where a field is.
+    pub fn slot(&self, field: FieldRef) -> Slot {
+        self.slots[field.header.index()][field.field as usize]
+    }
+
+    /// Offset of the byte that says whether a header is valid.
+    pub fn valid(&self, header: HeaderId) -> i32 {
+        self.valid + header.0 as i32
+    }
+
+    /// Offset of a header's first byte.
+    pub fn header(&self, header: HeaderId) -> i32 {
+        self.headers[header.index()]
+    }
+}

@@ -1,0 +1,365 @@
+//! The parser: packet bytes into the PHV, one bounds check for each header.
+//!
+//! The position is kept in the PHV and read back as an unknown number below a bound, so that the
+//! verifier's states merge where paths through the parser do. A header's bytes are copied as they are.
+
+use std::collections::{BTreeSet, HashMap};
+
+use num_bigint::BigUint;
+use num_traits::ToPrimitive;
+use pointsman_p4::ir::{
+    Expr, HeaderId, HeaderRef, LValue, ParserOp, ParserState, ParserStateId, TransitionMatch,
+};
+
+use crate::asm::{Alu, Cond, Label, Reg, Size};
+
+use super::Emitter;
+use super::layout::{Control, SCRATCH};
+
+/// Offset of `data` in `struct xdp_md`.
+const CTX_DATA: i32 = 0;
+/// Offset of `data_end` in `struct xdp_md`.
+const CTX_DATA_END: i32 = 4;
+/// Packet offsets are below this; the verifier allows 65,535.
+pub(super) const MAX_OFFSET: i32 = 0x1000;
+/// How often a packet may go round a loop of the parser before the interpreter takes over.
+const MAX_LOOPS: i32 = 6;
+
+impl Emitter<'_> {
+    pub(super) fn parser(&mut self) {
+        let end = self.asm.label();
+        let reachable = self.reachable_states();
+        let labels: HashMap<ParserStateId, Label> =
+            reachable.iter().map(|id| (*id, self.asm.label())).collect();
+        self.check_depth(&reachable);
+        // Rounds; a known number on each path, so that the verifier sees an end.
+        self.asm.mov_imm(Reg::R8, 0);
+        match self.program.parser_start {
+            Some(start) => self.asm.jump(labels[&start]),
+            None => self.asm.jump(end),
+        }
+        for id in &reachable {
+            let state = &self.program.parser_states[id.index()];
+            self.asm
+                .note(format!("parser state {} ({})", state.name, state.source));
+            self.asm.place(labels[id]);
+            self.state(*id, state, &labels, end);
+        }
+        self.asm.place(end);
+    }
+
+    /// States that can be reached, and whether each begins a loop, in order of first visit.
+    fn reachable_states(&self) -> BTreeSet<ParserStateId> {
+        let mut seen = BTreeSet::new();
+        let mut todo: Vec<ParserStateId> = self.program.parser_start.into_iter().collect();
+        while let Some(id) = todo.pop() {
+            if seen.insert(id) {
+                todo.extend(
+                    self.program.parser_states[id.index()]
+                        .transitions
+                        .iter()
+                        .filter_map(|t| t.next),
+                );
+            }
+        }
+        seen
+    }
+
+    /// Whether `to` can lead back to `from`.
+    fn is_back_edge(&self, from: ParserStateId, to: ParserStateId) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut todo = vec![to];
+        while let Some(id) = todo.pop() {
+            if id == from {
+                return true;
+            }
+            if seen.insert(id) {
+                todo.extend(
+                    self.program.parser_states[id.index()]
+                        .transitions
+                        .iter()
+                        .filter_map(|t| t.next),
+                );
+            }
+        }
+        false
+    }
+
+    fn check_depth(&mut self, states: &BTreeSet<ParserStateId>) {
+        let bytes: u32 = states
+            .iter()
+            .flat_map(|id| &self.program.parser_states[id.index()].ops)
+            .map(|(op, _)| match op {
+                ParserOp::Extract(HeaderRef::Header(header)) => {
+                    self.program.headers[header.index()].fixed_bits() / 8
+                }
+                ParserOp::Advance {
+                    length: Expr::Const(bits),
+                } => bits.to_u32().unwrap_or(0) / 8,
+                _ => 0,
+            })
+            .sum();
+        if bytes * (MAX_LOOPS as u32 + 1) >= MAX_OFFSET as u32 && bytes >= MAX_OFFSET as u32 / 2 {
+            self.refuse(format!("{bytes} bytes of headers"), "at most 2047 bytes");
+        }
+    }
+
+    fn state(
+        &mut self,
+        id: ParserStateId,
+        state: &ParserState,
+        labels: &HashMap<ParserStateId, Label>,
+        end: Label,
+    ) {
+        for (op, source) in &state.ops {
+            self.source = source.clone();
+            self.parser_op(op, end);
+        }
+        self.source = state.source.clone();
+        let width: u32 = state.key.iter().map(|k| k.width).sum();
+        if width > 64 {
+            return self.refuse(
+                format!("a select over {width} bits in state {}", state.name),
+                "at most 64 bits",
+            );
+        }
+        if !state.key.is_empty() {
+            self.transition_key(state, end);
+        }
+        for transition in &state.transitions {
+            let target = transition.next.map_or(end, |next| labels[&next]);
+            let is_loop = transition
+                .next
+                .is_some_and(|next| self.is_back_edge(id, next));
+            let skip = self.asm.label();
+            match &transition.when {
+                TransitionMatch::Default => {}
+                TransitionMatch::Value { value, mask } => {
+                    self.unless_key(value, mask.as_ref(), skip)
+                }
+                TransitionMatch::ValueSet { set, .. } => {
+                    let name = self.program.value_sets[set.index()].name.clone();
+                    self.refuse(format!("the value set {name}"), "constants");
+                }
+            }
+            if is_loop {
+                self.asm.alu_imm(Alu::Add, Reg::R8, 1);
+                self.asm
+                    .jump_if_imm(Cond::Gt, Reg::R8, MAX_LOOPS, self.ends.slow_path);
+            }
+            self.asm.jump(target);
+            self.asm.place(skip);
+            if transition.when == TransitionMatch::Default {
+                return;
+            }
+        }
+        // Nothing matched: accepted.
+        self.asm.jump(end);
+    }
+
+    /// Leaves the key in the PHV's temporary.
+    fn transition_key(&mut self, state: &ParserState, end: Label) {
+        self.asm.store_imm(Size::DW, Reg::R7, Control::TEMPORARY, 0);
+        let single = state.key.len() == 1;
+        for part in &state.key {
+            self.look_ahead(&part.value, end);
+            self.value_of_width(&part.value, part.width);
+            if !single {
+                self.asm
+                    .load(Size::DW, Reg::R1, Reg::R7, Control::TEMPORARY);
+                self.asm
+                    .alu_imm(Alu::Lsh, Reg::R1, (part.width % 64) as i32);
+                self.asm.alu(Alu::Or, Reg::R0, Reg::R1);
+            }
+            self.asm
+                .store(Size::DW, Reg::R7, Control::TEMPORARY, Reg::R0);
+        }
+    }
+
+    fn unless_key(&mut self, value: &BigUint, mask: Option<&BigUint>, skip: Label) {
+        let mask = mask.map_or(u64::MAX, |m| m.to_u64().unwrap_or(u64::MAX));
+        let value = value.to_u64().unwrap_or(0) & mask;
+        self.asm
+            .load(Size::DW, Reg::R0, Reg::R7, Control::TEMPORARY);
+        self.asm.and_mask(Reg::R0, mask, Reg::R1);
+        match i32::try_from(value) {
+            Ok(imm) => self.asm.jump_if_imm(Cond::Ne, Reg::R0, imm, skip),
+            Err(_) => {
+                self.asm.mov_imm(Reg::R1, value);
+                self.asm.jump_if(Cond::Ne, Reg::R0, Reg::R1, skip);
+            }
+        }
+    }
+
+    fn parser_op(&mut self, op: &ParserOp, end: Label) {
+        match op {
+            ParserOp::Extract(header) => {
+                if let Some(header) = self.fixed_header(header) {
+                    self.extract(header, end);
+                }
+            }
+            ParserOp::Set { target, value } => {
+                self.look_ahead(value, end);
+                self.op(&pointsman_p4::ir::Op::Assign {
+                    target: target.clone(),
+                    value: value.clone(),
+                });
+            }
+            ParserOp::Verify { condition, error } => {
+                let fine = self.asm.label();
+                self.branch(condition, true, fine);
+                self.value_of_width(error, 32);
+                self.parser_error_from_r0(end);
+                self.asm.place(fine);
+            }
+            ParserOp::Advance { length } => self.advance(length, end),
+            ParserOp::Primitive(op) => self.op(op),
+            ParserOp::ExtractVarbit { .. } => {
+                self.refuse("extraction of a varbit field", "headers of fixed size")
+            }
+            ParserOp::ExtractUnionNext { .. } | ParserOp::ExtractUnionNextVarbit { .. } => {
+                self.refuse("extraction into a stack of unions", "headers")
+            }
+            ParserOp::Shift { .. } => self.refuse("shift", "advance"),
+        }
+    }
+
+    /// R1 = position, R2 = the packet from there. Goes to `short` unless `bytes` are there.
+    fn packet_at(&mut self, bytes: i32, short: Label) {
+        self.asm.load(Size::W, Reg::R1, Reg::R7, Control::PARSED);
+        self.asm.alu32_imm(Alu::And, Reg::R1, MAX_OFFSET - 1);
+        self.asm.load(Size::W, Reg::R2, Reg::R6, CTX_DATA);
+        self.asm.load(Size::W, Reg::R3, Reg::R6, CTX_DATA_END);
+        self.asm.alu(Alu::Add, Reg::R2, Reg::R1);
+        self.asm.mov(Reg::R4, Reg::R2);
+        self.asm.alu_imm(Alu::Add, Reg::R4, bytes);
+        self.asm.jump_if(Cond::Gt, Reg::R4, Reg::R3, short);
+    }
+
+    fn extract(&mut self, header: HeaderId, end: Label) {
+        let shape = &self.program.headers[header.index()];
+        if shape.varbit().is_some() {
+            return self.refuse(
+                format!("extraction of {} with its varbit field", shape.name),
+                "headers of fixed size",
+            );
+        }
+        let bytes = shape.fixed_bits() / 8;
+        let (short, done) = (self.asm.label(), self.asm.label());
+        self.packet_at(bytes as i32, short);
+        self.copy_bytes(Reg::R2, 0, Reg::R7, self.layout.header(header), bytes);
+        self.asm.alu_imm(Alu::Add, Reg::R1, bytes as i32);
+        self.asm.store(Size::W, Reg::R7, Control::PARSED, Reg::R1);
+        self.asm
+            .store_imm(Size::B, Reg::R7, self.layout.valid(header), 1);
+        self.asm.jump(done);
+        self.asm.place(short);
+        self.parser_error("PacketTooShort", end);
+        self.asm.place(done);
+    }
+
+    fn advance(&mut self, length: &Expr, end: Label) {
+        let Expr::Const(bits) = length else {
+            return self.refuse("an advance by a computed length", "a constant length");
+        };
+        let bytes = bits.to_i32().unwrap_or(i32::MAX) / 8;
+        if bytes >= MAX_OFFSET / 2 {
+            return self.refuse(format!("an advance by {bytes} bytes"), "at most 2047 bytes");
+        }
+        let (short, done) = (self.asm.label(), self.asm.label());
+        self.packet_at(bytes, short);
+        self.asm.alu_imm(Alu::Add, Reg::R1, bytes);
+        self.asm.store(Size::W, Reg::R7, Control::PARSED, Reg::R1);
+        self.asm.jump(done);
+        self.asm.place(short);
+        self.parser_error("PacketTooShort", end);
+        self.asm.place(done);
+    }
+
+    /// Copies the bytes that an expression looks ahead at into the scratch space.
+    fn look_ahead(&mut self, expr: &Expr, end: Label) {
+        let bits = furthest_lookahead(expr);
+        if bits == 0 {
+            return;
+        }
+        let bytes = bits.div_ceil(8);
+        if bytes > 16 {
+            return self.refuse(format!("a lookahead of {bits} bits"), "at most 128 bits");
+        }
+        let (short, done) = (self.asm.label(), self.asm.label());
+        self.packet_at(bytes as i32, short);
+        self.copy_bytes(Reg::R2, 0, Reg::R7, SCRATCH, bytes);
+        self.asm.jump(done);
+        self.asm.place(short);
+        self.parser_error("PacketTooShort", end);
+        self.asm.place(done);
+    }
+
+    /// `dst` = bits that [`look_ahead`](Self::look_ahead) copied.
+    pub(super) fn looked_ahead(&mut self, dst: Reg, scratch: Reg, offset: u32, width: u32) {
+        let (skip, take) = (width.saturating_sub(64), width.min(64));
+        let from = offset + skip;
+        self.load_wire(dst, scratch, SCRATCH + (from / 8) as i32, from % 8, take);
+    }
+
+    fn parser_error(&mut self, name: &str, end: Label) {
+        let code = self.program.error_code(name);
+        self.asm.mov_imm(Reg::R0, u64::from(code));
+        self.parser_error_from_r0(end);
+    }
+
+    /// Ingress runs all the same.
+    fn parser_error_from_r0(&mut self, end: Label) {
+        if let Some(field) = self.program.standard.parser_error {
+            self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
+        }
+        self.asm.jump(end);
+    }
+}
+
+/// How many bits ahead an expression looks.
+fn furthest_lookahead(expr: &Expr) -> u32 {
+    match expr {
+        Expr::Lookahead { offset, width } => offset + width,
+        Expr::Unary { arg, .. } => furthest_lookahead(arg),
+        Expr::Binary { left, right, .. } => furthest_lookahead(left).max(furthest_lookahead(right)),
+        Expr::Conditional {
+            condition,
+            then,
+            otherwise,
+        } => [condition, then, otherwise]
+            .into_iter()
+            .map(|e| furthest_lookahead(e))
+            .max()
+            .unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// The headers that a state extracts.
+pub(super) fn extracted(state: &ParserState) -> Vec<HeaderId> {
+    state
+        .ops
+        .iter()
+        .filter_map(|(op, _)| match op {
+            ParserOp::Extract(HeaderRef::Header(header)) => Some(*header),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whether a state consumes bytes that are in no header, or stores into headers.
+pub(super) fn skips(state: &ParserState) -> bool {
+    state.ops.iter().any(|(op, _)| {
+        matches!(
+            op,
+            ParserOp::Advance { .. } | ParserOp::Shift { .. } | ParserOp::ExtractVarbit { .. }
+        ) || matches!(
+            op,
+            ParserOp::Set {
+                target: LValue::FieldOf { .. },
+                ..
+            }
+        )
+    })
+}

@@ -1,0 +1,542 @@
+//! A program compiled, loaded, and its tables: the XDP data plane.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::time::{Duration, Instant};
+
+use pointsman_p4::dataplane::{
+    Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
+    GroupMember, Match, MeterConfig, Occupancy, Replica, TableEntry,
+};
+use pointsman_p4::ir::{
+    self, ActionProfileId, ConstKey, CounterId, MatchKind, MeterId, RegisterId, TableId, ValueSetId,
+};
+use thiserror::Error;
+
+use crate::asm::Code;
+use crate::compile::{self, CompileError, Maps, Options, Refusal, hash};
+use crate::plan::Plan;
+use crate::switch::Shared;
+use crate::sys::{Map, MapKind, Program, ProgramKind, SharedMemory, SysError};
+use crate::tables::bitvec;
+use crate::tables::cells::CounterPlan;
+use crate::tables::grace::Grace;
+use crate::tables::records::{GROUP, MEMBER, Record};
+use crate::tables::selector::{Profile, ProfileError};
+use crate::tables::table::{Content, TableWriter, kernel};
+
+/// A pipeline cannot be made.
+#[derive(Debug, Error)]
+pub enum PipelineError {
+    /// Constructs that are not supported, all of them.
+    #[error("{}", refusals(.0))]
+    Refused(Vec<Refusal>),
+    /// The program is too long.
+    #[error(transparent)]
+    TooLong(#[from] crate::asm::AssembleError),
+    /// The kernel refused something.
+    #[error(transparent)]
+    Kernel(#[from] SysError),
+    /// An entry or default action that the program declares could not be written.
+    #[error("cannot write what the program declares for {table}: {error}")]
+    Declared {
+        /// The table.
+        table: String,
+        /// Why.
+        error: DataPlaneError,
+    },
+}
+
+fn refusals(all: &[Refusal]) -> String {
+    all.iter()
+        .map(Refusal::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+impl From<CompileError> for PipelineError {
+    fn from(error: CompileError) -> PipelineError {
+        match error {
+            CompileError::Refused(all) => PipelineError::Refused(all),
+            CompileError::Assemble(error) => PipelineError::TooLong(error),
+        }
+    }
+}
+
+/// What it took to make a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// Instructions of the program.
+    pub instructions: usize,
+    /// Bytes of its tables.
+    pub table_bytes: u32,
+    /// Planning and code generation.
+    pub compile: Duration,
+    /// The kernel's verification and translation.
+    pub load: Duration,
+}
+
+/// A loaded pipeline. It forwards once the switch leads to it.
+pub struct Pipeline {
+    program: Arc<ir::Program>,
+    plan: Plan,
+    code: Code,
+    loaded: Program,
+    memory: Arc<SharedMemory>,
+    tables: Vec<TableWriter>,
+    profiles: Vec<Profile>,
+    shared: Arc<Shared>,
+    grace: Grace,
+    stats: Stats,
+    // Kept alive with the program.
+    _arena: Map,
+    _phv: Map,
+}
+
+impl Pipeline {
+    /// Compiles and loads a program for a switch.
+    pub fn new(
+        program: Arc<ir::Program>,
+        shared: Arc<Shared>,
+        options: Options,
+    ) -> Result<Pipeline, PipelineError> {
+        let start = Instant::now();
+        let plan = Plan::new(&program, shared.cpus()).map_err(PipelineError::Refused)?;
+        let arena = Map::create(MapKind::Shared, "tables", plan.bytes, 1)?;
+        let phv = Map::create(MapKind::PerCpu, "phv", compile::phv_bytes(&program), 1)?;
+        let maps = Maps {
+            arena: arena.insn_fd(),
+            phv: phv.insn_fd(),
+            ports: shared.ports.map().insn_fd(),
+            devmap: shared.devmap.insn_fd(),
+            events: shared.events.insn_fd(),
+        };
+        let code = compile::compile(&program, &plan, maps, options)?;
+        let compiled = Instant::now();
+        let loaded = Program::load(ProgramKind::Xdp, &program_name(&program), &code)?;
+        let stats = Stats {
+            instructions: code.insns.len(),
+            table_bytes: plan.bytes,
+            compile: compiled - start,
+            load: compiled.elapsed(),
+        };
+        let memory = Arc::new(arena.memory()?);
+        bitvec::write_bit_numbers(&memory, plan.bit_numbers);
+        hash::write_crc_tables(&memory, plan.crc16, plan.crc32);
+        let tables = program.tables.iter().zip(&plan.tables);
+        let tables = tables
+            .map(|(t, p)| TableWriter::new(t, p, &memory))
+            .collect();
+        let profiles = plan
+            .profiles
+            .iter()
+            .map(|p| Profile::new(*p, Arc::clone(&memory)))
+            .collect();
+        let mut pipeline = Pipeline {
+            program,
+            plan,
+            code,
+            loaded,
+            memory,
+            tables,
+            profiles,
+            shared,
+            grace: Grace::new()?,
+            stats,
+            _arena: arena,
+            _phv: phv,
+        };
+        pipeline.write_declared()?;
+        Ok(pipeline)
+    }
+
+    /// What it took to make it.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// Its instructions, for listings.
+    pub fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// The loaded program.
+    pub fn loaded(&self) -> &Program {
+        &self.loaded
+    }
+
+    /// The P4 program.
+    pub fn program(&self) -> &Arc<ir::Program> {
+        &self.program
+    }
+
+    /// Default actions and entries that the P4 program declares.
+    fn write_declared(&mut self) -> Result<(), PipelineError> {
+        let program = Arc::clone(&self.program);
+        for (index, table) in program.tables.iter().enumerate() {
+            let id = TableId(index as u32);
+            let declared = |error| PipelineError::Declared {
+                table: table.name.clone(),
+                error,
+            };
+            self.set_default(id, None).map_err(declared)?;
+            for entry in &table.entries {
+                let matches = table.key.iter().zip(&entry.key);
+                let entry = TableEntry {
+                    key: EntryKey {
+                        table: id,
+                        matches: matches.map(|(k, v)| const_match(k.kind, v)).collect(),
+                        priority: entry.priority,
+                    },
+                    action: EntryAction::Call(call(&entry.call)),
+                };
+                self.insert(&entry).map_err(declared)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a record says for an action, with its arguments and their widths.
+    fn content<'a>(
+        &self,
+        table: TableId,
+        action: &'a EntryAction,
+        widths: &'a mut Vec<u32>,
+    ) -> Result<Content<'a>, DataPlaneError> {
+        let profile = match self.program.tables[table.index()].implementation {
+            ir::Implementation::Profile(profile) => Some(profile),
+            ir::Implementation::Direct => None,
+        };
+        let missing = || DataPlaneError::Unsupported {
+            what: format!(
+                "a member or group in table {}",
+                self.program.tables[table.index()].name
+            ),
+            why: "the table has no action profile; give it an action".to_owned(),
+        };
+        let what = match action {
+            EntryAction::Call(call) => {
+                *widths = self.widths(call);
+                return Ok(Content {
+                    what: call.action.0,
+                    args: &call.args,
+                    widths,
+                });
+            }
+            EntryAction::Member(member) => {
+                let profile = profile.ok_or_else(missing)?;
+                let index = self.profiles[profile.index()].member(*member);
+                MEMBER | index.ok_or_else(|| self.no_member(profile, *member))?
+            }
+            EntryAction::Group(group) => {
+                let profile = profile.ok_or_else(missing)?;
+                let index = self.profiles[profile.index()].group(*group);
+                GROUP | index.ok_or_else(|| self.no_group(profile, *group))?
+            }
+        };
+        Ok(Content {
+            what,
+            args: &[],
+            widths: &[],
+        })
+    }
+
+    fn widths(&self, call: &Call) -> Vec<u32> {
+        self.program.actions[call.action.index()]
+            .params
+            .iter()
+            .map(|p| p.width)
+            .collect()
+    }
+
+    fn no_member(&self, profile: ActionProfileId, member: u32) -> DataPlaneError {
+        let profile = self.program.action_profiles[profile.index()].name.clone();
+        DataPlaneError::NoSuchMember { profile, member }
+    }
+
+    fn no_group(&self, profile: ActionProfileId, group: u32) -> DataPlaneError {
+        let profile = self.program.action_profiles[profile.index()].name.clone();
+        DataPlaneError::NoSuchGroup { profile, group }
+    }
+
+    fn profile_error(&self, profile: ActionProfileId, error: ProfileError) -> DataPlaneError {
+        let name = &self.program.action_profiles[profile.index()].name;
+        match error {
+            ProfileError::Full { what, capacity } => DataPlaneError::Full {
+                what: format!("the {what} of action profile {name}"),
+                capacity: u64::from(capacity),
+            },
+            ProfileError::NoSuchMember(member) => self.no_member(profile, member),
+            ProfileError::GroupTooBig(found) => DataPlaneError::Full {
+                what: format!("a group of action profile {name} ({found} members by weight)"),
+                capacity: u64::from(crate::tables::selector::MAX_GROUP_MEMBERS),
+            },
+            ProfileError::Grace(error) => kernel(error),
+        }
+    }
+
+    fn counter_cell(&self, counter: CounterId, index: u32) -> Result<CounterPlan, DataPlaneError> {
+        let shape = &self.program.counters[counter.index()];
+        match self.plan.counters.get(&counter) {
+            Some(plan) if index < shape.size => Ok(*plan),
+            _ => Err(out_of_range(&shape.name, index, shape.size)),
+        }
+    }
+
+    fn direct_cell(&self, key: &EntryKey) -> Result<(CounterPlan, u32), DataPlaneError> {
+        let plan = self.plan.tables[key.table.index()].counter;
+        let plan = plan.ok_or_else(|| DataPlaneError::Unsupported {
+            what: format!(
+                "a direct counter of table {}",
+                self.program.tables[key.table.index()].name
+            ),
+            why: "the table has none".to_owned(),
+        })?;
+        Ok((plan, self.tables[key.table.index()].cell(key)?))
+    }
+
+    fn register_at(&self, register: RegisterId, index: u32) -> Result<usize, DataPlaneError> {
+        let shape = &self.program.registers[register.index()];
+        if index >= shape.size {
+            return Err(out_of_range(&shape.name, index, shape.size));
+        }
+        Ok((self.plan.registers[&register].0 + 8 * index) as usize)
+    }
+}
+
+impl DataPlane for Pipeline {
+    fn insert(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+        let mut widths = Vec::new();
+        let content = self.content(entry.key.table, &entry.action, &mut widths)?;
+        self.tables[entry.key.table.index()].insert(&mut self.grace, &entry.key, content)
+    }
+
+    fn modify(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+        let mut widths = Vec::new();
+        let content = self.content(entry.key.table, &entry.action, &mut widths)?;
+        self.tables[entry.key.table.index()].modify(&mut self.grace, &entry.key, content)
+    }
+
+    fn delete(&mut self, key: &EntryKey) -> Result<(), DataPlaneError> {
+        self.tables[key.table.index()].delete(key)
+    }
+
+    fn set_default(
+        &mut self,
+        table: TableId,
+        action: Option<&EntryAction>,
+    ) -> Result<(), DataPlaneError> {
+        let declared = self.program.tables[table.index()].default.as_ref();
+        let declared = declared.map(|d| EntryAction::Call(call(&d.call)));
+        let mut widths = Vec::new();
+        let content = match action.or(declared.as_ref()) {
+            Some(action) => Some(self.content(table, action, &mut widths)?),
+            None => None,
+        };
+        self.tables[table.index()].set_default(&mut self.grace, content)
+    }
+
+    fn put_member(
+        &mut self,
+        profile: ActionProfileId,
+        member: u32,
+        call: &Call,
+    ) -> Result<(), DataPlaneError> {
+        let widths = self.widths(call);
+        let record = Record::call(call, &widths, 0, &[]);
+        self.profiles[profile.index()]
+            .put_member(&mut self.grace, member, &record)
+            .map_err(|e| self.profile_error(profile, e))
+    }
+
+    fn delete_member(
+        &mut self,
+        profile: ActionProfileId,
+        member: u32,
+    ) -> Result<(), DataPlaneError> {
+        match self.profiles[profile.index()].delete_member(member) {
+            true => Ok(()),
+            false => Err(self.no_member(profile, member)),
+        }
+    }
+
+    fn put_group(
+        &mut self,
+        profile: ActionProfileId,
+        group: u32,
+        members: &[GroupMember],
+    ) -> Result<(), DataPlaneError> {
+        self.profiles[profile.index()]
+            .put_group(&mut self.grace, group, members)
+            .map_err(|e| self.profile_error(profile, e))
+    }
+
+    fn delete_group(&mut self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError> {
+        match self.profiles[profile.index()].delete_group(group) {
+            true => Ok(()),
+            false => Err(self.no_group(profile, group)),
+        }
+    }
+
+    /// Replication is the interpreter's: see [`crate::switch`].
+    fn set_multicast_group(&mut self, _: u32, _: &[Replica]) -> Result<(), DataPlaneError> {
+        Ok(())
+    }
+
+    /// Replication is the interpreter's: see [`crate::switch`].
+    fn set_clone_session(
+        &mut self,
+        _: u32,
+        _: Option<&CloneSession>,
+    ) -> Result<(), DataPlaneError> {
+        Ok(())
+    }
+
+    fn counter(&self, counter: CounterId, index: u32) -> Result<CounterData, DataPlaneError> {
+        Ok(self.counter_cell(counter, index)?.read(&self.memory, index))
+    }
+
+    fn set_counter(
+        &mut self,
+        counter: CounterId,
+        index: u32,
+        data: CounterData,
+    ) -> Result<(), DataPlaneError> {
+        self.counter_cell(counter, index)?
+            .write(&self.memory, index, data);
+        Ok(())
+    }
+
+    fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
+        let (plan, cell) = self.direct_cell(key)?;
+        Ok(plan.read(&self.memory, cell))
+    }
+
+    fn set_direct_counter(
+        &mut self,
+        key: &EntryKey,
+        data: CounterData,
+    ) -> Result<(), DataPlaneError> {
+        let (plan, cell) = self.direct_cell(key)?;
+        plan.write(&self.memory, cell, data);
+        Ok(())
+    }
+
+    fn set_meter(
+        &mut self,
+        meter: MeterId,
+        index: u32,
+        config: Option<MeterConfig>,
+    ) -> Result<(), DataPlaneError> {
+        let shape = &self.program.meters[meter.index()];
+        match self.plan.meters.get(&meter) {
+            Some(plan) if index < shape.size => {
+                plan.configure(&self.memory, index, config);
+                Ok(())
+            }
+            _ => Err(out_of_range(&shape.name, index, shape.size)),
+        }
+    }
+
+    fn set_direct_meter(
+        &mut self,
+        key: &EntryKey,
+        config: Option<MeterConfig>,
+    ) -> Result<(), DataPlaneError> {
+        let plan = self.plan.tables[key.table.index()].meter;
+        let plan = plan.ok_or_else(|| DataPlaneError::Unsupported {
+            what: format!(
+                "a direct meter of table {}",
+                self.program.tables[key.table.index()].name
+            ),
+            why: "the table has none".to_owned(),
+        })?;
+        let cell = self.tables[key.table.index()].cell(key)?;
+        plan.configure(&self.memory, cell, config);
+        Ok(())
+    }
+
+    fn register(&self, register: RegisterId, index: u32) -> Result<Bits, DataPlaneError> {
+        let at = self.register_at(register, index)?;
+        Ok(Bits::from(self.memory.u64(at).load(Acquire)))
+    }
+
+    fn set_register(
+        &mut self,
+        register: RegisterId,
+        index: u32,
+        value: &Bits,
+    ) -> Result<(), DataPlaneError> {
+        let at = self.register_at(register, index)?;
+        self.memory
+            .u64(at)
+            .store(value.to_u64().unwrap_or(u64::MAX), Release);
+        Ok(())
+    }
+
+    /// Programs with value sets are refused by the compiler.
+    fn set_value_set(&mut self, set: ValueSetId, _: &[Bits]) -> Result<(), DataPlaneError> {
+        Err(DataPlaneError::Unsupported {
+            what: format!(
+                "the value set {}",
+                self.program.value_sets[set.index()].name
+            ),
+            why: "the xdp target takes constants in select".to_owned(),
+        })
+    }
+
+    fn set_port_up(&mut self, port: u32, up: bool) {
+        self.shared.ports.set_live(port, up);
+    }
+
+    fn occupancy(&self, table: TableId) -> Occupancy {
+        self.tables[table.index()].occupancy()
+    }
+}
+
+fn call(call: &ir::ActionCall) -> Call {
+    Call {
+        action: call.action,
+        args: call.args.iter().map(Bits::from).collect(),
+    }
+}
+
+fn const_match(kind: MatchKind, key: &ConstKey) -> Match {
+    match key {
+        ConstKey::Exact(value) if kind == MatchKind::Optional => {
+            Match::Optional(Some(value.into()))
+        }
+        ConstKey::Exact(value) => Match::Exact(value.into()),
+        ConstKey::Lpm { value, prefix_len } => Match::Lpm {
+            value: value.into(),
+            prefix_len: *prefix_len,
+        },
+        ConstKey::Ternary { mask, .. } if kind == MatchKind::Optional && *mask == 0u32.into() => {
+            Match::Optional(None)
+        }
+        ConstKey::Ternary { value, .. } if kind == MatchKind::Optional => {
+            Match::Optional(Some(value.into()))
+        }
+        ConstKey::Ternary { value, mask } => Match::Ternary {
+            value: (&(value & mask)).into(),
+            mask: mask.into(),
+        },
+        ConstKey::Range { low, high } => Match::Range {
+            low: low.into(),
+            high: high.into(),
+        },
+    }
+}
+
+fn out_of_range(what: &str, index: u32, size: u32) -> DataPlaneError {
+    DataPlaneError::OutOfRange {
+        what: what.to_owned(),
+        index,
+        size,
+    }
+}
+
+fn program_name(program: &ir::Program) -> String {
+    let stem = program.name.rsplit('/').next().unwrap_or_default();
+    stem.split('.').next().unwrap_or_default().to_owned()
+}

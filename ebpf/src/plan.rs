@@ -1,0 +1,265 @@
+//! Which structure holds which table, and where in the arena everything is.
+//!
+//! Made once for a program, before its code: the compiler and the writers both follow it.
+
+use std::collections::HashMap;
+
+use pointsman_p4::ir::{
+    ActionId, ActionProfileId, CounterId, Implementation, MatchKind, MeterId, Program, RegisterId,
+    SourceInfo, TableId,
+};
+
+use crate::compile::Refusal;
+use crate::tables::arena::Arena;
+use crate::tables::bitvec::{self, BitVectorPlan};
+use crate::tables::cells::{CounterPlan, MeterPlan};
+use crate::tables::direct::{self, DirectPlan};
+use crate::tables::hash::HashPlan;
+use crate::tables::key::KeyLayout;
+use crate::tables::records::{RecordPlan, arg_words};
+use crate::tables::selector::ProfilePlan;
+use crate::tables::trie::TriePlan;
+
+/// The structure that holds the entries of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Structure {
+    /// No key: there is only the default action.
+    Keyless,
+    /// See [`crate::tables::direct`].
+    Direct(DirectPlan),
+    /// See [`crate::tables::hash`].
+    Hash(HashPlan),
+    /// See [`crate::tables::trie`].
+    Trie(TriePlan),
+    /// See [`crate::tables::bitvec`].
+    BitVectors(BitVectorPlan),
+}
+
+impl Structure {
+    /// What operators see.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Structure::Keyless => "none",
+            Structure::Direct(_) => "direct index",
+            Structure::Hash(_) => "hash",
+            Structure::Trie(_) => "trie",
+            Structure::BitVectors(_) => "bit vectors",
+        }
+    }
+}
+
+/// A table.
+#[derive(Debug, Clone)]
+pub struct TablePlan {
+    /// How its key is packed.
+    pub layout: KeyLayout,
+    /// What holds its entries.
+    pub structure: Structure,
+    /// The records of its entries and of its default action.
+    pub records: RecordPlan,
+    /// Offset of a `u32`: the slot of the default action's record, 0 for none.
+    pub default_at: u32,
+    /// Entries that fit.
+    pub capacity: u32,
+    /// Its direct counter.
+    pub counter: Option<CounterPlan>,
+    /// Its direct meter.
+    pub meter: Option<MeterPlan>,
+}
+
+/// Everything of a program.
+#[derive(Debug)]
+pub struct Plan {
+    /// By `TableId`.
+    pub tables: Vec<TablePlan>,
+    /// By `ActionProfileId`.
+    pub profiles: Vec<ProfilePlan>,
+    /// Indirect counters.
+    pub counters: HashMap<CounterId, CounterPlan>,
+    /// Indirect meters.
+    pub meters: HashMap<MeterId, MeterPlan>,
+    /// Offset of each register's cells, eight bytes each.
+    pub registers: HashMap<RegisterId, (u32, u32)>,
+    /// 64 bytes, see [`bitvec::write_bit_numbers`].
+    pub bit_numbers: u32,
+    /// 256 `u16`, see [`crate::compile::hash`].
+    pub crc16: u32,
+    /// 256 `u32`.
+    pub crc32: u32,
+    /// Bytes of the arena.
+    pub bytes: u32,
+    /// CPUs, rounded up to a power of two.
+    pub cpus: u32,
+}
+
+impl Plan {
+    /// Plans for a program. What cannot be held is refused by name and line.
+    pub fn new(program: &Program, cpus: u32) -> Result<Plan, Vec<Refusal>> {
+        let mut arena = Arena::default();
+        let mut refused = Vec::new();
+        let cpus = cpus.next_power_of_two();
+        let bit_numbers = arena.reserve(64);
+        let crc16 = arena.reserve(512);
+        let crc32 = arena.reserve(1024);
+        let tables = (0..program.tables.len())
+            .map(|i| {
+                plan_table(
+                    program,
+                    TableId(i as u32),
+                    &mut arena,
+                    cpus,
+                    bit_numbers,
+                    &mut refused,
+                )
+            })
+            .collect();
+        let profiles = (0..program.action_profiles.len())
+            .map(|i| plan_profile(program, ActionProfileId(i as u32), &mut arena))
+            .collect();
+        let counters = program
+            .counters
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.table.is_none());
+        let counters = counters
+            .map(|(i, c)| {
+                (
+                    CounterId(i as u32),
+                    CounterPlan::new(&mut arena, c.size, cpus),
+                )
+            })
+            .collect();
+        let meters = program
+            .meters
+            .iter()
+            .enumerate()
+            .filter(|(_, m)| m.table.is_none());
+        let meters = meters
+            .map(|(i, m)| (MeterId(i as u32), MeterPlan::new(&mut arena, m.size)))
+            .collect();
+        let registers = program.registers.iter().enumerate().map(|(i, r)| {
+            let cells = r.size.max(1).next_power_of_two();
+            (
+                RegisterId(i as u32),
+                (arena.reserve(u64::from(cells) * 8), cells),
+            )
+        });
+        let registers = registers.collect();
+        if !arena.fits() {
+            refused.push(Refusal {
+                construct: format!(
+                    "the tables of {} (together more than 512 MiB)",
+                    program.name
+                ),
+                source: SourceInfo::default(),
+                accepted: "smaller `size` properties".to_owned(),
+            });
+        }
+        if !refused.is_empty() {
+            return Err(refused);
+        }
+        Ok(Plan {
+            tables,
+            profiles,
+            counters,
+            meters,
+            registers,
+            bit_numbers,
+            crc16,
+            crc32,
+            bytes: arena.bytes(),
+            cpus,
+        })
+    }
+}
+
+fn plan_table(
+    program: &Program,
+    id: TableId,
+    arena: &mut Arena,
+    cpus: u32,
+    bit_numbers: u32,
+    refused: &mut Vec<Refusal>,
+) -> TablePlan {
+    let table = &program.tables[id.index()];
+    let widths: Vec<u32> = table.key.iter().map(|k| k.width).collect();
+    let layout = KeyLayout::new(&widths);
+    let bits: u32 = widths.iter().sum();
+    let key_words = layout.words.len() as u32;
+    let size = table.size.max(table.entries.len() as u32).max(1);
+    let all_exact = table.key.iter().all(|k| k.kind == MatchKind::Exact);
+    let lone_lpm = table.key.len() == 1 && table.key[0].kind == MatchKind::Lpm;
+    let structure = if table.key.is_empty() {
+        Structure::Keyless
+    } else if all_exact && bits <= direct::MAX_KEY_BITS && key_words == 1 {
+        Structure::Direct(DirectPlan::new(arena, bits))
+    } else if all_exact {
+        Structure::Hash(HashPlan::new(arena, size, key_words))
+    } else if lone_lpm && TriePlan::holds(bits) {
+        Structure::Trie(TriePlan::new(arena, size, bits))
+    } else {
+        if size > bitvec::MAX_ENTRIES {
+            refused.push(Refusal {
+                construct: format!("a ternary table of {size} entries ({})", table.name),
+                source: table.source.clone(),
+                accepted: format!("at most {} entries", bitvec::MAX_ENTRIES),
+            });
+        }
+        Structure::BitVectors(BitVectorPlan::new(
+            arena,
+            size,
+            layout.used_bytes(),
+            bit_numbers,
+        ))
+    };
+    let args = match table.implementation {
+        Implementation::Direct => action_args(program, &table.actions),
+        // The default action may still have arguments of its own.
+        Implementation::Profile(_) => action_args(program, &table.actions),
+    };
+    let stored_key = if matches!(structure, Structure::Hash(_)) {
+        key_words
+    } else {
+        0
+    };
+    let capacity = match &structure {
+        Structure::Keyless => 0,
+        Structure::Direct(_) => size.min(1 << bits),
+        _ => size,
+    };
+    TablePlan {
+        records: RecordPlan::new(arena, capacity + 1, stored_key, args),
+        default_at: arena.reserve(4),
+        counter: table
+            .counter
+            .map(|_| CounterPlan::new(arena, capacity + 1, cpus)),
+        meter: table.meter.map(|_| MeterPlan::new(arena, capacity + 1)),
+        layout,
+        structure,
+        capacity,
+    }
+}
+
+fn plan_profile(program: &Program, id: ActionProfileId, arena: &mut Arena) -> ProfilePlan {
+    let profile = &program.action_profiles[id.index()];
+    let users = program
+        .tables
+        .iter()
+        .filter(|t| t.implementation == Implementation::Profile(id));
+    let args = users
+        .map(|t| action_args(program, &t.actions))
+        .max()
+        .unwrap_or(0);
+    ProfilePlan::new(arena, profile.size, profile.selector.is_some(), args)
+}
+
+fn action_args(program: &Program, actions: &[ActionId]) -> u32 {
+    let words = |a: &ActionId| {
+        program.actions[a.index()]
+            .params
+            .iter()
+            .map(|p| arg_words(p.width))
+            .sum::<u32>()
+    };
+    actions.iter().map(words).max().unwrap_or(0)
+}

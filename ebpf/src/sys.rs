@@ -1,0 +1,113 @@
+//! The one place that talks to the kernel in raw form: maps, shared memory, program
+//! load, links and test runs. Everything above it is safe code.
+//!
+//! The compiler's needs go through libbpf (raw instructions, maps of any size); the
+//! ring buffer is read by aya from a map created here. Each `unsafe` block holds one
+//! operation and says why it is sound.
+#![allow(unsafe_code)]
+
+mod map;
+mod memory;
+mod program;
+
+pub use map::{Map, MapFd, MapKind};
+pub use memory::SharedMemory;
+pub use program::{AttachMode, Program, ProgramKind, TestRun, XdpLink, interface_index};
+
+use std::io;
+
+use thiserror::Error;
+
+/// The kernel refused something.
+#[derive(Debug, Error)]
+pub enum SysError {
+    /// A map could not be created.
+    #[error(
+        "cannot create the BPF map {name} ({bytes} bytes): {error}. Running as root (CAP_BPF, CAP_NET_ADMIN) is needed, and enough memory"
+    )]
+    CreateMap {
+        /// Its name.
+        name: String,
+        /// How big it was to be.
+        bytes: u64,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// A map operation failed.
+    #[error("cannot {operation} in a BPF map: {error}")]
+    Map {
+        /// What was tried.
+        operation: &'static str,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// A map's memory could not be shared.
+    #[error("cannot map the memory of BPF map {name}: {error}")]
+    Mmap {
+        /// Its name.
+        name: String,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// The verifier or the loader refused a program.
+    #[error("the kernel refuses the program {name}: {error}{}", verdict(log, origin.as_deref()))]
+    Load {
+        /// Its name.
+        name: String,
+        /// The system's error.
+        error: io::Error,
+        /// What the verifier said.
+        log: String,
+        /// The part of the P4 program that the refused instruction came from.
+        origin: Option<String>,
+    },
+    /// An interface does not exist.
+    #[error("there is no network interface {name}: {error}")]
+    NoInterface {
+        /// Its name.
+        name: String,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// A program could not be attached.
+    #[error(
+        "cannot attach XDP to {interface}: {error}. If another XDP program is there, remove it with `ip link set dev {interface} xdp off`"
+    )]
+    Attach {
+        /// The interface.
+        interface: String,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// A test run failed.
+    #[error("cannot run the program: {0}")]
+    TestRun(io::Error),
+}
+
+fn verdict(log: &str, origin: Option<&str>) -> String {
+    let last: Vec<&str> = log
+        .lines()
+        .rev()
+        .filter(|l| !l.starts_with("processed"))
+        .take(3)
+        .collect();
+    let last: Vec<&str> = last.into_iter().rev().collect();
+    let origin = origin
+        .map(|o| format!(", in the code for {o}"))
+        .unwrap_or_default();
+    format!("{origin}; the verifier says: {}", last.join(" | "))
+}
+
+/// libbpf returns `-errno`.
+fn check(result: i32) -> io::Result<i32> {
+    if result < 0 {
+        Err(io::Error::from_raw_os_error(-result))
+    } else {
+        Ok(result)
+    }
+}
+
+/// CPUs that there can be: per-CPU data needs room for each.
+pub fn possible_cpus() -> u32 {
+    libbpf_rs::num_possible_cpus().map_or(1, |n| n as u32)
+}

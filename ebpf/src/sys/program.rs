@@ -1,0 +1,227 @@
+//! BPF programs: load, attach, run once.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::{SysError, check};
+use crate::asm::Code;
+
+/// Where a program may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgramKind {
+    /// On a frame that an interface received.
+    Xdp,
+    /// On a frame that a devmap is about to send (`BPF_XDP_DEVMAP`, kernel 5.8).
+    XdpEgress,
+}
+
+/// A loaded program.
+#[derive(Debug)]
+pub struct Program {
+    fd: OwnedFd,
+}
+
+/// How a program is attached to an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttachMode {
+    /// In the driver.
+    Native,
+    /// After the kernel has made an skb; works everywhere and is slower.
+    Generic,
+}
+
+/// A program on an interface. Dropping it detaches the program.
+#[derive(Debug)]
+pub struct XdpLink {
+    _fd: OwnedFd,
+    /// How it is attached.
+    pub mode: AttachMode,
+}
+
+/// What a program made of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestRun {
+    /// XDP_ABORTED 0, XDP_DROP 1, XDP_PASS 2, XDP_TX 3, XDP_REDIRECT 4.
+    pub verdict: u32,
+    /// The frame afterwards.
+    pub frame: Vec<u8>,
+    /// Mean nanoseconds a run.
+    pub duration_ns: u32,
+}
+
+const LOG_BYTES: usize = 1 << 20;
+
+impl Program {
+    /// Loads instructions. The verifier's log is asked for only after a refusal.
+    pub fn load(kind: ProgramKind, name: &str, code: &Code) -> Result<Program, SysError> {
+        match load(kind, name, code, None) {
+            Ok(program) => Ok(program),
+            Err(_) => {
+                let mut log = vec![0u8; LOG_BYTES];
+                load(kind, name, code, Some(&mut log)).map_err(|error| {
+                    let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
+                    let log = String::from_utf8_lossy(&log[..end]).into_owned();
+                    let origin = refused_instruction(&log)
+                        .and_then(|index| code.origin(index))
+                        .map(str::to_owned);
+                    SysError::Load {
+                        name: name.to_owned(),
+                        error,
+                        log,
+                        origin,
+                    }
+                })
+            }
+        }
+    }
+
+    /// Attaches the program to an interface, in the driver if it can, else generically.
+    pub fn attach(&self, interface: &str) -> Result<XdpLink, SysError> {
+        let index = interface_index(interface)?;
+        let native = self.link(index, libbpf_sys::XDP_FLAGS_DRV_MODE);
+        let (fd, mode) = match native {
+            Ok(fd) => (fd, AttachMode::Native),
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+                return Err(SysError::Attach {
+                    interface: interface.to_owned(),
+                    error,
+                });
+            }
+            Err(_) => {
+                let fd = self
+                    .link(index, libbpf_sys::XDP_FLAGS_SKB_MODE)
+                    .map_err(|error| SysError::Attach {
+                        interface: interface.to_owned(),
+                        error,
+                    })?;
+                (fd, AttachMode::Generic)
+            }
+        };
+        Ok(XdpLink { _fd: fd, mode })
+    }
+
+    fn link(&self, interface: u32, flags: u32) -> io::Result<OwnedFd> {
+        let opts = libbpf_sys::bpf_link_create_opts {
+            sz: size_of::<libbpf_sys::bpf_link_create_opts>() as u64,
+            flags,
+            ..Default::default()
+        };
+        // SAFETY: the options outlive the call, and `sz` is their size.
+        let fd = unsafe {
+            libbpf_sys::bpf_link_create(
+                self.fd.as_raw_fd(),
+                interface as i32,
+                libbpf_sys::BPF_XDP,
+                &opts,
+            )
+        };
+        let fd = check(fd)?;
+        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    /// Runs the program on a frame, `repeat` times on the same buffer.
+    pub fn test_run(&self, frame: &[u8], repeat: u32) -> Result<TestRun, SysError> {
+        // The kernel asks for room for whatever the program makes the frame.
+        let mut out = vec![0u8; frame.len() + 512];
+        let mut opts = libbpf_sys::bpf_test_run_opts {
+            sz: size_of::<libbpf_sys::bpf_test_run_opts>() as u64,
+            data_in: frame.as_ptr().cast(),
+            data_size_in: frame.len() as u32,
+            data_out: out.as_mut_ptr().cast(),
+            data_size_out: out.len() as u32,
+            repeat: repeat as i32,
+            ..Default::default()
+        };
+        // SAFETY: the buffers outlive the call and are as long as the options say.
+        let result = unsafe { libbpf_sys::bpf_prog_test_run_opts(self.fd.as_raw_fd(), &mut opts) };
+        check(result).map_err(SysError::TestRun)?;
+        out.truncate(opts.data_size_out as usize);
+        Ok(TestRun {
+            verdict: opts.retval,
+            frame: out,
+            duration_ns: opts.duration,
+        })
+    }
+}
+
+impl AsFd for Program {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn load(
+    kind: ProgramKind,
+    name: &str,
+    code: &Code,
+    log: Option<&mut Vec<u8>>,
+) -> io::Result<Program> {
+    let mut opts = libbpf_sys::bpf_prog_load_opts {
+        sz: size_of::<libbpf_sys::bpf_prog_load_opts>() as u64,
+        // Frames may be larger than a page (kernel 5.18). All programs that a tail call or a devmap
+        // joins must agree on this.
+        prog_flags: libbpf_sys::BPF_F_XDP_HAS_FRAGS,
+        expected_attach_type: match kind {
+            ProgramKind::Xdp => libbpf_sys::BPF_XDP,
+            ProgramKind::XdpEgress => libbpf_sys::BPF_XDP_DEVMAP,
+        },
+        ..Default::default()
+    };
+    if let Some(log) = log {
+        opts.log_level = 1;
+        opts.log_size = log.len() as u32;
+        opts.log_buf = log.as_mut_ptr().cast();
+    }
+    let short: String = name
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .take(15)
+        .collect();
+    let c_name = CString::new(short).expect("alphanumeric characters only");
+    // SAFETY: `Insn` has the layout of `bpf_insn`; all buffers outlive the call and are as long as
+    // the options say.
+    let fd = unsafe {
+        libbpf_sys::bpf_prog_load(
+            libbpf_sys::BPF_PROG_TYPE_XDP,
+            c_name.as_ptr(),
+            c"GPL".as_ptr(),
+            code.insns.as_ptr().cast(),
+            code.insns.len() as u64,
+            &mut opts,
+        )
+    };
+    let fd = check(fd)?;
+    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(Program { fd })
+}
+
+/// The verifier's log ends with the instruction it refuses: the last line that begins `N: (`.
+fn refused_instruction(log: &str) -> Option<usize> {
+    log.lines().rev().find_map(|line| {
+        let (index, rest) = line.split_once(": (")?;
+        rest.as_bytes()
+            .first()?
+            .is_ascii_hexdigit()
+            .then(|| index.parse().ok())?
+    })
+}
+
+/// The kernel's number of an interface in our network namespace.
+pub fn interface_index(name: &str) -> Result<u32, SysError> {
+    let c_name = CString::new(name).map_err(|e| SysError::NoInterface {
+        name: name.to_owned(),
+        error: io::Error::new(io::ErrorKind::InvalidInput, e),
+    })?;
+    // SAFETY: a NUL-terminated string that outlives the call.
+    let index = unsafe { libc::if_nametoindex(c_name.as_ptr()) };
+    if index == 0 {
+        return Err(SysError::NoInterface {
+            name: name.to_owned(),
+            error: io::Error::last_os_error(),
+        });
+    }
+    Ok(index)
+}

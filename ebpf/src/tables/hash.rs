@@ -1,0 +1,206 @@
+//! Exact match on keys of any length: a bucketised hash table.
+//!
+//! ```text
+//! bucket   64 bytes, one cache line: eight words
+//! word     high 32 bits: tag, taken from the hash, never 0
+//!          low 32 bits:  slot of the record, which holds the whole key
+//!          0: free
+//! ```
+//!
+//! A key lives in one of two buckets. A word is published with one release store after its record
+//! is complete, replaced with one store (a modified entry gets a new record), and cleared before its
+//! record's slot is retired. Entries never move, so a reader cannot miss one.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use crate::asm::{Alu, Assembler, Cond, Reg, Size};
+use crate::sys::SharedMemory;
+
+use super::arena::Arena;
+use super::reader::{Outcome, Reader};
+use super::records::{HEADER_BYTES, RecordPlan};
+
+const BUCKET_WORDS: u32 = 8;
+const BUCKET_BYTES: u32 = 64;
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+const SEED: u64 = 0x5851_f42d_4c95_7f2d;
+
+/// Where a hash table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashPlan {
+    offset: u32,
+    buckets: u32,
+    key_words: u32,
+}
+
+impl HashPlan {
+    /// Reserves buckets for `entries` at a load of at most a half.
+    pub fn new(arena: &mut Arena, entries: u32, key_words: u32) -> HashPlan {
+        let buckets = (entries.max(4) * 2 / BUCKET_WORDS)
+            .max(2)
+            .next_power_of_two();
+        let offset = arena.reserve(u64::from(buckets) * u64::from(BUCKET_BYTES));
+        HashPlan {
+            offset,
+            buckets,
+            key_words,
+        }
+    }
+
+    /// Emits the lookup.
+    pub fn emit(&self, asm: &mut Assembler, reader: &Reader, records: &RecordPlan, to: Outcome) {
+        self.emit_hash(asm, reader);
+        // R3 = tag, in the place it has in a word.
+        asm.mov(Reg::R3, Reg::R8);
+        asm.alu_imm(Alu::Rsh, Reg::R3, 32);
+        asm.alu32_imm(Alu::Or, Reg::R3, i32::MIN);
+        for bucket in [Bucket::First, Bucket::Second] {
+            asm.mov(Reg::R1, Reg::R8);
+            if bucket == Bucket::Second {
+                asm.alu_imm(Alu::Rsh, Reg::R1, 24);
+            }
+            asm.alu32_imm(Alu::And, Reg::R1, (self.buckets - 1) as i32);
+            asm.alu_imm(Alu::Lsh, Reg::R1, BUCKET_BYTES.ilog2() as i32);
+            asm.map_value(Reg::R2, reader.arena, self.offset);
+            asm.alu(Alu::Add, Reg::R2, Reg::R1);
+            for word in 0..BUCKET_WORDS {
+                let next = asm.label();
+                asm.load(Size::DW, Reg::R4, Reg::R2, (word * 8) as i32);
+                asm.mov(Reg::R5, Reg::R4);
+                asm.alu_imm(Alu::Rsh, Reg::R5, 32);
+                asm.jump_if(Cond::Ne, Reg::R5, Reg::R3, next);
+                reader.record_address(asm, records, Reg::R4);
+                for key_word in 0..self.key_words {
+                    asm.load(
+                        Size::DW,
+                        Reg::R1,
+                        Reg::R9,
+                        (HEADER_BYTES + 8 * key_word) as i32,
+                    );
+                    reader.load_word(asm, Reg::R5, key_word as usize);
+                    asm.jump_if(Cond::Ne, Reg::R1, Reg::R5, next);
+                }
+                asm.jump(to.hit);
+                asm.place(next);
+            }
+        }
+        asm.jump(to.miss);
+    }
+
+    /// R8 = [`hash`] of the packed key.
+    fn emit_hash(&self, asm: &mut Assembler, reader: &Reader) {
+        asm.mov_imm(Reg::R8, SEED);
+        asm.mov_imm(Reg::R1, MULTIPLIER);
+        for word in 0..self.key_words {
+            reader.load_word(asm, Reg::R2, word as usize);
+            asm.alu(Alu::Xor, Reg::R8, Reg::R2);
+            asm.alu(Alu::Mul, Reg::R8, Reg::R1);
+            asm.mov(Reg::R2, Reg::R8);
+            asm.alu_imm(Alu::Rsh, Reg::R2, 29);
+            asm.alu(Alu::Xor, Reg::R8, Reg::R2);
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bucket {
+    First,
+    Second,
+}
+
+fn hash(key: &[u64]) -> u64 {
+    key.iter().fold(SEED, |hash, word| {
+        let mixed = (hash ^ word).wrapping_mul(MULTIPLIER);
+        mixed ^ mixed >> 29
+    })
+}
+
+/// The writer.
+#[derive(Debug)]
+pub struct HashTable {
+    plan: HashPlan,
+    memory: Arc<SharedMemory>,
+}
+
+/// Both buckets of the key are full.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BucketsFull;
+
+impl HashTable {
+    /// An empty table; the memory is zero.
+    pub fn new(plan: HashPlan, memory: Arc<SharedMemory>) -> HashTable {
+        HashTable { plan, memory }
+    }
+
+    /// Publishes a record under a key that is not in the table.
+    pub fn insert(&mut self, key: &[u64], slot: u32) -> Result<(), BucketsFull> {
+        let (buckets, tag) = self.place(key);
+        // The emptier bucket, so that both fill evenly.
+        let free = |bucket: u32| {
+            self.words(bucket)
+                .filter(|at| self.memory.u64(*at).load(Acquire) == 0)
+                .collect()
+        };
+        let [first, second]: [Vec<usize>; 2] = buckets.map(free);
+        let at = if second.len() > first.len() {
+            second.first()
+        } else {
+            first.first()
+        };
+        let at = at.ok_or(BucketsFull)?;
+        self.memory
+            .u64(*at)
+            .store(u64::from(tag) << 32 | u64::from(slot), Release);
+        Ok(())
+    }
+
+    /// Where the word for this key is, given a test whether a record has that key.
+    fn find(&self, key: &[u64], is_key: impl Fn(u32) -> bool) -> Option<usize> {
+        let (buckets, tag) = self.place(key);
+        buckets
+            .into_iter()
+            .flat_map(|bucket| self.words(bucket))
+            .find(|at| {
+                let word = self.memory.u64(*at).load(Acquire);
+                word >> 32 == u64::from(tag) && is_key(word as u32)
+            })
+    }
+
+    /// The record of a key.
+    pub fn get(&self, key: &[u64], is_key: impl Fn(u32) -> bool) -> Option<u32> {
+        self.find(key, is_key)
+            .map(|at| self.memory.u64(at).load(Acquire) as u32)
+    }
+
+    /// Replaces the record of a key that is in the table; returns the old slot.
+    pub fn replace(&mut self, key: &[u64], slot: u32, is_key: impl Fn(u32) -> bool) -> Option<u32> {
+        let at = self.find(key, is_key)?;
+        let (_, tag) = self.place(key);
+        let old = self
+            .memory
+            .u64(at)
+            .swap(u64::from(tag) << 32 | u64::from(slot), Release);
+        Some(old as u32)
+    }
+
+    /// Unpublishes a key; returns its record's slot, to be retired.
+    pub fn remove(&mut self, key: &[u64], is_key: impl Fn(u32) -> bool) -> Option<u32> {
+        let at = self.find(key, is_key)?;
+        Some(self.memory.u64(at).swap(0, Release) as u32)
+    }
+
+    fn place(&self, key: &[u64]) -> ([u32; 2], u32) {
+        let hash = hash(key);
+        let mask = self.plan.buckets - 1;
+        (
+            [hash as u32 & mask, (hash >> 24) as u32 & mask],
+            (hash >> 32) as u32 | 1 << 31,
+        )
+    }
+
+    fn words(&self, bucket: u32) -> impl Iterator<Item = usize> + use<> {
+        let start = self.plan.offset as usize + (bucket * BUCKET_BYTES) as usize;
+        (0..BUCKET_WORDS as usize).map(move |word| start + 8 * word)
+    }
+}

@@ -1,0 +1,177 @@
+//! Records: what an entry does, in fixed slots of the arena.
+//!
+//! ```text
+//! offset 0   u32  what: an action id, or MEMBER | index, or GROUP | index
+//!        4   u32  the entry's cell in the table's direct counter and meter
+//!        8   u64  the packed key, `key_words` words (hash tables only)
+//!        8 + 8 * key_words
+//!            u64  arguments: a number in host order, or, beyond 64 bits,
+//!                 big-endian bytes padded in front to a multiple of eight
+//! ```
+//!
+//! Slot 0 means "none" and is never handed out. A record is written while nothing refers to its
+//! slot, and never changed afterwards: a reader that got hold of the slot's number reads the record
+//! whole. A freed slot is handed out again only after a grace period.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use pointsman_p4::dataplane::{Bits, Call};
+
+use super::arena::Arena;
+use super::grace::Grace;
+use super::slots::{SlotError, Slots};
+use crate::sys::SharedMemory;
+
+/// `what`: the rest is the index of a member.
+pub const MEMBER: u32 = 1 << 30;
+/// `what`: the rest is the index of a group.
+pub const GROUP: u32 = 1 << 31;
+
+/// Bytes before the packed key.
+pub const HEADER_BYTES: u32 = 8;
+
+/// Where a pool of records is and how they look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordPlan {
+    /// Offset of slot 0 in the arena.
+    pub offset: u32,
+    /// Slots, a power of two.
+    pub slots: u32,
+    /// Bytes of a slot.
+    pub stride: u32,
+    /// Words of the packed key.
+    pub key_words: u32,
+}
+
+impl RecordPlan {
+    /// Reserves room for `entries` records at least, and as many again for those in flight.
+    pub fn new(arena: &mut Arena, entries: u32, key_words: u32, arg_words: u32) -> RecordPlan {
+        let slots = (entries.max(4) + 2).saturating_mul(2).next_power_of_two();
+        let stride = HEADER_BYTES + 8 * (key_words + arg_words);
+        let offset = arena.reserve(u64::from(slots) * u64::from(stride));
+        RecordPlan {
+            offset,
+            slots,
+            stride,
+            key_words,
+        }
+    }
+
+    /// Offset of the arguments in a record.
+    pub fn args_offset(&self) -> u32 {
+        HEADER_BYTES + 8 * self.key_words
+    }
+
+    /// Offset of a record in the arena.
+    pub fn at(&self, slot: u32) -> usize {
+        self.offset as usize + slot as usize * self.stride as usize
+    }
+}
+
+/// Words that an argument of this many bits takes.
+pub fn arg_words(width: u32) -> u32 {
+    width.div_ceil(64).max(1)
+}
+
+/// Hands out slots and writes records.
+#[derive(Debug)]
+pub struct RecordPool {
+    plan: RecordPlan,
+    memory: Arc<SharedMemory>,
+    slots: Slots,
+}
+
+impl RecordPool {
+    /// A pool with all slots free.
+    pub fn new(plan: RecordPlan, memory: Arc<SharedMemory>) -> RecordPool {
+        RecordPool {
+            plan,
+            memory,
+            slots: Slots::new(1..plan.slots),
+        }
+    }
+
+    /// Writes a record into a free slot. Nothing refers to it yet: publish the number with a
+    /// release store.
+    pub fn write(&mut self, grace: &mut Grace, record: &Record<'_>) -> Result<u32, SlotError> {
+        let slot = self.slots.take(grace)?;
+        let at = self.plan.at(slot);
+        self.memory.u32(at).store(record.what, Relaxed);
+        self.memory.u32(at + 4).store(record.cell, Relaxed);
+        let mut word_at = at + HEADER_BYTES as usize;
+        for word in record.key {
+            self.memory.u64(word_at).store(*word, Relaxed);
+            word_at += 8;
+        }
+        for (arg, width) in record.args.iter().zip(record.widths) {
+            write_arg(&self.memory, word_at, arg, *width);
+            word_at += 8 * arg_words(*width) as usize;
+        }
+        Ok(slot)
+    }
+
+    /// Gives a slot back after the last reference to it was removed.
+    pub fn retire(&mut self, slot: u32) {
+        self.slots.retire(slot);
+    }
+
+    /// Gives back a slot to which nothing ever led.
+    pub fn put_back(&mut self, slot: u32) {
+        self.slots.put_back(slot);
+    }
+
+    /// The direct counter's cell of a record.
+    pub fn cell(&self, slot: u32) -> u32 {
+        self.memory.u32(self.plan.at(slot) + 4).load(Relaxed)
+    }
+
+    /// The packed key of a record equals these words.
+    pub fn key_is(&self, slot: u32, key: &[u64]) -> bool {
+        let at = self.plan.at(slot) + HEADER_BYTES as usize;
+        key.iter()
+            .enumerate()
+            .all(|(i, w)| self.memory.u64(at + 8 * i).load(Relaxed) == *w)
+    }
+}
+
+/// What goes into a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// The word at offset 0.
+    pub what: u32,
+    /// The word at offset 4.
+    pub cell: u32,
+    /// The packed key, for hash tables.
+    pub key: &'a [u64],
+    /// The arguments.
+    pub args: &'a [Bits],
+    /// Their widths.
+    pub widths: &'a [u32],
+}
+
+impl<'a> Record<'a> {
+    /// A record that runs an action.
+    pub fn call(call: &'a Call, widths: &'a [u32], cell: u32, key: &'a [u64]) -> Record<'a> {
+        Record {
+            what: call.action.0,
+            cell,
+            key,
+            args: &call.args,
+            widths,
+        }
+    }
+}
+
+fn write_arg(memory: &SharedMemory, at: usize, arg: &Bits, width: u32) {
+    if let (Some(number), 0..=64) = (arg.to_u64(), width) {
+        memory.u64(at).store(number, Relaxed);
+        return;
+    }
+    let mut bytes = vec![0u8; 8 * arg_words(width) as usize];
+    arg.write_be(&mut bytes);
+    for (index, word) in bytes.chunks_exact(8).enumerate() {
+        let word = u64::from_ne_bytes(word.try_into().expect("eight bytes"));
+        memory.u64(at + 8 * index).store(word, Relaxed);
+    }
+}
