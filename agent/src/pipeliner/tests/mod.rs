@@ -3,4 +3,5 @@
 mod cases;
 mod changes;
 mod manifests;
+mod packets;
 mod support;

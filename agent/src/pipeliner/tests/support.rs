@@ -2,47 +2,49 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pointsman_model::{Change, Model, Objective};
-use pointsman_p4::bmv2;
 use pointsman_p4::p4info::parse_p4info;
 use pointsman_p4::programs;
 
 use crate::entity::{Operation, Update};
 use crate::pipeliner::{Pipeliner, Ports};
 use crate::schema::Schema;
+use crate::switch::PipelineSource;
 
 /// A pipeline with its manifest.
 pub(super) struct Pipeline {
     pub(super) name: &'static str,
-    pub(super) schema: Schema,
+    pub(super) set: crate::switch::Pipeline,
+    pub(super) schema: Arc<Schema>,
     pub(super) pipeliner: Pipeliner,
 }
 
-fn schema(bmv2_json: &str, p4info: &str) -> Schema {
-    let program = bmv2::read(bmv2_json).expect("a program that can be read");
-    let info = parse_p4info(p4info).expect("p4info that can be read");
-    Schema::build(&info, &program).expect("p4info that fits the program")
-}
-
-fn pipeline(name: &'static str, schema: Schema) -> Pipeline {
-    let (_, manifest) = programs::MANIFESTS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .expect("a manifest");
+fn pipeline(name: &'static str, bmv2_json: &str, p4info: &str) -> Pipeline {
+    let set = crate::switch::Pipeline::read(PipelineSource {
+        p4info: parse_p4info(p4info).expect("p4info that can be read"),
+        device_config: bmv2_json.as_bytes().to_vec(),
+        cookie: None,
+        manifest: None,
+    })
+    .expect("a pipeline whose parts fit");
+    let manifest = programs::MANIFESTS.iter().find(|(known, _)| *known == name);
+    let (_, manifest) = manifest.expect("it has a manifest");
     let file = format!("{name}/pipeline.yaml");
-    let pipeliner = Pipeliner::new(&file, manifest, &schema)
+    let pipeliner = Pipeliner::new(&file, manifest, &set.schema)
         .unwrap_or_else(|problems| panic!("{:?}", miette::Report::new(problems)));
     Pipeline {
         name,
-        schema,
+        schema: Arc::clone(&set.schema),
+        set,
         pipeliner,
     }
 }
 
 pub(super) fn leaf_spine() -> Pipeline {
     let program = programs::embedded("leaf_spine").expect("it is embedded");
-    pipeline("leaf_spine", schema(program.bmv2_json, program.p4info))
+    pipeline("leaf_spine", program.bmv2_json, program.p4info)
 }
 
 /// ONOS's fabric, where the shared vectors are present.
@@ -59,7 +61,7 @@ pub(super) fn onos_fabric() -> Option<Pipeline> {
         return None;
     };
     let info = fs::read_to_string(directory.join("p4info.txtpb")).expect("p4info is beside it");
-    Some(pipeline("onos_fabric", schema(&json, &info)))
+    Some(pipeline("onos_fabric", &json, &info))
 }
 
 /// Ports swp1..swp64 with the numbers 1..64.
