@@ -126,10 +126,13 @@ impl Primitives<'_> {
                 target: target(0)?,
                 source: target(1)?,
             },
-            "assign_header" | "copy_header" => Op::AssignHeader {
-                target: header(0)?,
-                source: header(1)?,
-            },
+            "assign_header" | "copy_header" => {
+                let (target, source) = (header(0)?, header(1)?);
+                if self.exprs.header_type(&target) != self.exprs.header_type(&source) {
+                    return Err(item.invalid("the two headers have different types"));
+                }
+                Op::AssignHeader { target, source }
+            }
             "assign_header_stack" => {
                 let (to, from) = (arg(0).get("value"), arg(1).get("value"));
                 let (target, source) = (self.shapes.stack(&to)?, self.shapes.stack(&from)?);
@@ -140,14 +143,22 @@ impl Primitives<'_> {
                 }
                 Op::AssignStack { target, source }
             }
-            "assign_union" => Op::AssignUnion {
-                target: self.shapes.union(&arg(0).get("value"))?,
-                source: self.shapes.union(&arg(1).get("value"))?,
-            },
-            "assign_union_stack" => Op::AssignUnionStack {
-                target: self.shapes.union_stack(&arg(0).get("value"))?,
-                source: self.shapes.union_stack(&arg(1).get("value"))?,
-            },
+            "assign_union" => {
+                let target = self.shapes.union(&arg(0).get("value"))?;
+                let source = self.shapes.union(&arg(1).get("value"))?;
+                if self.shapes.union_types(target) != self.shapes.union_types(source) {
+                    return Err(item.invalid("the two header unions have different types"));
+                }
+                Op::AssignUnion { target, source }
+            }
+            "assign_union_stack" => {
+                let target = self.shapes.union_stack(&arg(0).get("value"))?;
+                let source = self.shapes.union_stack(&arg(1).get("value"))?;
+                if self.shapes.union_stack_types(target) != self.shapes.union_stack_types(source) {
+                    return Err(item.invalid("the two stacks of unions have different types"));
+                }
+                Op::AssignUnionStack { target, source }
+            }
             "add_header" | "add_header_fast" => Op::SetValid(header(0)?),
             "remove_header" => Op::SetInvalid(header(0)?),
             "push" => Op::Push {

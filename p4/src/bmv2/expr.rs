@@ -2,7 +2,7 @@
 
 use num_bigint::BigInt;
 
-use crate::ir::{BinaryOp, Expr, HeaderRef, LValue, StackId, UnaryOp, UnionStackId};
+use crate::ir::{BinaryOp, Expr, Header, HeaderRef, LValue, StackId, UnaryOp, UnionStackId};
 
 use super::cursor::{Cursor, Read};
 use super::shapes::{FieldName, Shapes};
@@ -218,8 +218,9 @@ impl<'s> Exprs<'s> {
         Ok(Expr::FieldOf { header, field })
     }
 
-    fn field_count(&self, header: &HeaderRef) -> u32 {
-        let header = match header {
+    /// The declaration of a header; none for an element of a stack that has none.
+    fn declaration(&self, header: &HeaderRef) -> Option<&Header> {
+        match header {
             HeaderRef::Header(id) => Some(&self.shapes.headers[id.index()]),
             HeaderRef::Element { stack, .. } | HeaderRef::Next(stack) | HeaderRef::Last(stack) => {
                 self.shapes.element(*stack)
@@ -227,8 +228,17 @@ impl<'s> Exprs<'s> {
             HeaderRef::UnionElement { stack, member, .. } => {
                 self.shapes.union_member(*stack, *member)
             }
-        };
-        header.map_or(0, |h| h.fields.len() as u32)
+        }
+    }
+
+    /// The type of a header; none for an element of a stack that has none.
+    pub(super) fn header_type(&self, header: &HeaderRef) -> Option<&str> {
+        self.declaration(header).map(|h| h.type_name.as_str())
+    }
+
+    fn field_count(&self, header: &HeaderRef) -> u32 {
+        self.declaration(header)
+            .map_or(0, |h| h.fields.len() as u32)
     }
 
     /// `[stack, field]`: a field of the element filled last.
@@ -266,16 +276,8 @@ impl<'s> Exprs<'s> {
         match expr {
             Expr::Field(field) => Some(self.shapes.width(*field)),
             Expr::FieldOf { header, field } => {
-                let header = match header {
-                    HeaderRef::Header(id) => Some(&self.shapes.headers[id.index()]),
-                    HeaderRef::Element { stack, .. }
-                    | HeaderRef::Next(stack)
-                    | HeaderRef::Last(stack) => self.shapes.element(*stack),
-                    HeaderRef::UnionElement { stack, member, .. } => {
-                        self.shapes.union_member(*stack, *member)
-                    }
-                };
-                header.and_then(|h| Some(h.fields.get(*field as usize)?.width))
+                let fields = &self.declaration(header)?.fields;
+                fields.get(*field as usize).map(|f| f.width)
             }
             Expr::Lookahead { width, .. } => Some(*width),
             Expr::Valid(_) | Expr::UnionValid(_) | Expr::Bool(_) => Some(1),

@@ -204,6 +204,21 @@ impl Shapes {
         Some(&self.headers[header.index()])
     }
 
+    /// The header types of a union's members.
+    pub(super) fn union_types(&self, union: UnionId) -> Vec<&str> {
+        let members = &self.unions[union.index()].members;
+        members
+            .iter()
+            .map(|m| self.headers[m.index()].type_name.as_str())
+            .collect()
+    }
+
+    /// The header types of the members of a union stack's elements, for each element.
+    pub(super) fn union_stack_types(&self, stack: UnionStackId) -> Vec<Vec<&str>> {
+        let elements = &self.union_stacks[stack.index()].elements;
+        elements.iter().map(|u| self.union_types(*u)).collect()
+    }
+
     /// The position of a member of that name in a union stack's elements.
     pub(super) fn union_member_index(&self, stack: UnionStackId, name: &str) -> Option<u32> {
         let names = &self.union_stack_members[stack.index()];

@@ -255,7 +255,6 @@ impl Interpreter {
         phv.set_standard(&program, Some(standard.ingress_port), u64::from(port));
         parser::parse(&program, &mut self.state, &mut flight, bytes);
         flight.requests = Requests::default();
-        flight.length = bytes.len() as i64;
         flight.phv.reset_metadata(&program);
         keep(&program, &mut flight, &kept);
         let instance = InstanceType::IngressClone as u64;
