@@ -141,6 +141,8 @@ struct Emitter<'a> {
 struct Ends {
     /// Hand the packet as it came to the interpreter.
     slow_path: Label,
+    /// Hand it over after ingress.
+    replicate: Label,
     /// Drop it.
     drop: Label,
 }
@@ -150,6 +152,7 @@ impl<'a> Emitter<'a> {
         let mut asm = Assembler::new();
         let ends = Ends {
             slow_path: asm.label(),
+            replicate: asm.label(),
             drop: asm.label(),
         };
         Emitter {

@@ -5,6 +5,7 @@ pub mod asm;
 pub mod compile;
 pub mod pipeline;
 pub mod plan;
+pub mod plane;
 pub mod switch;
 pub mod sys;
 pub mod tables;

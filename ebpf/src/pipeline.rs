@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
-    GroupMember, Match, MeterConfig, Occupancy, Replica, TableEntry,
+    GroupMember, MeterConfig, Occupancy, Replica, TableEntry, declared_entries,
 };
 use pointsman_p4::ir::{
-    self, ActionProfileId, ConstKey, CounterId, MatchKind, MeterId, RegisterId, TableId, ValueSetId,
+    self, ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId,
 };
 use thiserror::Error;
 
@@ -174,24 +174,17 @@ impl Pipeline {
     fn write_declared(&mut self) -> Result<(), PipelineError> {
         let program = Arc::clone(&self.program);
         for (index, table) in program.tables.iter().enumerate() {
-            let id = TableId(index as u32);
             let declared = |error| PipelineError::Declared {
                 table: table.name.clone(),
                 error,
             };
-            self.set_default(id, None).map_err(declared)?;
-            for entry in &table.entries {
-                let matches = table.key.iter().zip(&entry.key);
-                let entry = TableEntry {
-                    key: EntryKey {
-                        table: id,
-                        matches: matches.map(|(k, v)| const_match(k.kind, v)).collect(),
-                        priority: entry.priority,
-                    },
-                    action: EntryAction::Call(call(&entry.call)),
-                };
-                self.insert(&entry).map_err(declared)?;
-            }
+            self.set_default(TableId(index as u32), None)
+                .map_err(declared)?;
+        }
+        for entry in declared_entries(&program) {
+            let table = program.tables[entry.key.table.index()].name.clone();
+            self.insert(&entry)
+                .map_err(|error| PipelineError::Declared { table, error })?;
         }
         Ok(())
     }
@@ -498,33 +491,6 @@ fn call(call: &ir::ActionCall) -> Call {
     Call {
         action: call.action,
         args: call.args.iter().map(Bits::from).collect(),
-    }
-}
-
-fn const_match(kind: MatchKind, key: &ConstKey) -> Match {
-    match key {
-        ConstKey::Exact(value) if kind == MatchKind::Optional => {
-            Match::Optional(Some(value.into()))
-        }
-        ConstKey::Exact(value) => Match::Exact(value.into()),
-        ConstKey::Lpm { value, prefix_len } => Match::Lpm {
-            value: value.into(),
-            prefix_len: *prefix_len,
-        },
-        ConstKey::Ternary { mask, .. } if kind == MatchKind::Optional && *mask == 0u32.into() => {
-            Match::Optional(None)
-        }
-        ConstKey::Ternary { value, .. } if kind == MatchKind::Optional => {
-            Match::Optional(Some(value.into()))
-        }
-        ConstKey::Ternary { value, mask } => Match::Ternary {
-            value: (&(value & mask)).into(),
-            mask: mask.into(),
-        },
-        ConstKey::Range { low, high } => Match::Range {
-            low: low.into(),
-            high: high.into(),
-        },
     }
 }
 

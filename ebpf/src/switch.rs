@@ -3,14 +3,24 @@
 pub mod events;
 pub mod ports;
 
+use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use crate::asm::{Assembler, Code, Reg};
-use crate::pipeline::Pipeline;
-use crate::sys::{Map, MapKind, Program, ProgramKind, SysError};
+use pointsman_p4::dataplane::DataPlane;
+use pointsman_p4::ir;
+use thiserror::Error;
 
-use self::ports::{MAX_PORTS, Ports};
+use crate::asm::{Assembler, Code, Reg};
+use crate::compile::Options;
+use crate::pipeline::{Pipeline, PipelineError};
+use crate::plane::Plane;
+use crate::sys::{
+    AttachMode, Map, MapKind, Program, ProgramKind, SysError, XdpLink, interface_index,
+};
+
+use self::events::{Events, EventsError};
+use self::ports::{MAX_INTERFACE, MAX_PORTS, PortStats, Ports};
 
 const HELPER_TAIL_CALL: u32 = 12;
 const XDP_DROP: u64 = 1;
@@ -46,30 +56,138 @@ impl Shared {
     }
 }
 
-/// The program that is attached to every port: it calls the pipeline, and drops the packet
-/// while there is none.
-#[derive(Debug)]
-pub struct Root {
-    program: Program,
-    pipelines: Map,
+/// Why a switch refuses.
+#[derive(Debug, Error)]
+pub enum SwitchError {
+    /// The kernel does.
+    #[error(transparent)]
+    Kernel(#[from] SysError),
+    /// A port number that the pipeline cannot express.
+    #[error("port {0} is out of range: ports are below {MAX_PORTS}")]
+    PortNumber(u32),
+    /// An interface index beyond what the ports' memory holds.
+    #[error(
+        "interface {interface} has index {index}, and only those up to {MAX_INTERFACE} can be ports: use a network namespace with fewer interfaces"
+    )]
+    InterfaceIndex {
+        /// The interface.
+        interface: String,
+        /// Its index.
+        index: u32,
+    },
+    /// The events cannot be read.
+    #[error(transparent)]
+    Events(#[from] EventsError),
 }
 
-impl Root {
-    /// Loads it, leading nowhere.
-    pub fn new() -> Result<Root, SysError> {
+/// Ports that run one program, which calls the pipeline, or drops the packet while there is none.
+pub struct Switch {
+    shared: Arc<Shared>,
+    root: Program,
+    pipelines: Map,
+    options: Options,
+    plane: Option<Plane>,
+    ports: HashMap<u32, AttachedPort>,
+}
+
+struct AttachedPort {
+    interface: u32,
+    _link: XdpLink,
+}
+
+impl Switch {
+    /// A switch without ports and without a pipeline.
+    pub fn new(options: Options) -> Result<Switch, SwitchError> {
         let pipelines = Map::create(MapKind::ProgramArray, "pipelines", 4, 1)?;
-        let program = Program::load(ProgramKind::Xdp, "pointsman", &root_code(&pipelines))?;
-        Ok(Root { program, pipelines })
+        let root = Program::load(ProgramKind::Xdp, "pointsman", &root_code(&pipelines))?;
+        Ok(Switch {
+            shared: Arc::new(Shared::new()?),
+            root,
+            pipelines,
+            options,
+            plane: None,
+            ports: HashMap::new(),
+        })
     }
 
-    /// The program, to attach to ports.
-    pub fn program(&self) -> &Program {
-        &self.program
+    /// Compiles and loads a program. It forwards nothing yet: fill its tables, then
+    /// [`activate`](Switch::activate) it.
+    pub fn prepare(&self, program: Arc<ir::Program>) -> Result<Plane, PipelineError> {
+        Pipeline::new(program, Arc::clone(&self.shared), self.options).map(Plane::new)
     }
 
-    /// Leads to a pipeline from the next packet on; none is lost.
-    pub fn lead_to(&self, pipeline: &Pipeline) -> Result<(), SysError> {
-        self.pipelines.set_fd(0, pipeline.loaded().as_fd())
+    /// Forwards by this pipeline from the next packet on; none is lost.
+    pub fn activate(&mut self, plane: Plane) -> Result<(), SwitchError> {
+        self.pipelines.set_fd(0, plane.fast().loaded().as_fd())?;
+        self.plane = Some(plane);
+        Ok(())
+    }
+
+    /// The pipeline that forwards.
+    pub fn plane(&mut self) -> Option<&mut Plane> {
+        self.plane.as_mut()
+    }
+
+    /// Opens the events. There is one reader.
+    pub fn events(&self) -> Result<Events, SwitchError> {
+        Ok(Events::open(&self.shared)?)
+    }
+
+    /// Makes an interface a port: packets from it enter the pipeline, packets for it leave there.
+    pub fn attach(&mut self, port: u32, interface: &str) -> Result<AttachMode, SwitchError> {
+        if port >= MAX_PORTS {
+            return Err(SwitchError::PortNumber(port));
+        }
+        let index = interface_index(interface)?;
+        if index > MAX_INTERFACE {
+            return Err(SwitchError::InterfaceIndex {
+                interface: interface.to_owned(),
+                index,
+            });
+        }
+        self.detach(port)?;
+        self.shared.devmap.set(port, &index.to_ne_bytes())?;
+        self.shared.ports.set_interface(index, Some(port));
+        match self.root.attach(interface) {
+            Ok(link) => {
+                let mode = link.mode;
+                self.ports.insert(
+                    port,
+                    AttachedPort {
+                        interface: index,
+                        _link: link,
+                    },
+                );
+                Ok(mode)
+            }
+            Err(error) => {
+                self.shared.ports.set_interface(index, None);
+                self.shared.devmap.remove(port)?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Makes a port's interface an ordinary one again.
+    pub fn detach(&mut self, port: u32) -> Result<(), SwitchError> {
+        if let Some(attached) = self.ports.remove(&port) {
+            self.shared.ports.set_interface(attached.interface, None);
+            self.shared.devmap.remove(port)?;
+        }
+        Ok(())
+    }
+
+    /// Tells whether a port can carry packets.
+    pub fn set_port_up(&mut self, port: u32, up: bool) {
+        self.shared.ports.set_live(port, up);
+        if let Some(plane) = &mut self.plane {
+            plane.set_port_up(port, up);
+        }
+    }
+
+    /// What the programs in the kernel received from and sent to a port.
+    pub fn port_stats(&self, port: u32) -> PortStats {
+        self.shared.ports.stats(port)
     }
 }
 
@@ -82,9 +200,4 @@ fn root_code(pipelines: &Map) -> Code {
     asm.mov_imm(Reg::R0, XDP_DROP);
     asm.exit();
     asm.finish().expect("there are no jumps")
-}
-
-/// Shared maps for a new switch.
-pub fn shared() -> Result<Arc<Shared>, SysError> {
-    Shared::new().map(Arc::new)
 }

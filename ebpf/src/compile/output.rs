@@ -47,6 +47,8 @@ pub enum EventKind {
     Clone = 2,
     /// A packet as it came in, to be forwarded by the interpreter.
     SlowPath = 3,
+    /// The same, but ingress has run and has counted it: only what comes after is missing.
+    Replicate = 4,
 }
 
 /// Bytes before the packet.
@@ -167,10 +169,18 @@ impl Emitter<'_> {
         }
     }
 
-    /// Clone, multicast, drop, unicast: the order of simple_switch.
+    /// Multicast, clone, drop, unicast. simple_switch clones before it replicates; no output tells.
     pub(super) fn end_of_ingress(&mut self) {
         self.asm.note("end of ingress");
         let standard = self.program.standard;
+        // The interpreter makes the clones of what it replicates, too.
+        if let Some(group) = standard.mcast_grp
+            && self.is_assigned(group)
+        {
+            self.load_field(Reg::R0, Reg::R1, group);
+            self.asm
+                .jump_if_imm(Cond::Ne, Reg::R0, 0, self.ends.replicate);
+        }
         if clones(self.program) {
             let none = self.asm.label();
             self.asm
@@ -178,13 +188,6 @@ impl Emitter<'_> {
             self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, none);
             self.event(EventKind::Clone, none);
             self.asm.place(none);
-        }
-        if let Some(group) = standard.mcast_grp
-            && self.is_assigned(group)
-        {
-            self.load_field(Reg::R0, Reg::R1, group);
-            self.asm
-                .jump_if_imm(Cond::Ne, Reg::R0, 0, self.ends.slow_path);
         }
         self.load_field(Reg::R0, Reg::R1, standard.egress_spec);
         self.asm
@@ -239,6 +242,9 @@ impl Emitter<'_> {
         self.asm.note("slow path");
         self.asm.place(self.ends.slow_path);
         self.event(EventKind::SlowPath, self.ends.drop);
+        self.asm.jump(self.ends.drop);
+        self.asm.place(self.ends.replicate);
+        self.event(EventKind::Replicate, self.ends.drop);
 
         self.asm.place(self.ends.drop);
         self.asm.mov_imm(Reg::R0, XDP_DROP);

@@ -88,6 +88,7 @@ fn decode(record: &[u8]) -> Option<Event> {
         1 => EventKind::PacketIn,
         2 => EventKind::Clone,
         3 => EventKind::SlowPath,
+        4 => EventKind::Replicate,
         _ => return None,
     };
     let mut values = [0; EVENT_VALUES];

@@ -210,7 +210,7 @@ impl Runner<'_> {
         match op {
             Op::Count { counter, index } => {
                 let index = self.index(index);
-                if index < program.counters[counter.index()].size {
+                if self.state.counting && index < program.counters[counter.index()].size {
                     let bytes = self.flight.ingress_length as u64;
                     let cell = self.state.counters.entry((*counter, index)).or_default();
                     cell.packets += 1;

@@ -53,13 +53,13 @@ fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId)
     let table = &program.tables[id.index()];
     let key = key_values(program, flight, table);
     let widths: Vec<u32> = table.key.iter().map(|k| k.width).collect();
-    let now = state.now;
+    let (now, counting) = (state.now, state.counting);
     let entry = state.tables[id.index()].find(&key, &widths);
     let hit = entry.is_some();
     let mut color = 0;
     let chosen = match entry {
         Some(entry) => {
-            if table.counter.is_some() {
+            if table.counter.is_some() && counting {
                 entry.counter.packets += 1;
                 entry.counter.bytes += flight.ingress_length as u64;
             }

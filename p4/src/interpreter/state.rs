@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) ports_down: HashSet<u32>,
     /// `assert` and `assume` that were not true.
     pub(super) failed_assertions: u64,
+    /// Whether counters count: not while a control runs again that another plane has counted.
+    pub(super) counting: bool,
     /// Since the switch started.
     pub(super) now: Duration,
     hasher: Hasher,
@@ -57,6 +59,7 @@ impl State {
             value_sets: vec![HashSet::new(); program.value_sets.len()],
             ports_down: HashSet::new(),
             failed_assertions: 0,
+            counting: true,
             now: Duration::ZERO,
             hasher: Hasher::default(),
             random: 0x9e37_79b9_7f4a_7c15,

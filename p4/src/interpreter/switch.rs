@@ -73,6 +73,13 @@ impl Interpreter {
         })]))
     }
 
+    /// Runs a packet whose ingress another plane has run and counted already: what it does is
+    /// done again, but counters count from egress on only.
+    pub fn process_from_egress(&mut self, packet: &Packet, now: Duration) -> Vec<Output> {
+        self.state.counting = false;
+        self.process(packet, now)
+    }
+
     /// Makes the copies of an ingress clone and runs egress on each: what is left of a packet
     /// whose original has been forwarded already.
     ///
@@ -142,6 +149,7 @@ impl Interpreter {
         let port = flight.phv.standard(Some(standard.ingress_port));
         self.parse(&mut flight, &bytes);
         control::run(&program, &mut self.state, &mut flight, &program.ingress);
+        self.state.counting = true;
 
         let requests = std::mem::take(&mut flight.requests);
         if let Some((session, fields)) = requests.clone {

@@ -1,0 +1,250 @@
+//! A pipeline in the kernel and the interpreter beside it, told the same.
+//!
+//! The interpreter is the slow path: it makes multicast copies and clones, and takes packets in
+//! from the control plane. Each packet is counted by one of the two, so counters are their sum.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pointsman_p4::dataplane::{
+    Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
+    GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+};
+use pointsman_p4::interpreter::{Interpreter, Output, Packet};
+use pointsman_p4::ir::{
+    ActionProfileId, CounterId, FieldListId, MeterId, RegisterId, TableId, ValueSetId,
+};
+
+use crate::compile::output::EventKind;
+use crate::pipeline::Pipeline;
+use crate::switch::events::Event;
+
+/// The interpreter of the pipeline that runs, shared with whoever reads events.
+#[derive(Debug, Clone)]
+pub struct SlowPath {
+    interpreter: Arc<Mutex<Interpreter>>,
+}
+
+impl SlowPath {
+    /// Carries on with an event; what comes out leaves by its port. `now` is the time since
+    /// the switch started.
+    pub fn handle(&self, event: &Event, now: Duration) -> Vec<Output> {
+        let packet = Packet {
+            port: event.ingress_port,
+            bytes: event.packet.clone(),
+        };
+        let mut interpreter = self.lock();
+        match event.kind {
+            EventKind::SlowPath => interpreter.process(&packet, now),
+            EventKind::Replicate => interpreter.process_from_egress(&packet, now),
+            EventKind::Clone => {
+                let values = event.values.map(Bits::from);
+                let list = event.field_list.map(FieldListId);
+                interpreter.process_ingress_clone(&packet, event.session, list, &values, now)
+            }
+            EventKind::PacketIn => Vec::new(),
+        }
+    }
+
+    /// Takes a packet in at a port.
+    pub fn process(&self, packet: &Packet, now: Duration) -> Vec<Output> {
+        self.lock().process(packet, now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Interpreter> {
+        // The interpreter has no invariant that a panic in the middle could break for good.
+        self.interpreter
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Both planes of one program.
+pub struct Plane {
+    fast: Pipeline,
+    slow: SlowPath,
+}
+
+impl Plane {
+    /// Puts an interpreter beside a pipeline that holds only what its program declares.
+    pub fn new(fast: Pipeline) -> Plane {
+        let interpreter = Interpreter::new(Arc::clone(fast.program()));
+        Plane {
+            fast,
+            slow: SlowPath {
+                interpreter: Arc::new(Mutex::new(interpreter)),
+            },
+        }
+    }
+
+    /// The part in the kernel.
+    pub fn fast(&self) -> &Pipeline {
+        &self.fast
+    }
+
+    /// The part in the agent.
+    pub fn slow_path(&self) -> &SlowPath {
+        &self.slow
+    }
+
+    /// Tells both planes. They check the same things, so the second agrees with the first.
+    fn both(
+        &mut self,
+        change: impl Fn(&mut dyn DataPlane) -> Result<(), DataPlaneError>,
+    ) -> Result<(), DataPlaneError> {
+        change(&mut self.fast)?;
+        change(&mut *self.slow.lock())
+    }
+}
+
+fn sum(fast: CounterData, slow: CounterData) -> CounterData {
+    CounterData {
+        packets: fast.packets.wrapping_add(slow.packets),
+        bytes: fast.bytes.wrapping_add(slow.bytes),
+    }
+}
+
+impl DataPlane for Plane {
+    fn insert(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.insert(entry))
+    }
+
+    fn modify(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.modify(entry))
+    }
+
+    fn delete(&mut self, key: &EntryKey) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.delete(key))
+    }
+
+    fn set_default(
+        &mut self,
+        table: TableId,
+        action: Option<&EntryAction>,
+    ) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.set_default(table, action))
+    }
+
+    fn put_member(
+        &mut self,
+        profile: ActionProfileId,
+        member: u32,
+        call: &Call,
+    ) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.put_member(profile, member, call))
+    }
+
+    fn delete_member(
+        &mut self,
+        profile: ActionProfileId,
+        member: u32,
+    ) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.delete_member(profile, member))
+    }
+
+    fn put_group(
+        &mut self,
+        profile: ActionProfileId,
+        group: u32,
+        members: &[GroupMember],
+    ) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.put_group(profile, group, members))
+    }
+
+    fn delete_group(&mut self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.delete_group(profile, group))
+    }
+
+    fn set_multicast_group(
+        &mut self,
+        group: u32,
+        replicas: &[Replica],
+    ) -> Result<(), DataPlaneError> {
+        self.slow.lock().set_multicast_group(group, replicas)
+    }
+
+    fn set_clone_session(
+        &mut self,
+        session: u32,
+        clone: Option<&CloneSession>,
+    ) -> Result<(), DataPlaneError> {
+        self.slow.lock().set_clone_session(session, clone)
+    }
+
+    fn counter(&self, counter: CounterId, index: u32) -> Result<CounterData, DataPlaneError> {
+        let fast = self.fast.counter(counter, index)?;
+        Ok(sum(fast, self.slow.lock().counter(counter, index)?))
+    }
+
+    fn set_counter(
+        &mut self,
+        counter: CounterId,
+        index: u32,
+        data: CounterData,
+    ) -> Result<(), DataPlaneError> {
+        self.fast.set_counter(counter, index, data)?;
+        self.slow
+            .lock()
+            .set_counter(counter, index, CounterData::default())
+    }
+
+    fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
+        let fast = self.fast.direct_counter(key)?;
+        Ok(sum(fast, self.slow.lock().direct_counter(key)?))
+    }
+
+    fn set_direct_counter(
+        &mut self,
+        key: &EntryKey,
+        data: CounterData,
+    ) -> Result<(), DataPlaneError> {
+        self.fast.set_direct_counter(key, data)?;
+        self.slow
+            .lock()
+            .set_direct_counter(key, CounterData::default())
+    }
+
+    fn set_meter(
+        &mut self,
+        meter: MeterId,
+        index: u32,
+        config: Option<MeterConfig>,
+    ) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.set_meter(meter, index, config))
+    }
+
+    fn set_direct_meter(
+        &mut self,
+        key: &EntryKey,
+        config: Option<MeterConfig>,
+    ) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.set_direct_meter(key, config))
+    }
+
+    /// What the program in the kernel wrote. A packet on the slow path has registers of its own.
+    fn register(&self, register: RegisterId, index: u32) -> Result<Bits, DataPlaneError> {
+        self.fast.register(register, index)
+    }
+
+    fn set_register(
+        &mut self,
+        register: RegisterId,
+        index: u32,
+        value: &Bits,
+    ) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.set_register(register, index, value))
+    }
+
+    fn set_value_set(&mut self, set: ValueSetId, members: &[Bits]) -> Result<(), DataPlaneError> {
+        self.both(|plane| plane.set_value_set(set, members))
+    }
+
+    fn set_port_up(&mut self, port: u32, up: bool) {
+        self.fast.set_port_up(port, up);
+        self.slow.lock().set_port_up(port, up);
+    }
+
+    fn occupancy(&self, table: TableId) -> Occupancy {
+        self.fast.occupancy(table)
+    }
+}
