@@ -14,6 +14,7 @@
 
 mod diff;
 mod field;
+mod matching;
 mod model;
 mod objective;
 mod problem;
@@ -27,7 +28,8 @@ pub mod wire;
 pub mod yaml;
 
 pub use diff::{Difference, diff};
-pub use field::{Field, Match, MatchError, ValueKind};
+pub use field::{Field, ValueKind};
+pub use matching::{Match, MatchError};
 pub use model::{Device, Located, Model, ObjectiveChange};
 pub use objective::{
     Bucket, Change, Criterion, DEFAULT_PRIORITY, Filter, FilterType, Forward, ForwardFlag,

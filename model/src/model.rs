@@ -1,6 +1,6 @@
 //! A set of files: the devices and objectives in them, each with its place.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::objective::{Change, Name, Operation};
 use crate::problem::{Problem, Problems, Source};
@@ -293,7 +293,7 @@ impl Model {
     }
 
     fn cycles(&self) -> Vec<Problem> {
-        let mut targets: HashMap<(&str, &Name), Vec<(usize, &Name)>> = HashMap::new();
+        let mut targets: Edges<'_> = BTreeMap::new();
         for (index, located) in self.objectives.iter().enumerate() {
             let objective = &located.value.change.objective;
             if objective.kind() == crate::Kind::Next {
@@ -324,7 +324,8 @@ impl Model {
     }
 }
 
-type Edges<'m> = HashMap<(&'m str, &'m Name), Vec<(usize, &'m Name)>>;
+/// From a next of a device to those in its buckets, each with the objective that says so.
+type Edges<'m> = BTreeMap<(&'m str, &'m Name), Vec<(usize, &'m Name)>>;
 
 /// Follows references depth first; `path` ends up as the circle that was found.
 fn find_cycle<'m>(

@@ -4,7 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::field::{Field, Match};
+use crate::field::Field;
+use crate::matching::Match;
 use crate::value::{PortRef, VlanId};
 
 /// The priority of an objective that names none.

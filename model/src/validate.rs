@@ -5,7 +5,8 @@
 
 use std::collections::HashSet;
 
-use crate::field::{Field, Match};
+use crate::field::Field;
+use crate::matching::Match;
 use crate::objective::{
     Bucket, Change, Filter, FilterType, Forward, ForwardFlag, Instruction, Next, NextType,
     ObjectiveKind, Operation, Selector,

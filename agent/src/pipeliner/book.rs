@@ -218,12 +218,11 @@ impl Book {
     }
 
     fn remember(&mut self, id: ObjectiveId, realised: Realised) {
-        if let Some(next_id) = realised.translation.next_id {
-            self.ids.assign(IdKind::Next, &id, next_id);
-        }
-        if let Some(group_id) = realised.translation.group_id {
-            self.ids.assign(IdKind::Group, &id, group_id);
-        }
+        let Translation {
+            next_id, group_id, ..
+        } = realised.translation;
+        self.ids.assign(IdKind::Next, &id, next_id);
+        self.ids.assign(IdKind::Group, &id, group_id);
         for next in realised.objective.nexts() {
             self.users
                 .entry(next.clone())

@@ -55,7 +55,8 @@ impl Ids {
         owner: &ObjectiveId,
         range: &RangeInclusive<u32>,
     ) -> Result<u32, Refusal> {
-        if let Some(id) = self.get(kind, owner) {
+        // An id of before may lie outside the range of another pipeline.
+        if let Some(id) = self.get(kind, owner).filter(|id| range.contains(id)) {
             return Ok(id);
         }
         self.of(kind).lowest_free(range).ok_or_else(|| {
@@ -65,23 +66,25 @@ impl Ids {
         })
     }
 
-    /// Records that `owner` has `id`.
-    pub(super) fn assign(&mut self, kind: IdKind, owner: &ObjectiveId, id: u32) {
+    /// Records that `owner` has `id`, or none.
+    pub(super) fn assign(&mut self, kind: IdKind, owner: &ObjectiveId, id: Option<u32>) {
         let numbers = match kind {
             IdKind::Next => &mut self.nexts,
             IdKind::Group => &mut self.groups,
         };
-        numbers.used.insert(id);
-        numbers.by_owner.insert(owner.to_string(), id);
+        if let Some(before) = numbers.by_owner.remove(&owner.to_string()) {
+            numbers.used.remove(&before);
+        }
+        if let Some(id) = id {
+            numbers.used.insert(id);
+            numbers.by_owner.insert(owner.to_string(), id);
+        }
     }
 
     /// Frees what `owner` has.
     pub(super) fn release(&mut self, owner: &ObjectiveId) {
-        for numbers in [&mut self.nexts, &mut self.groups] {
-            if let Some(id) = numbers.by_owner.remove(&owner.to_string()) {
-                numbers.used.remove(&id);
-            }
-        }
+        self.assign(IdKind::Next, owner, None);
+        self.assign(IdKind::Group, owner, None);
     }
 }
 
@@ -134,7 +137,7 @@ mod tests {
                 .get_or_free(IdKind::Next, &next(name), &range)
                 .expect("one is free");
             assert_eq!(id, expected);
-            ids.assign(IdKind::Next, &next(name), id);
+            ids.assign(IdKind::Next, &next(name), Some(id));
         }
         assert!(ids.get_or_free(IdKind::Next, &next("d"), &range).is_err());
         ids.release(&next("b"));
@@ -145,8 +148,8 @@ mod tests {
     #[test]
     fn ids_survive_being_written_down() {
         let mut ids = Ids::default();
-        ids.assign(IdKind::Next, &next("a"), 7);
-        ids.assign(IdKind::Group, &next("a"), 2);
+        ids.assign(IdKind::Next, &next("a"), Some(7));
+        ids.assign(IdKind::Group, &next("a"), Some(2));
         let text = serde_json::to_string(&ids).expect("ids are JSON");
         assert_eq!(text, r#"{"nexts":{"next a":7},"groups":{"next a":2}}"#);
         assert_eq!(

@@ -307,3 +307,35 @@ proptest! {
         prop_assert_eq!(book.ids(), &Ids::default());
     }
 }
+
+#[test]
+fn a_thousand_routes_are_planned_in_no_time() {
+    let pipeline = leaf_spine();
+    let mut book = book_with(&pipeline, &[SPINES]);
+    let routes: String = (0..1000)
+        .map(|index| {
+            format!(
+                "
+    - forward: route-{index}
+      flag: specific
+      selector: {{ ipv4_dst: 10.{}.{}.0/24 }}
+      next: spines",
+                index / 256,
+                index % 256
+            )
+        })
+        .collect();
+    let routes = objectives(&routes);
+    let start = std::time::Instant::now();
+    for route in &routes {
+        let staged = pipeline
+            .pipeliner
+            .put(&book, &ports(), route)
+            .expect("it can be realised");
+        book.commit(staged);
+    }
+    let elapsed = start.elapsed();
+    println!("1000 routes: {elapsed:?}");
+    // Far above what a slow machine needs: this catches work that grows with the book.
+    assert!(elapsed.as_secs() < 5, "{elapsed:?}");
+}

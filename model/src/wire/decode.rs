@@ -1,7 +1,4 @@
-//! Objectives to and from `pointsman.objective.v1`.
-//!
-//! Decoding refuses what the YAML reader would refuse, so that an agent can
-//! trust a typed objective wherever it came from.
+//! From messages to the model's types, checked.
 
 use pointsman_proto::pointsman::objective::v1 as pb;
 use pointsman_proto::pointsman::objective::v1::criterion::Match as PbMatch;
@@ -9,67 +6,15 @@ use pointsman_proto::pointsman::objective::v1::instruction::Instruction as PbIns
 use pointsman_proto::pointsman::objective::v1::objective::Kind as PbKind;
 use pointsman_proto::pointsman::objective::v1::port_ref::Port as PbPort;
 
-use crate::field::{Field, Match, MatchError};
+use super::WireError;
+use crate::field::Field;
+use crate::matching::Match;
 use crate::objective::{
     Bucket, Change, Criterion, DEFAULT_PRIORITY, Filter, FilterType, Forward, ForwardFlag,
     Instruction, Kind, Meter, Name, Next, NextType, Objective, ObjectiveKind, Operation, Selector,
 };
-use crate::validate::{Fault, validate};
+use crate::validate::validate;
 use crate::value::{PortRef, VlanId};
-
-/// Why a message is not an objective.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WireError {
-    /// A message or enum value that must be there is not, or is not known here.
-    #[error("{0} is missing or unknown")]
-    Missing(&'static str),
-    /// Not the name of an objective.
-    #[error("`{0}` is not a name of an objective")]
-    Name(String),
-    /// No field has that name.
-    #[error("there is no field `{0}`")]
-    UnknownField(String),
-    /// Two criteria about one field.
-    #[error("{0} is matched twice")]
-    Twice(Field),
-    /// The value does not fit the field.
-    #[error("{field}: {error}")]
-    Value {
-        /// The field.
-        field: Field,
-        /// What is wrong.
-        error: MatchError,
-    },
-    /// The field cannot be rewritten.
-    #[error("{0} cannot be set")]
-    NotSettable(Field),
-    /// More bytes than any field has.
-    #[error("a value of {0} bytes is longer than any field")]
-    TooLong(usize),
-    /// A number outside its range.
-    #[error("{what} is {found}; it must be at most {max}")]
-    Range {
-        /// Of what.
-        what: &'static str,
-        /// The number.
-        found: u64,
-        /// The largest accepted.
-        max: u64,
-    },
-    /// Each value is in order, but not together.
-    #[error("{0}")]
-    Fault(Fault),
-}
-
-impl From<Kind> for pb::Kind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Filter => Self::Filter,
-            Kind::Forward => Self::Forward,
-            Kind::Next => Self::Next,
-        }
-    }
-}
 
 impl TryFrom<pb::Kind> for Kind {
     type Error = WireError;
@@ -80,21 +25,6 @@ impl TryFrom<pb::Kind> for Kind {
             pb::Kind::Filter => Ok(Self::Filter),
             pb::Kind::Forward => Ok(Self::Forward),
             pb::Kind::Next => Ok(Self::Next),
-        }
-    }
-}
-
-impl From<&Change> for pb::Change {
-    fn from(change: &Change) -> Self {
-        let operation = match change.operation {
-            Operation::Put => pb::Operation::Put,
-            Operation::Delete => pb::Operation::Delete,
-            Operation::AddToExisting => pb::Operation::AddToExisting,
-            Operation::RemoveFromExisting => pb::Operation::RemoveFromExisting,
-        };
-        Self {
-            operation: operation.into(),
-            objective: Some((&change.objective).into()),
         }
     }
 }
@@ -131,21 +61,6 @@ impl TryFrom<&pb::Change> for Change {
     }
 }
 
-impl From<&Objective> for pb::Objective {
-    fn from(objective: &Objective) -> Self {
-        let kind = match &objective.kind {
-            ObjectiveKind::Filter(filter) => PbKind::Filter(encode_filter(filter)),
-            ObjectiveKind::Forward(forward) => PbKind::Forward(encode_forward(forward)),
-            ObjectiveKind::Next(next) => PbKind::Next(encode_next(next)),
-        };
-        Self {
-            name: objective.name.to_string(),
-            priority: objective.priority.into(),
-            kind: Some(kind),
-        }
-    }
-}
-
 impl TryFrom<&pb::Objective> for Objective {
     type Error = WireError;
 
@@ -159,16 +74,6 @@ impl TryFrom<&pb::Objective> for Objective {
     }
 }
 
-impl From<&PortRef> for pb::PortRef {
-    fn from(port: &PortRef) -> Self {
-        let port = match port {
-            PortRef::Number(number) => PbPort::Number(*number),
-            PortRef::Name(name) => PbPort::Name(name.clone()),
-        };
-        Self { port: Some(port) }
-    }
-}
-
 impl TryFrom<&pb::PortRef> for PortRef {
     type Error = WireError;
 
@@ -178,114 +83,6 @@ impl TryFrom<&pb::PortRef> for PortRef {
             Some(PbPort::Name(name)) if !name.is_empty() => Ok(Self::Name(name.clone())),
             _ => Err(WireError::Missing("port")),
         }
-    }
-}
-
-fn encode_filter(filter: &Filter) -> pb::Filter {
-    let filter_type = match filter.filter_type {
-        FilterType::Permit => pb::FilterType::Permit,
-        FilterType::Deny => pb::FilterType::Deny,
-    };
-    pb::Filter {
-        r#type: filter_type.into(),
-        key: encode_selector(&filter.key),
-        conditions: encode_selector(&filter.conditions),
-        treatment: filter.treatment.iter().map(encode_instruction).collect(),
-    }
-}
-
-fn encode_forward(forward: &Forward) -> pb::Forward {
-    let flag = match forward.flag {
-        ForwardFlag::Specific => pb::ForwardFlag::Specific,
-        ForwardFlag::Versatile => pb::ForwardFlag::Versatile,
-        ForwardFlag::Egress => pb::ForwardFlag::Egress,
-    };
-    pb::Forward {
-        flag: flag.into(),
-        selector: encode_selector(&forward.selector),
-        next: forward
-            .next
-            .as_ref()
-            .map(Name::to_string)
-            .unwrap_or_default(),
-        treatment: forward.treatment.iter().map(encode_instruction).collect(),
-    }
-}
-
-fn encode_next(next: &Next) -> pb::Next {
-    let next_type = match next.next_type {
-        NextType::Simple => pb::NextType::Simple,
-        NextType::Hashed => pb::NextType::Hashed,
-        NextType::Broadcast => pb::NextType::Broadcast,
-        NextType::Failover => pb::NextType::Failover,
-    };
-    let buckets = next.buckets.iter().map(|bucket| pb::Bucket {
-        weight: bucket.weight.into(),
-        treatment: bucket.treatment.iter().map(encode_instruction).collect(),
-        next: bucket
-            .next
-            .as_ref()
-            .map(Name::to_string)
-            .unwrap_or_default(),
-    });
-    pb::Next {
-        r#type: next_type.into(),
-        buckets: buckets.collect(),
-        meta: encode_selector(&next.meta),
-    }
-}
-
-fn encode_selector(selector: &Selector) -> Vec<pb::Criterion> {
-    let encode = |criterion: &Criterion| {
-        let found = match &criterion.matching {
-            Match::Exact(value) => PbMatch::Exact(bytes_of(*value)),
-            Match::Prefix { value, length } => PbMatch::Prefix(pb::Prefix {
-                value: bytes_of(*value),
-                length: (*length).into(),
-            }),
-            Match::Masked { value, mask } => PbMatch::Masked(pb::Masked {
-                value: bytes_of(*value),
-                mask: bytes_of(*mask),
-            }),
-            Match::Range { low, high } => PbMatch::Range(pb::Range {
-                low: bytes_of(*low),
-                high: bytes_of(*high),
-            }),
-            Match::Port(port) => PbMatch::Port(port.into()),
-            Match::Untagged => PbMatch::Untagged(true),
-        };
-        pb::Criterion {
-            field: criterion.field.name().to_owned(),
-            r#match: Some(found),
-        }
-    };
-    selector.iter().map(encode).collect()
-}
-
-fn encode_instruction(instruction: &Instruction) -> pb::Instruction {
-    let instruction = match instruction {
-        Instruction::Output(port) => PbInstruction::Output(port.into()),
-        Instruction::Set { field, value } => PbInstruction::Set(pb::SetField {
-            field: field.name().to_owned(),
-            value: bytes_of(*value),
-        }),
-        Instruction::PushVlan(vlan) => PbInstruction::PushVlan(vlan.get().into()),
-        Instruction::PopVlan => PbInstruction::PopVlan(true),
-        Instruction::Drop => PbInstruction::Drop(true),
-        Instruction::Punt => PbInstruction::Punt(true),
-        Instruction::CopyToCpu => PbInstruction::CopyToCpu(true),
-        Instruction::DecTtl => PbInstruction::DecTtl(true),
-        Instruction::PushMpls(label) => PbInstruction::PushMpls(*label),
-        Instruction::PopMpls => PbInstruction::PopMpls(true),
-        Instruction::Meter(meter) => PbInstruction::Meter(pb::Meter {
-            committed_rate: meter.committed_rate,
-            committed_burst: meter.committed_burst,
-            peak_rate: meter.peak_rate,
-            peak_burst: meter.peak_burst,
-        }),
-    };
-    pb::Instruction {
-        instruction: Some(instruction),
     }
 }
 
@@ -485,16 +282,6 @@ fn decode_instruction(instruction: &pb::Instruction) -> Result<Instruction, Wire
             peak_burst: meter.peak_burst,
         }),
     })
-}
-
-/// Big-endian without leading zeros; zero is one byte.
-fn bytes_of(value: u128) -> Vec<u8> {
-    let bytes = value.to_be_bytes();
-    let first = bytes
-        .iter()
-        .position(|byte| *byte != 0)
-        .unwrap_or(bytes.len() - 1);
-    bytes[first..].to_vec()
 }
 
 fn value_of(bytes: &[u8]) -> Result<u128, WireError> {
