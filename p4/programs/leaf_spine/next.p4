@@ -63,8 +63,10 @@ control Next(inout headers_t hdr, inout metadata_t meta, inout standard_metadata
         hashed_counter.count();
     }
 
+    // Not crc16: its low bits hardly change over consecutive source ports, so that they would all
+    // take the same way.
     @max_group_size(128)
-    action_selector(HashAlgorithm.crc16, 4096, 16) ecmp;
+    action_selector(HashAlgorithm.crc32, 4096, 32) ecmp;
 
     table hashed {
         key = {
