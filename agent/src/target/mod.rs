@@ -8,6 +8,8 @@
 //! A target runs one program at a time and owns the ports. It knows nothing of P4Runtime,
 //! objectives or files; [`crate::switch`] calls it, under the agent's one lock.
 
+pub mod xdp;
+
 use std::sync::Arc;
 
 use pointsman_p4::dataplane::DataPlane;

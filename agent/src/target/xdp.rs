@@ -1,0 +1,262 @@
+//! The `xdp` target: programs in the kernel, on Linux interfaces.
+//!
+//! The kernel forwards what it can by itself. What it hands up (packets for the controller,
+//! multicast, clones) arrives at [`XdpEvents`], which runs the slow path and sends the results through
+//! packet sockets. This file owns those sockets; tables and programs are `pointsman-ebpf`'s.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pnet_datalink::{Channel, Config, DataLinkSender};
+use pointsman_ebpf::compile::Options;
+use pointsman_ebpf::compile::output::EventKind;
+use pointsman_ebpf::pipeline::PipelineError;
+use pointsman_ebpf::plane::SlowPath;
+use pointsman_ebpf::switch::events::{Event, Events};
+use pointsman_ebpf::switch::{Switch, SwitchError};
+use pointsman_ebpf::sys::AttachMode;
+use pointsman_p4::dataplane::DataPlane;
+use pointsman_p4::interpreter::{Output, Packet};
+use pointsman_p4::ir::Program;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+
+use super::{Attachment, Fill, Interface, Target, TargetError};
+
+/// Packets for the controller that wait for the agent. More are dropped and counted.
+const PACKET_IN_QUEUE: usize = 1024;
+/// Events handled before other tasks get their turn.
+const EVENTS_A_TURN: usize = 64;
+
+/// XDP programs on Linux interfaces.
+pub struct XdpTarget {
+    switch: Switch,
+    slow: Arc<Slow>,
+}
+
+/// What the kernel hands up. One task runs it.
+pub struct XdpEvents {
+    events: AsyncFd<Events>,
+    slow: Arc<Slow>,
+}
+
+/// What the target and the reader of events share.
+struct Slow {
+    cpu_port: u32,
+    start: Instant,
+    state: Mutex<SlowState>,
+    packet_ins: mpsc::Sender<Vec<u8>>,
+    packets: AtomicU64,
+    packet_ins_dropped: AtomicU64,
+}
+
+#[derive(Default)]
+struct SlowState {
+    path: Option<SlowPath>,
+    sockets: HashMap<u32, Box<dyn DataLinkSender>>,
+}
+
+impl XdpTarget {
+    /// A target without ports and without a program. The receiver gets the packets that leave
+    /// by the CPU port.
+    pub fn new(
+        cpu_port: u32,
+    ) -> Result<(XdpTarget, XdpEvents, mpsc::Receiver<Vec<u8>>), TargetError> {
+        let switch =
+            Switch::new(Options { cpu_port }).map_err(|e| system("starting the xdp target", &e))?;
+        let events = switch
+            .events()
+            .map_err(|e| system("starting the xdp target", &e))?;
+        let events =
+            AsyncFd::register(events).map_err(|e| system("polling the ring buffer", &e))?;
+        let (packet_ins, receiver) = mpsc::channel(PACKET_IN_QUEUE);
+        let slow = Arc::new(Slow {
+            cpu_port,
+            start: Instant::now(),
+            state: Mutex::default(),
+            packet_ins,
+            packets: AtomicU64::new(0),
+            packet_ins_dropped: AtomicU64::new(0),
+        });
+        Ok((
+            XdpTarget {
+                switch,
+                slow: Arc::clone(&slow),
+            },
+            XdpEvents { events, slow },
+            receiver,
+        ))
+    }
+}
+
+impl XdpEvents {
+    /// Handles events until it is dropped.
+    pub async fn run(mut self) -> std::io::Result<()> {
+        loop {
+            let mut ready = self.events.readable_mut().await?;
+            let mut handled = 0;
+            while let Some(event) = ready.get_inner_mut().next_event() {
+                self.slow.handle(event);
+                handled += 1;
+                if handled == EVENTS_A_TURN {
+                    break;
+                }
+            }
+            if handled < EVENTS_A_TURN {
+                ready.clear_ready();
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Slow {
+    fn handle(&self, event: Event) {
+        if event.kind == EventKind::PacketIn {
+            return self.packet_in(event.packet);
+        }
+        self.packets.fetch_add(1, Relaxed);
+        let path = self.lock().path.clone();
+        if let Some(path) = path {
+            self.send(path.handle(&event, self.start.elapsed()));
+        }
+    }
+
+    /// Sends what the slow path makes of a packet.
+    fn send(&self, outputs: Vec<Output>) {
+        for output in outputs {
+            if output.port == self.cpu_port {
+                self.packet_in(output.bytes);
+                continue;
+            }
+            let mut state = self.lock();
+            let Some(socket) = state.sockets.get_mut(&output.port) else {
+                continue;
+            };
+            if let Some(Err(error)) = socket.send_to(&output.bytes, None) {
+                tracing::debug!(port = output.port, %error, "a packet was not sent");
+            }
+        }
+    }
+
+    fn packet_in(&self, packet: Vec<u8>) {
+        if self.packet_ins.try_send(packet).is_err() {
+            self.packet_ins_dropped.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SlowState> {
+        // Each use leaves the state whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Target for XdpTarget {
+    fn kind(&self) -> &'static str {
+        "xdp"
+    }
+
+    fn verify(&self, program: &Program) -> Result<(), TargetError> {
+        self.switch
+            .prepare(Arc::new(program.clone()))
+            .map(drop)
+            .map_err(load_error)
+    }
+
+    fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError> {
+        let mut plane = self.switch.prepare(program).map_err(load_error)?;
+        fill(&mut plane)?;
+        let path = plane.slow_path().clone();
+        self.switch
+            .activate(plane)
+            .map_err(|e| system("switching to the new pipeline", &e))?;
+        self.slow.lock().path = Some(path);
+        Ok(())
+    }
+
+    fn plane(&mut self) -> Option<&mut dyn DataPlane> {
+        self.switch.plane().map(|plane| plane as &mut dyn DataPlane)
+    }
+
+    fn attach(&mut self, port: u32, interface: &Interface) -> Result<Attachment, TargetError> {
+        let refused = |reason: String| TargetError::Attach {
+            port,
+            interface: interface.name.clone(),
+            reason,
+        };
+        let mode = self
+            .switch
+            .attach(port, &interface.name)
+            .map_err(|error| match error {
+                SwitchError::Kernel(error) => refused(error.to_string()),
+                other => refused(other.to_string()),
+            })?;
+        match socket(&interface.name) {
+            Ok(socket) => self.slow.lock().sockets.insert(port, socket),
+            Err(reason) => {
+                self.detach(port);
+                return Err(refused(reason));
+            }
+        };
+        Ok(match mode {
+            AttachMode::Native => Attachment::Native,
+            AttachMode::Generic => Attachment::Generic,
+        })
+    }
+
+    fn detach(&mut self, port: u32) {
+        self.slow.lock().sockets.remove(&port);
+        if let Err(error) = self.switch.detach(port) {
+            tracing::warn!(port, %error, "a port was not detached cleanly");
+        }
+    }
+
+    fn packet_out(&mut self, packet: &[u8]) -> Result<(), TargetError> {
+        let path = self
+            .slow
+            .lock()
+            .path
+            .clone()
+            .ok_or(TargetError::NoPipeline)?;
+        let packet = Packet {
+            port: self.slow.cpu_port,
+            bytes: packet.to_vec(),
+        };
+        self.slow
+            .send(path.process(&packet, self.slow.start.elapsed()));
+        Ok(())
+    }
+
+    fn slow_path_packets(&self) -> u64 {
+        self.slow.packets.load(Relaxed)
+    }
+}
+
+/// A packet socket to send by. What arrives there is not read: the pipeline has it already.
+fn socket(interface: &str) -> Result<Box<dyn DataLinkSender>, String> {
+    let interface = pnet_datalink::interfaces()
+        .into_iter()
+        .find(|i| i.name == interface);
+    let interface = interface.ok_or("the interface is gone")?;
+    match pnet_datalink::channel(&interface, Config::default()) {
+        Ok(Channel::Ethernet(sender, _)) => Ok(sender),
+        Ok(_) => Err("it is not an Ethernet interface".to_owned()),
+        Err(error) => Err(format!("no packet socket: {error}")),
+    }
+}
+
+fn load_error(error: PipelineError) -> TargetError {
+    match error {
+        PipelineError::Refused(_) => TargetError::Unsupported(error.to_string()),
+        other => system("loading the pipeline", &other),
+    }
+}
+
+fn system(what: &str, error: &dyn std::fmt::Display) -> TargetError {
+    TargetError::System {
+        what: what.to_owned(),
+        error: error.to_string(),
+    }
+}
