@@ -1,9 +1,12 @@
 //! Every program of the shared collection is read, or refused by name and place.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use pointsman_p4::bmv2::{self, ReadError};
+use pointsman_p4::interpreter::{Interpreter, Packet};
+use pointsman_p4::vectors;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -22,20 +25,14 @@ fn message(program: &Value) -> String {
 
 /// The `bmv2.json` files beside the project, if they are there.
 fn shared_programs() -> Vec<PathBuf> {
-    let root = std::env::var_os("POINTSMAN_VECTORS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared"),
-        PathBuf::from,
-    );
-    let mut found = Vec::new();
-    for directory in ["vectors/stf", "vectors/load", "pipelines"] {
-        let Ok(entries) = std::fs::read_dir(root.join(directory)) else {
-            continue;
-        };
-        let files = entries.map(|e| e.unwrap().path().join("bmv2.json"));
-        found.extend(files.filter(|f| f.exists()));
-    }
-    found.sort();
-    found
+    let Some(root) = vectors::directory() else {
+        return Vec::new();
+    };
+    ["vectors/stf", "vectors/load", "pipelines"]
+        .iter()
+        .flat_map(|parent| vectors::directories(&root.join(parent)).unwrap())
+        .map(|directory| directory.join("bmv2.json"))
+        .collect()
 }
 
 #[test]
@@ -172,6 +169,12 @@ proptest! {
     ) {
         let mut program = small();
         damage(&mut program, &walk, &with);
-        let _ = bmv2::read(program.to_string());
+        if let Ok(program) = bmv2::read(program.to_string()) {
+            let mut switch = Interpreter::new(program.into());
+            for length in [0, 14, 15, 60] {
+                let packet = Packet { port: 511, bytes: vec![8; length] };
+                switch.process(&packet, Duration::ZERO);
+            }
+        }
     }
 }

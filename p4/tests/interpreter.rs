@@ -5,9 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pointsman_p4::bmv2;
 use pointsman_p4::dataplane::Operation;
 use pointsman_p4::interpreter::{Interpreter, Output, Packet};
+use pointsman_p4::programs;
 use pointsman_p4::vectors::{self, Case, Golden};
+use proptest::prelude::*;
 
 fn switch(case: &Case, operations: &[Operation]) -> Interpreter {
     let mut switch = Interpreter::new(case.pipeline.program.clone());
@@ -175,4 +178,25 @@ fn unmet_expectations(case: &Case) -> Vec<usize> {
         unmet.push(0);
     }
     unmet
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_packet_breaks_leaf_spine(
+        port in 0u32..512,
+        mut bytes in proptest::collection::vec(any::<u8>(), 0..128),
+        ether_type in prop_oneof![Just(0x0800u16), Just(0x86dd), Just(0x8100), any::<u16>()],
+    ) {
+        if let Some(place) = bytes.get_mut(12..14) {
+            place.copy_from_slice(&ether_type.to_be_bytes());
+        }
+        let embedded = programs::embedded("leaf_spine").unwrap();
+        let program = bmv2::read(embedded.bmv2_json).unwrap();
+        let mut switch = Interpreter::new(program.into());
+        // Nothing is configured: the only way out is a packet-out, straight to its port.
+        let outputs = switch.process(&Packet { port, bytes }, Duration::ZERO);
+        prop_assert!(outputs.is_empty() || port == 255);
+    }
 }

@@ -299,7 +299,7 @@ impl Emitter<'_> {
             } => {
                 self.choose(condition, then, otherwise, k);
             }
-            Expr::UnionValid(_) | Expr::UnionEq(..) => {
+            Expr::UnionValid(_) | Expr::UnionEq(..) | Expr::UnionStackSize(_) => {
                 self.refuse("a header union", "headers and metadata");
             }
             Expr::StackSize(_) => self.refuse("a header stack's index", "headers and metadata"),

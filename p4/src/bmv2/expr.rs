@@ -2,7 +2,7 @@
 
 use num_bigint::BigInt;
 
-use crate::ir::{BinaryOp, Expr, Header, HeaderRef, LValue, StackId, UnaryOp, UnionStackId};
+use crate::ir::{BinaryOp, Expr, Header, HeaderRef, LValue, StackId, UnaryOp};
 
 use super::cursor::{Cursor, Read};
 use super::shapes::{FieldName, Shapes};
@@ -116,12 +116,8 @@ impl<'s> Exprs<'s> {
             }),
             "valid" => Ok(Expr::Valid(self.header(&right)?)),
             "valid_union" => Ok(Expr::UnionValid(self.shapes.union(&right.get("value"))?)),
-            "size_stack" => Ok(Expr::StackSize(self.shapes.stack(&right.get("value"))?)),
-            "last_stack_index" => Ok(binary(
-                BinaryOp::Sub,
-                Expr::StackSize(self.shapes.stack(&right.get("value"))?),
-                Expr::Const(BigInt::from(1)),
-            )),
+            "size_stack" => self.stack_size(&right),
+            "last_stack_index" => Ok(last_index(self.stack_size(&right)?)),
             "access_field" => self.access_field(item),
             other => Err(item.unsupported(format!("the operator {other:?}"))),
         }
@@ -242,7 +238,7 @@ impl<'s> Exprs<'s> {
     }
 
     /// `[stack, field]`: a field of the element filled last.
-    pub(super) fn stack_field(&self, pair: &Cursor) -> Read<(HeaderRef, u32)> {
+    fn stack_field(&self, pair: &Cursor) -> Read<(HeaderRef, u32)> {
         let stack: StackId = self.shapes.stack(&pair.at(0))?;
         let name = pair.at(1).str()?;
         let field = self
@@ -254,12 +250,34 @@ impl<'s> Exprs<'s> {
     }
 
     /// `[union stack, member, field]`: a field of a member of the union filled last.
-    pub(super) fn union_stack_field(&self, triple: &Cursor) -> Read<(HeaderRef, u32)> {
-        let stack: UnionStackId = self.shapes.union_stack(&triple.at(0))?;
-        Err(triple.unsupported(format!(
-            "a field of the last element of the header union stack {:?}",
-            self.shapes.union_stacks[stack.index()].name
-        )))
+    fn union_stack_field(&self, triple: &Cursor) -> Read<(HeaderRef, u32)> {
+        let stack = self.shapes.union_stack(&triple.at(0))?;
+        let (member_name, field_name) = (triple.at(1).str()?, triple.at(2).str()?);
+        let member = self
+            .shapes
+            .union_member_index(stack, member_name)
+            .ok_or_else(|| triple.unknown("member of the union", member_name))?;
+        let field = self
+            .shapes
+            .union_member(stack, member)
+            .and_then(|h| h.field_index(field_name))
+            .ok_or_else(|| triple.unknown("field", field_name))?;
+        let index = Box::new(last_index(Expr::UnionStackSize(stack)));
+        let header = HeaderRef::UnionElement {
+            stack,
+            index,
+            member,
+        };
+        Ok((header, field))
+    }
+
+    /// How many elements of a stack of headers or unions are filled.
+    fn stack_size(&self, item: &Cursor) -> Read<Expr> {
+        let name = item.get("value");
+        Ok(match item.get("type").str()? {
+            "header_union_stack" => Expr::UnionStackSize(self.shapes.union_stack(&name)?),
+            _ => Expr::StackSize(self.shapes.stack(&name)?),
+        })
     }
 
     /// A place to store to.
@@ -284,6 +302,10 @@ impl<'s> Exprs<'s> {
             _ => None,
         }
     }
+}
+
+fn last_index(size: Expr) -> Expr {
+    binary(BinaryOp::Sub, size, Expr::Const(BigInt::from(1)))
 }
 
 fn is_header(item: &Cursor) -> bool {

@@ -60,6 +60,7 @@ impl Eval<'_> {
                 BigInt::from(bits::read(self.ahead, *offset as usize, *width).ok_or(TooShort)?)
             }
             Expr::StackSize(stack) => BigInt::from(self.phv.next(*stack)),
+            Expr::UnionStackSize(stack) => BigInt::from(self.phv.union_next(*stack)),
             Expr::Unary { op, arg } => unary(*op, self.try_value(arg)?),
             Expr::Binary { op, left, right } => {
                 binary(*op, &self.try_value(left)?, &self.try_value(right)?)

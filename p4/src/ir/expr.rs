@@ -35,6 +35,8 @@ pub enum Expr {
     },
     /// The number of valid elements after the last push or extract; a stack's `nextIndex`.
     StackSize(StackId),
+    /// The same of a stack of unions.
+    UnionStackSize(UnionStackId),
     /// An operator on one operand.
     Unary {
         /// The operator.
