@@ -17,6 +17,7 @@ mod field;
 mod matching;
 mod model;
 mod objective;
+mod place;
 mod problem;
 mod read;
 pub mod reader;

@@ -154,13 +154,14 @@ impl Model {
     /// Where objective `index` stands, or a field of it by name or path
     /// (`ipv4_dst`, `buckets[1].output`): file, line and column.
     pub fn locate(&self, index: usize, field: Option<&str>) -> Option<(&str, usize, usize)> {
-        let problem = self.objective_problem(index, field, String::new())?;
+        let problem = self.objective_problem(index, field, "")?;
         let located = self.objectives.get(index)?;
         let (line, column) = problem.position();
         Some((self.sources[located.source].name(), line, column))
     }
 
-    /// An error of the controller or agent about objective `index`, in its place.
+    /// An error of the controller or agent about objective `index`, in its place: at `field`, else
+    /// at the first field or value of the objective that the message names, else at its name.
     pub fn objective_problem(
         &self,
         index: usize,
@@ -168,8 +169,18 @@ impl Model {
         message: impl Into<String>,
     ) -> Option<Problem> {
         let located = self.objectives.get(index)?;
-        let kind = located.value.change.objective.kind();
-        Some(self.problem_at(located, field.unwrap_or(kind.name()), message.into()))
+        let message = message.into();
+        let kind = located.value.change.objective.kind().name();
+        let span = match field {
+            Some(field) => located.node.locate(field),
+            // `next` is a kind and a field of forwards, so that only the kind's own key is left out.
+            None => located
+                .node
+                .named_in(&message, &[kind, "flag", "type", "operation"])
+                .unwrap_or_else(|| located.node.locate(kind)),
+        };
+        let source = &self.sources[located.source];
+        Some(source.problem(span, message, "here", None))
     }
 
     /// An error of the controller about device `index`, in its place.

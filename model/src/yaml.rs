@@ -94,52 +94,6 @@ impl Node {
             _ => None,
         }
     }
-
-    /// The best place to point at for `path`, for example `buckets[1].output`.
-    ///
-    /// A step that is not there directly is looked for in what lies below, so that
-    /// a caller needs to know the names of things but not how the file nests
-    /// them. When nothing more is found, the place found so far is the answer.
-    pub fn locate(&self, path: &str) -> Span {
-        let mut node = self;
-        let mut span = self.span;
-        for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
-            let found = match step
-                .strip_suffix(']')
-                .and_then(|index| index.parse::<usize>().ok())
-            {
-                Some(index) => match &node.shape {
-                    Shape::List(items) => items.get(index).map(|item| (item.span, item)),
-                    _ => None,
-                },
-                None => node.find(step).map(|entry| {
-                    let scalar = matches!(entry.value.shape, Shape::Scalar(_));
-                    (
-                        if scalar {
-                            entry.value.span
-                        } else {
-                            entry.key_span
-                        },
-                        &entry.value,
-                    )
-                }),
-            };
-            let Some(found) = found else { break };
-            (span, node) = found;
-        }
-        span
-    }
-
-    fn find(&self, key: &str) -> Option<&Entry> {
-        match &self.shape {
-            Shape::Map(entries) => entries
-                .iter()
-                .find(|entry| entry.key == key)
-                .or_else(|| entries.iter().find_map(|entry| entry.value.find(key))),
-            Shape::List(items) => items.iter().find_map(|item| item.find(key)),
-            Shape::Null | Shape::Scalar(_) => None,
-        }
-    }
 }
 
 impl SyntaxError {
@@ -342,18 +296,5 @@ mod tests {
     fn a_syntax_error_has_a_place() {
         let error = parse("a: [1, 2\nb: 3\n").expect_err("not YAML");
         assert!(error.span.start > 0, "{error:?}");
-    }
-
-    #[test]
-    fn locate_finds_the_deepest_step_it_can() {
-        let source = "next: n\nbuckets:\n  - { weight: 1, set: { eth_src: aa }, output: 7 }\n";
-        let document = &parse(source).expect("valid YAML")[0];
-        let at = |path| {
-            let span = document.locate(path);
-            &source[span.start..span.start + span.length]
-        };
-        assert_eq!(at("buckets[0].output"), "7");
-        assert_eq!(at("buckets[0].eth_src"), "aa");
-        assert_eq!(at("weight.nothing"), "1");
     }
 }
