@@ -69,8 +69,7 @@ impl XdpTarget {
         let events = switch
             .events()
             .map_err(|e| system("starting the xdp target", &e))?;
-        let events =
-            AsyncFd::register(events).map_err(|e| system("polling the ring buffer", &e))?;
+        let events = pollable(events).map_err(|e| system("polling the ring buffer", &e))?;
         let (packet_ins, receiver) = mpsc::channel(PACKET_IN_QUEUE);
         let slow = Arc::new(Slow {
             cpu_port,
@@ -232,6 +231,16 @@ impl Target for XdpTarget {
     fn slow_path_packets(&self) -> u64 {
         self.slow.packets.load(Relaxed)
     }
+}
+
+/// The replacement of the deprecated call is unsafe: its caller promises that the descriptor stays
+/// the same and open. [`Events`] owns its descriptor for as long as it lives.
+#[expect(
+    deprecated,
+    reason = "the replacement is unsafe, and its promise holds"
+)]
+fn pollable(events: Events) -> std::io::Result<AsyncFd<Events>> {
+    AsyncFd::new(events)
 }
 
 /// A packet socket to send by. What arrives there is not read: the pipeline has it already.
