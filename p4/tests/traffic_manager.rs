@@ -438,7 +438,7 @@ fn a_recirculated_packet_enters_as_it_would_have_left() {
 }
 
 #[test]
-fn endless_recirculation_resubmission_and_cloning_end() {
+fn endless_loops_and_rounds_end() {
     let fields = Some(FieldListId(0));
     assert_eq!(
         send(&mut switch(vec![], vec![Op::Recirculate { fields }])),
@@ -448,6 +448,10 @@ fn endless_recirculation_resubmission_and_cloning_end() {
     let mut cloning = switch(vec![], vec![clone(CloneSource::Egress, 7)]);
     session(&mut cloning, 7, 2, 0);
     assert!(send(&mut cloning).len() > 1);
+    assert_eq!(cloning.anomalies().cut_off, 1);
+    let mut looping = switch(vec![Op::Jump { to: 0 }], vec![]);
+    assert_eq!(send(&mut looping), [(0, vec![1, 2, 3, 4])]);
+    assert_eq!(looping.anomalies().cut_off, 1);
 }
 
 #[test]

@@ -47,10 +47,7 @@ pub(super) fn run(
             .run(other),
         }
     }
-    tracing::warn!(
-        action = action.name,
-        "an action ran too long and was cut off"
-    );
+    state.anomalies.cut_off += 1;
 }
 
 /// Runs one primitive outside an action.
@@ -99,8 +96,9 @@ impl Runner<'_> {
     }
 
     fn store(&mut self, target: &LValue, value: &BigInt) {
-        if let Some(field) = self.eval().place(target) {
-            self.flight.phv.set(self.program, field, value);
+        match self.eval().place(target) {
+            Some(field) => self.flight.phv.set(self.program, field, value),
+            None => self.state.anomalies.lost_writes += 1,
         }
     }
 
@@ -197,7 +195,7 @@ impl Runner<'_> {
             }
             Op::Assert { condition } | Op::Assume { condition } => {
                 if !self.eval().truth(condition) {
-                    self.state.failed_assertions += 1;
+                    self.state.anomalies.failed_assertions += 1;
                 }
             }
             other => self.run_extern(other),

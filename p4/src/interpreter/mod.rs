@@ -57,6 +57,17 @@ pub struct Digest {
     pub values: Vec<Bits>,
 }
 
+/// How often something happened that BMv2 does not survive or has no bound for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Anomalies {
+    /// An `assert` or `assume` was not true.
+    pub failed_assertions: u64,
+    /// A write to an element that its stack does not have.
+    pub lost_writes: u64,
+    /// An action, or the rounds or copies of a packet, without end.
+    pub cut_off: u64,
+}
+
 /// A switch that runs one program.
 #[derive(Debug)]
 pub struct Interpreter {
@@ -89,8 +100,8 @@ impl Interpreter {
         std::mem::take(&mut self.digests)
     }
 
-    /// How often an `assert` or `assume` was not true. BMv2 ends when one is not.
-    pub fn failed_assertions(&self) -> u64 {
-        self.state.failed_assertions
+    /// How often something happened that BMv2 does not survive or has no bound for.
+    pub fn anomalies(&self) -> Anomalies {
+        self.state.anomalies
     }
 }

@@ -10,6 +10,7 @@ use crate::ir::{
     CalculationId, CalculationInput, CounterId, FieldRef, MeterId, MeterUnit, Program, RegisterId,
 };
 
+use super::Anomalies;
 use super::bits::BitWriter;
 use super::eval::Eval;
 use super::flight::Flight;
@@ -31,8 +32,7 @@ pub(super) struct State {
     pub(super) registers: HashMap<(RegisterId, u32), BigUint>,
     pub(super) value_sets: Vec<HashSet<BigUint>>,
     pub(super) ports_down: HashSet<u32>,
-    /// `assert` and `assume` that were not true.
-    pub(super) failed_assertions: u64,
+    pub(super) anomalies: Anomalies,
     /// Whether counters count: not while a control runs again that another plane has counted.
     pub(super) counting: bool,
     /// Since the switch started.
@@ -58,7 +58,7 @@ impl State {
             registers: HashMap::new(),
             value_sets: vec![HashSet::new(); program.value_sets.len()],
             ports_down: HashSet::new(),
-            failed_assertions: 0,
+            anomalies: Anomalies::default(),
             counting: true,
             now: Duration::ZERO,
             hasher: Hasher::default(),

@@ -287,6 +287,7 @@ impl Interpreter {
             return;
         };
         if original.rounds >= MAX_ROUNDS {
+            self.state.anomalies.cut_off += 1;
             return;
         }
         let program = &self.program;
@@ -314,7 +315,7 @@ impl Interpreter {
         rounds: u32,
     ) {
         if rounds >= MAX_ROUNDS {
-            tracing::warn!("a packet started over too often and was dropped");
+            self.state.anomalies.cut_off += 1;
             return;
         }
         work.push_back(Work::Ingress(Ingress {
