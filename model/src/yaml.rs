@@ -13,7 +13,10 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
 /// Deeper nesting than any model needs is an attack on the reader's stack.
-const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 24;
+
+/// Files of a million routes are read; aliases that multiply are not.
+const MAX_NODES: usize = 50_000_000;
 
 /// A range of bytes in the source text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -70,6 +73,13 @@ pub struct SyntaxError {
 /// Reads every document of `source`.
 pub fn parse(source: &str) -> Result<Vec<Node>, SyntaxError> {
     let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: MAX_DEPTH,
+            max_nodes: MAX_NODES,
+            max_events: 2 * MAX_NODES,
+            max_total_scalar_bytes: usize::MAX,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
     };
@@ -77,7 +87,7 @@ pub fn parse(source: &str) -> Result<Vec<Node>, SyntaxError> {
         .map_err(|error| SyntaxError::of(source, &error))?;
     documents
         .into_iter()
-        .map(|document| resolve(document, source, 0))
+        .map(|document| resolve(document, source))
         .collect()
 }
 
@@ -121,14 +131,8 @@ enum Raw {
     Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
 }
 
-fn resolve(raw: Spanned<Raw>, source: &str, depth: usize) -> Result<Node, SyntaxError> {
+fn resolve(raw: Spanned<Raw>, source: &str) -> Result<Node, SyntaxError> {
     let span = span_of(source, raw.referenced);
-    if depth > MAX_DEPTH {
-        return Err(SyntaxError {
-            message: "nested too deeply".to_owned(),
-            span,
-        });
-    }
     let shape = match raw.value {
         Raw::Null => Shape::Null,
         Raw::Text(text) => Shape::Scalar(text),
@@ -140,14 +144,14 @@ fn resolve(raw: Spanned<Raw>, source: &str, depth: usize) -> Result<Node, Syntax
         Raw::List(items) => Shape::List(
             items
                 .into_iter()
-                .map(|item| resolve(item, source, depth + 1))
+                .map(|item| resolve(item, source))
                 .collect::<Result<_, _>>()?,
         ),
         Raw::Map(entries) => Shape::Map(
             entries
                 .into_iter()
                 .map(|(key, value)| {
-                    let key = resolve(key, source, depth + 1)?;
+                    let key = resolve(key, source)?;
                     let Shape::Scalar(text) = key.shape else {
                         let message = "a key must be a word".to_owned();
                         return Err(SyntaxError {
@@ -155,7 +159,7 @@ fn resolve(raw: Spanned<Raw>, source: &str, depth: usize) -> Result<Node, Syntax
                             span: key.span,
                         });
                     };
-                    let value = resolve(value, source, depth + 1)?;
+                    let value = resolve(value, source)?;
                     Ok(Entry {
                         key: text,
                         key_span: key.span,
@@ -296,5 +300,31 @@ mod tests {
     fn a_syntax_error_has_a_place() {
         let error = parse("a: [1, 2\nb: 3\n").expect_err("not YAML");
         assert!(error.span.start > 0, "{error:?}");
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused() {
+        for (open, count) in [("[", 100_000), ("{a: ", 100_000), ("- ", 50_000)] {
+            assert!(parse(&open.repeat(count)).is_err(), "{open}");
+        }
+        let nested = format!(
+            "{}1{}",
+            "[".repeat(MAX_DEPTH + 1),
+            "]".repeat(MAX_DEPTH + 1)
+        );
+        assert!(parse(&nested).is_err());
+    }
+
+    #[test]
+    fn aliases_that_multiply_are_refused() {
+        let mut text = "a0: &a0 [ x, x, x, x, x, x, x, x, x, x ]\n".to_owned();
+        for level in 1..10 {
+            let before = format!("*a{}", level - 1);
+            text += &format!(
+                "a{level}: &a{level} [ {} ]\n",
+                [before.as_str(); 10].join(", ")
+            );
+        }
+        assert!(parse(&text).is_err());
     }
 }

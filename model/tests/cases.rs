@@ -131,3 +131,22 @@ fn a_thousand_routes_are_read_in_no_time() {
     // Ten times what a slow machine needs: this catches a quadratic reader, not a busy machine.
     assert!(elapsed.as_secs() < 3, "{elapsed:?}");
 }
+
+#[test]
+fn the_readme_names_every_field() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(path).expect("the README is there");
+    for field in pointsman_model::Field::all() {
+        assert!(readme.contains(&format!("`{field}`")), "{field} is missing");
+    }
+}
+
+#[test]
+fn the_example_of_the_readme_is_good() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(path).expect("the README is there");
+    let yaml = readme.split("```").nth(1).expect("an example");
+    let yaml = yaml.strip_prefix("yaml\n").expect("it is YAML");
+    let model = Model::parse("README.md", yaml).expect("it is good");
+    assert_eq!((model.devices.len(), model.objectives.len()), (1, 3));
+}
