@@ -1,9 +1,17 @@
 //! The switch daemon: P4Runtime server, objectives, ports and packet I/O.
 
+pub mod agent;
 pub mod arbitration;
+pub mod config;
 pub mod entity;
+pub mod journal;
+pub mod objectives;
 pub mod p4runtime;
 pub mod pipeliner;
+pub mod ports;
 pub mod schema;
+pub mod server;
+pub mod service;
+pub mod start;
 pub mod switch;
 pub mod target;

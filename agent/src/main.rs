@@ -1,3 +1,107 @@
-//! Entry point.
+//! The agent's start: configuration before anything is touched, state before the port is
+//! bound, and a drain at the end.
 
-fn main() {}
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use pointsman_agent::agent::Agent;
+use pointsman_agent::config::{self, Args, Config};
+use pointsman_agent::{ports, server, start};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// How long open requests may take after a signal to end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pointsman-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    let config = config::load(args)?;
+    if args.command.is_some() {
+        print!("{config}");
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let started = start::start(&config)?;
+    runtime.block_on(serve(&config, started))?;
+    // Blocking calls that have not ended by now wait for nothing that matters.
+    runtime.shutdown_timeout(DRAIN);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn serve(config: &Config, started: start::Started) -> anyhow::Result<()> {
+    let agent = Arc::new(started.agent);
+    let cancel = CancellationToken::new();
+    let links = tokio::spawn(watch_links(agent.clone(), cancel.clone()));
+    let packets = tokio::spawn(start::forward_packet_ins(
+        agent.clone(),
+        started.packet_in,
+        cancel.clone(),
+    ));
+    let listener = server::bind(config.listen).await?;
+    tracing::info!(
+        name = config.name, device_id = config.device_id, listen = %config.listen,
+        target = %config.target, "serving gRPC without TLS"
+    );
+    let stop = cancel.clone();
+    let server = server::serve(
+        agent.clone(),
+        listener,
+        async move { stop.cancelled().await },
+    );
+    let mut server = std::pin::pin!(server);
+    tokio::select! {
+        result = &mut server => result?,
+        () = signalled() => {
+            tracing::info!("stopping");
+            cancel.cancel();
+            agent.lock().streams.close_all();
+            match tokio::time::timeout(DRAIN, server).await {
+                Ok(result) => result?,
+                Err(_) => tracing::warn!("some requests were still open"),
+            }
+        }
+    }
+    cancel.cancel();
+    links.await.context("the netlink task")?;
+    packets.await.context("the packet-in task")?;
+    Ok(())
+}
+
+async fn watch_links(agent: Arc<Agent>, cancel: CancellationToken) {
+    let result = ports::watch(cancel, |event| agent.link_event(&event)).await;
+    if let Err(error) = result {
+        tracing::error!(%error, "the state of interfaces is not known");
+    }
+}
+
+async fn signalled() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

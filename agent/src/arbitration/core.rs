@@ -232,6 +232,11 @@ impl Arbitration {
         self.roles.get(role)?.primary
     }
 
+    /// The primary streams of all roles.
+    pub fn primaries(&self) -> impl Iterator<Item = StreamId> {
+        self.roles.values().filter_map(|role| role.primary)
+    }
+
     /// The role of a stream that has sent its first arbitration message.
     pub fn role_of(&self, stream: StreamId) -> Option<&RoleName> {
         self.streams.get(&stream)

@@ -1,5 +1,20 @@
 //! P4Runtime 1.5 over gRPC.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`decode`], [`encode`] | messages to entities of the loaded pipeline, and back |
+//! | [`write`](mod@write), [`read`], [`pipeline`] | the RPCs, as synchronous calls on the [`Agent`](crate::agent::Agent) |
+//! | [`stream`], [`service`] | the asynchronous shells: gRPC on one side, those calls on the other |
+//!
+//! Prost types of P4Runtime stop in this module, but for the journal, which keeps updates in
+//! their P4Runtime form.
 
 pub mod decode;
 pub mod encode;
+pub mod pipeline;
 pub mod read;
+mod request;
+pub mod service;
+pub mod status;
+pub mod stream;
+pub mod write;

@@ -90,6 +90,12 @@ impl Book {
             .map(|realised| realised.translation.entities.as_slice())
     }
 
+    /// An objective that needs the entity of that key.
+    pub fn owner(&self, entity: &Entity) -> Option<&ObjectiveId> {
+        let key = EntityKey::find(entity)?;
+        self.slots.get(&key)?.owners.first()
+    }
+
     /// Every entity, once.
     pub fn all(&self) -> impl Iterator<Item = &Entity> {
         self.slots.values().map(|slot| &slot.entity)
@@ -244,11 +250,16 @@ impl Book {
 
 impl EntityKey {
     fn of(entity: &Entity) -> EntityKey {
+        EntityKey::find(entity).expect("the pipeliner makes only entities of these kinds")
+    }
+
+    /// The key of an entity of a kind that the pipeliner makes.
+    fn find(entity: &Entity) -> Option<EntityKey> {
         match entity {
-            Entity::TableEntry(entry) => EntityKey::Table(entry.key.clone()),
-            Entity::MulticastGroup(group) => EntityKey::MulticastGroup(group.id),
-            Entity::CloneSession(session) => EntityKey::CloneSession(session.id),
-            other => unreachable!("the pipeliner makes no {other:?}"),
+            Entity::TableEntry(entry) => Some(EntityKey::Table(entry.key.clone())),
+            Entity::MulticastGroup(group) => Some(EntityKey::MulticastGroup(group.id)),
+            Entity::CloneSession(session) => Some(EntityKey::CloneSession(session.id)),
+            _ => None,
         }
     }
 }

@@ -33,6 +33,14 @@ pub enum UpdateError {
         /// The entity.
         what: String,
     },
+    /// It belongs to an objective.
+    #[error("{what} belongs to objective {owner}; change or delete that instead")]
+    Owned {
+        /// The entity.
+        what: String,
+        /// The objective.
+        owner: String,
+    },
     /// One-shot groups and members do not go together.
     #[error(
         "action profile {profile} is used with {used}; one profile takes either action sets or \
@@ -73,13 +81,18 @@ impl UpdateError {
             UpdateError::AlreadyExists { .. } => Code::AlreadyExists,
             UpdateError::NotFound { .. } => Code::NotFound,
             UpdateError::InUse { .. } => Code::FailedPrecondition,
-            UpdateError::Const { .. } => Code::PermissionDenied,
+            UpdateError::Const { .. } | UpdateError::Owned { .. } => Code::PermissionDenied,
             UpdateError::MixedSelector { .. } | UpdateError::OnlyModify { .. } => {
                 Code::InvalidArgument
             }
             UpdateError::DataPlane { error, .. } => data_plane_code(error),
             UpdateError::RolledBack { .. } => Code::Aborted,
         }
+    }
+
+    /// Whether the data plane cannot do it.
+    pub fn is_unsupported(&self) -> bool {
+        self.code() == Code::Unimplemented
     }
 
     /// Whether there was no room.

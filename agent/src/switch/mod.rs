@@ -121,6 +121,23 @@ pub struct Transaction<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Savepoint(usize);
 
+impl Savepoint {
+    /// The point after so many updates.
+    pub fn at(updates: usize) -> Savepoint {
+        Savepoint(updates)
+    }
+
+    /// How many updates came before.
+    pub fn len(self) -> usize {
+        self.0
+    }
+
+    /// Whether it is the beginning.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
 impl Transaction<'_> {
     /// Applies one update, wholly or not at all.
     pub fn apply(&mut self, update: &Update) -> Result<(), UpdateError> {

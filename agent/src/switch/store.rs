@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use pointsman_p4::dataplane::{Bits, EntryKey, MeterConfig};
-use pointsman_p4::ir::{ActionProfileId, ConstKey, MeterId, Program, TableId, ValueSetId};
+use pointsman_p4::dataplane::{Bits, EntryAction, EntryKey, MeterConfig, declared_entries};
+use pointsman_p4::ir::{ActionProfileId, MeterId, Program, TableId, ValueSetId};
 
 use crate::entity::{CloneSession, DefaultAction, Group, MulticastGroup, TableAction};
 use crate::schema::Schema;
@@ -109,33 +109,26 @@ impl Store {
     /// What a switch holds that has just loaded a program: the entries that it declares.
     pub fn new(program: &Program, schema: &Schema) -> Store {
         let mut store = Store::default();
-        for table in &schema.tables {
-            let declared = &program.tables[table.table.index()].entries;
-            let entries = declared.iter().map(|entry| {
-                let keys = entry.key.iter().zip(&table.fields);
-                let key = EntryKey {
-                    table: table.table,
-                    matches: keys
-                        .map(|(key, field)| declared_match(key, field.kind))
-                        .collect(),
-                    priority: entry.priority,
-                };
-                let call = pointsman_p4::dataplane::Call {
-                    action: entry.call.action,
-                    args: entry.call.args.iter().map(Bits::from).collect(),
-                };
-                let stored = StoredEntry {
-                    action: TableAction::Call(call),
-                    one_shot: None,
-                    meter: None,
-                    idle_timeout_ns: 0,
-                    metadata: Vec::new(),
-                    controller_metadata: 0,
-                    is_const: table.is_const,
-                };
-                (key, stored)
-            });
-            store.tables.insert(table.table, entries.collect());
+        for entry in declared_entries(program) {
+            let table = entry.key.table;
+            // Tables that p4c makes of statements are nobody's to see.
+            let Some(described) = schema.table_of(table) else {
+                continue;
+            };
+            let EntryAction::Call(call) = entry.action else {
+                continue;
+            };
+            let stored = StoredEntry {
+                action: TableAction::Call(call),
+                one_shot: None,
+                meter: None,
+                idle_timeout_ns: 0,
+                metadata: Vec::new(),
+                controller_metadata: 0,
+                is_const: described.is_const,
+            };
+            let entries = store.tables.entry(table).or_default();
+            entries.insert(entry.key, stored);
         }
         store
     }
@@ -155,35 +148,5 @@ impl Store {
         let range = (profile, 0)..=(profile, u32::MAX);
         self.members.range(range.clone()).next().is_some()
             || self.groups.range(range).next().is_some()
-    }
-}
-
-fn declared_match(
-    key: &ConstKey,
-    kind: pointsman_p4::ir::MatchKind,
-) -> pointsman_p4::dataplane::Match {
-    use pointsman_p4::dataplane::Match;
-    match key {
-        ConstKey::Exact(value) => Match::Exact(Bits::from(value)),
-        ConstKey::Lpm { value, prefix_len } => Match::Lpm {
-            value: Bits::from(value),
-            prefix_len: *prefix_len,
-        },
-        // The JSON writes an optional field as a ternary one with all or no bits of the mask.
-        ConstKey::Ternary { value, mask } if kind == pointsman_p4::ir::MatchKind::Optional => {
-            let mask = Bits::from(mask);
-            Match::Optional((!mask.is_zero()).then(|| Bits::from(value)))
-        }
-        ConstKey::Ternary { value, mask } => {
-            let mask = Bits::from(mask);
-            Match::Ternary {
-                value: Bits::from(value).and(&mask),
-                mask,
-            }
-        }
-        ConstKey::Range { low, high } => Match::Range {
-            low: Bits::from(low),
-            high: Bits::from(high),
-        },
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! | target | what it is |
 //! |---|---|
-//! | `xdp` | programs in the kernel, on Linux interfaces |
-//! | `interpreter` | the reference interpreter, on packet sockets or in memory, for tests and teaching |
+//! | [`xdp`] | programs in the kernel, on Linux interfaces |
+//! | [`interpreter`] | the reference interpreter, on packet sockets or in memory, for tests and teaching |
 //!
 //! A target runs one program at a time and owns the ports. It knows nothing of P4Runtime,
 //! objectives or files; [`crate::switch`] calls it, under the agent's one lock.
 
+pub mod interpreter;
+mod packet_socket;
+mod shared;
 pub mod xdp;
 
 use std::sync::Arc;
@@ -46,6 +49,9 @@ pub trait Target: Send {
 
     /// Stops.
     fn detach(&mut self, port: u32);
+
+    /// Tells whether a port can carry packets, now and for programs loaded later.
+    fn set_port_up(&mut self, port: u32, up: bool);
 
     /// Takes a packet in at the CPU port, controller header and all.
     fn packet_out(&mut self, packet: &[u8]) -> Result<(), TargetError>;

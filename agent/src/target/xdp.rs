@@ -212,6 +212,10 @@ impl Target for XdpTarget {
         }
     }
 
+    fn set_port_up(&mut self, port: u32, up: bool) {
+        self.switch.set_port_up(port, up);
+    }
+
     fn packet_out(&mut self, packet: &[u8]) -> Result<(), TargetError> {
         let path = self
             .slow

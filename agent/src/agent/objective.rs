@@ -1,0 +1,205 @@
+//! Objectives on the switch: the pipeliner of the loaded pipeline, and the one way in which
+//! changes of objectives reach the data plane.
+
+use pointsman_model::Change;
+use pointsman_proto::pointsman::agent::v1 as pb;
+use pointsman_proto::pointsman::agent::v1::{StateObjectives, StateRecord};
+use pointsman_proto::pointsman::objective::v1::Reason;
+use thiserror::Error;
+
+use super::{Agent, State};
+use crate::arbitration::{RoleName, StreamId};
+use crate::journal::JournalError;
+use crate::objectives::{
+    Batch, Context, DrySink, Objectives, RecordingSink, Sink, Status, SwitchSink, Wanted,
+};
+use crate::pipeliner::{self, Pipeliner, Refusal};
+use crate::switch::Pipeline;
+
+/// How objectives become entries of the loaded pipeline.
+pub enum PipelinerState {
+    /// There is no pipeline.
+    None,
+    /// Its manifest was read.
+    Ready(Box<Pipeliner>),
+    /// It has no manifest, or not one that fits.
+    Missing(Refusal),
+}
+
+impl PipelinerState {
+    /// Reads the manifest of a pipeline.
+    pub fn read(pipeline: &Pipeline) -> PipelinerState {
+        let missing = |message| {
+            PipelinerState::Missing(Refusal {
+                reason: Reason::UnsupportedByPipeline,
+                message,
+                field: None,
+            })
+        };
+        let name = &pipeline.schema.name;
+        let Some(manifest) = &pipeline.source.manifest else {
+            return match Pipeliner::find(&pipeline.schema) {
+                Some(pipeliner) => PipelinerState::Ready(Box::new(pipeliner)),
+                None => missing(format!(
+                    "pipeline {name} has no manifest (pipeline.yaml), so that it takes no objectives"
+                )),
+            };
+        };
+        match Pipeliner::new("pipeline.yaml", manifest, &pipeline.schema) {
+            Ok(pipeliner) => PipelinerState::Ready(Box::new(pipeliner)),
+            Err(problems) => {
+                tracing::error!(pipeline = %name, %problems, "the manifest does not fit the pipeline");
+                missing(format!("the manifest of pipeline {name}: {problems}"))
+            }
+        }
+    }
+
+    /// For a [`Context`].
+    pub fn get(&self) -> Option<Result<&Pipeliner, Refusal>> {
+        match self {
+            PipelinerState::None => None,
+            PipelinerState::Ready(pipeliner) => Some(Ok(pipeliner)),
+            PipelinerState::Missing(refusal) => Some(Err(refusal.clone())),
+        }
+    }
+}
+
+impl State {
+    /// The ports as objectives name them.
+    pub fn pipeliner_ports(&self) -> pipeliner::Ports {
+        let ports = self.ports.iter();
+        pipeliner::Ports::new(ports.map(|port| (port.name.clone(), port.number)))
+    }
+
+    /// Changes objectives on the switch. Returns what has to be kept; `None` if nothing changed.
+    pub fn change_objectives(
+        &mut self,
+        change: impl FnOnce(&mut Objectives, &Context<'_>, &mut dyn Sink),
+    ) -> Option<StateObjectives> {
+        let ports = self.pipeliner_ports();
+        let context = Context {
+            pipeliner: self.pipeliner.get(),
+            ports: &ports,
+        };
+        match self.switch.begin() {
+            Some(transaction) => {
+                let mut sink = SwitchSink(transaction);
+                change(&mut self.objectives, &context, &mut sink);
+            }
+            // Without a pipeline nothing is written.
+            None => change(
+                &mut self.objectives,
+                &context,
+                &mut RecordingSink::default(),
+            ),
+        }
+        self.objectives_record()
+    }
+
+    /// The pipeline is another one: everything that objectives need is written anew.
+    pub fn pipeline_changed(&mut self) -> Option<StateObjectives> {
+        self.pipeliner = match self.switch.pipeline() {
+            Some(pipeline) => PipelinerState::read(pipeline),
+            None => PipelinerState::None,
+        };
+        self.change_objectives(Objectives::restart)
+    }
+
+    /// There are other ports: objectives that named one that was not there may be possible.
+    pub fn ports_changed(&mut self) -> Option<StateObjectives> {
+        self.change_objectives(|objectives, context, sink| {
+            let unknown = |wanted: &Wanted| wanted.status.reason == Reason::UnknownPort;
+            objectives.retry(unknown, context, sink);
+        })
+    }
+
+    /// What of the objectives has changed, to be kept. The controller is told, too.
+    fn objectives_record(&mut self) -> Option<StateObjectives> {
+        let changed = self.objectives.take_changed();
+        if changed.is_empty() {
+            return None;
+        }
+        let acks: Vec<_> = changed.iter().map(|id| self.objectives.ack(id)).collect();
+        self.streams.acknowledge(acks);
+        Some(self.objectives.to_record(&changed))
+    }
+}
+
+impl Agent {
+    /// Takes a batch of the controller whose stream this is. When it returns, what it reports
+    /// survives a restart.
+    pub fn take_batch(
+        &self,
+        stream: StreamId,
+        cluster_id: &str,
+        batch: Batch,
+        revision: u64,
+    ) -> Result<pb::AckBatch, SyncError> {
+        let mut state = self.lock();
+        if state.arbitration.primary(&RoleName::default()) != Some(stream) {
+            return Err(SyncError::NotMaster);
+        }
+        if state.objectives.cluster_id != cluster_id && !batch.snapshot {
+            return Err(SyncError::SnapshotNeeded);
+        }
+        cluster_id.clone_into(&mut state.objectives.cluster_id);
+        state.objectives.revision = revision;
+        let size = batch.changes.len();
+        let record = state.change_objectives(|objectives, context, sink| {
+            objectives.take(batch, context, sink);
+        });
+        let record = record.unwrap_or_else(|| state.objectives.to_record(&[]));
+        let acks = state.streams.take_acks();
+        let ticket = self.journal.append(StateRecord {
+            objectives: Some(record),
+            ..StateRecord::default()
+        });
+        self.compact(&state)?;
+        drop(state);
+        ticket.wait()?;
+        tracing::debug!(revision, changes = size, "objectives taken");
+        Ok(pb::AckBatch { acks, revision })
+    }
+
+    /// Would these changes, one after the other, be accepted? Changes nothing.
+    pub fn check_objectives(&self, changes: Vec<Change>) -> Vec<Status> {
+        let state = self.lock();
+        let ports = state.pipeliner_ports();
+        let context = Context {
+            pipeliner: state.pipeliner.get(),
+            ports: &ports,
+        };
+        let mut objectives = state.objectives.clone();
+        let ids: Vec<_> = changes.iter().map(|change| change.objective.id()).collect();
+        let batch = Batch {
+            changes: changes.into_iter().map(|change| (change, 0)).collect(),
+            snapshot: false,
+        };
+        match state.switch.contents() {
+            Some((pipeline, store)) => {
+                let mut sink = DrySink::new(&pipeline.schema, store);
+                objectives.take(batch, &context, &mut sink);
+            }
+            None => objectives.take(batch, &context, &mut RecordingSink::default()),
+        }
+        let status = |id| objectives.get(id).map(|wanted| wanted.status.clone());
+        let gone = || Status::applied(0);
+        ids.iter()
+            .map(|id| status(id).unwrap_or_else(gone))
+            .collect()
+    }
+}
+
+/// Why a batch is not taken.
+#[derive(Debug, Error)]
+pub enum SyncError {
+    /// Another controller is master.
+    #[error("another controller has taken over with a higher election id")]
+    NotMaster,
+    /// The revisions are of another cluster.
+    #[error("the agent has objectives of another cluster; send a snapshot first")]
+    SnapshotNeeded,
+    /// The change was made but may not survive a restart.
+    #[error("{0}")]
+    Journal(#[from] JournalError),
+}

@@ -1,0 +1,137 @@
+//! Packets to and from controllers.
+
+use pointsman_p4::dataplane::Bits;
+use thiserror::Error;
+use tonic::Code;
+
+use super::Agent;
+use crate::arbitration::StreamId;
+use crate::target::TargetError;
+
+/// A packet for the controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PacketIn {
+    /// p4info id and value of each field of the controller header.
+    pub metadata: Vec<(u32, Bits)>,
+    /// The packet after that header.
+    pub payload: Vec<u8>,
+}
+
+/// Why a packet-out is not sent.
+#[derive(Debug, Error)]
+pub enum PacketError {
+    /// The stream may not send packets.
+    #[error("only the primary of a role may send packets")]
+    NotPrimary,
+    /// There is no pipeline.
+    #[error("no pipeline is set")]
+    NoPipeline,
+    /// A field of the controller header is wrong.
+    #[error("packet_out metadata: {0}")]
+    Metadata(String),
+    /// The data plane refuses.
+    #[error("{0}")]
+    Target(#[from] TargetError),
+}
+
+impl PacketError {
+    /// The canonical code of the refusal.
+    pub fn code(&self) -> Code {
+        match self {
+            PacketError::NotPrimary => Code::PermissionDenied,
+            PacketError::NoPipeline => Code::FailedPrecondition,
+            PacketError::Metadata(_) => Code::InvalidArgument,
+            PacketError::Target(_) => Code::Internal,
+        }
+    }
+}
+
+impl Agent {
+    /// Gives a packet that left at the CPU port to the primary of each role. Returns how many
+    /// of them could not take it.
+    pub fn packet_in(&self, packet: &[u8]) -> usize {
+        let state = self.lock();
+        let Some(pipeline) = state.switch.pipeline() else {
+            return 0;
+        };
+        let packet = match &pipeline.schema.packet_in {
+            None => PacketIn {
+                metadata: Vec::new(),
+                payload: packet.to_vec(),
+            },
+            Some(header) => {
+                let Some((values, payload)) = header.split(packet) else {
+                    tracing::debug!(
+                        length = packet.len(),
+                        "a packet-in is shorter than its header"
+                    );
+                    return 0;
+                };
+                let fields = header.fields.iter().zip(values);
+                PacketIn {
+                    metadata: fields
+                        .filter(|(field, _)| !field.padding)
+                        .map(|(field, value)| (field.id, value))
+                        .collect(),
+                    payload: payload.to_vec(),
+                }
+            }
+        };
+        let primaries = state.arbitration.primaries();
+        let missed = primaries.filter(|stream| !state.streams.packet_in(*stream, packet.clone()));
+        missed.count()
+    }
+
+    /// Sends a packet from a controller through the pipeline.
+    pub fn packet_out(
+        &self,
+        stream: StreamId,
+        metadata: &[(u32, Vec<u8>)],
+        payload: &[u8],
+    ) -> Result<(), PacketError> {
+        let mut state = self.lock();
+        let role = state.arbitration.role_of(stream);
+        let primary = role.and_then(|role| state.arbitration.primary(role));
+        if primary != Some(stream) {
+            return Err(PacketError::NotPrimary);
+        }
+        let pipeline = state.switch.pipeline().ok_or(PacketError::NoPipeline)?;
+        let packet = match &pipeline.schema.packet_out {
+            None if metadata.is_empty() => payload.to_vec(),
+            None => {
+                let what = "this pipeline has no packet_out header";
+                return Err(PacketError::Metadata(what.to_owned()));
+            }
+            Some(header) => {
+                let mut values = vec![None; header.fields.len()];
+                for (id, bytes) in metadata {
+                    let found = header.fields.iter().position(|f| f.id == *id && !f.padding);
+                    let index = found.ok_or_else(|| {
+                        PacketError::Metadata(format!("there is no field with id {id}"))
+                    })?;
+                    let field = &header.fields[index];
+                    let value = Bits::from_be_bytes(bytes);
+                    if value.bit_length() > field.width {
+                        return Err(PacketError::Metadata(format!(
+                            "{value} does not fit the {} bits of {}",
+                            field.width, field.name
+                        )));
+                    }
+                    if values[index].replace(value).is_some() {
+                        let what = format!("{} is given twice", field.name);
+                        return Err(PacketError::Metadata(what));
+                    }
+                }
+                let fields = header.fields.iter().zip(values);
+                let values = fields.map(|(field, value)| match value {
+                    Some(value) => Ok(value),
+                    // Programs that predate @padding call it so.
+                    None if field.padding || field.name.starts_with("_pad") => Ok(Bits::zero()),
+                    None => Err(PacketError::Metadata(format!("{} is missing", field.name))),
+                });
+                header.join(&values.collect::<Result<Vec<_>, _>>()?, payload)
+            }
+        };
+        Ok(state.switch.target_mut().packet_out(&packet)?)
+    }
+}

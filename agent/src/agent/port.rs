@@ -1,0 +1,101 @@
+//! Ports: what links do, and what operators ask for, carried out on the target.
+
+use pointsman_proto::pointsman::agent::v1::{StatePort, StateRecord};
+
+use super::{Agent, State};
+use crate::journal::Ticket;
+use crate::ports::{Link, LinkEvent, PortCommand, PortError, PortSpec};
+
+impl Agent {
+    /// A link has changed.
+    pub fn link_event(&self, event: &LinkEvent) {
+        let mut state = self.lock();
+        let commands = match event {
+            LinkEvent::Changed(link) => state.ports.link_changed(link),
+            LinkEvent::Gone { index } => state.ports.link_gone(*index),
+        };
+        state.carry_out(commands);
+    }
+
+    /// Adds a port. `links` are those there are now. Returns its number.
+    pub fn add_port(&self, spec: PortSpec, links: &[Link]) -> Result<(u32, Ticket), PortError> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let number = state.ports.add(spec)?;
+        for link in links {
+            let commands = state.ports.link_changed(link);
+            state.carry_out(commands);
+        }
+        let port = state.ports.by_number(number)?;
+        tracing::info!(
+            port = number,
+            name = port.name,
+            interface = port.interface,
+            "port added"
+        );
+        let record = StatePort {
+            number,
+            name: port.name.clone(),
+            interface: port.interface.clone(),
+            removed: false,
+        };
+        let ticket = self.port_kept(record);
+        let objectives = state.ports_changed();
+        self.objectives_changed(state, objectives);
+        Ok((number, ticket))
+    }
+
+    /// Removes a port. Entries that name it stay, and go nowhere.
+    pub fn remove_port(&self, number: u32) -> Result<Ticket, PortError> {
+        let mut state = self.lock();
+        let (port, commands) = state.ports.remove(number)?;
+        state.carry_out(commands);
+        tracing::info!(
+            port = number,
+            name = port.name,
+            interface = port.interface,
+            "port removed"
+        );
+        Ok(self.port_kept(StatePort {
+            number,
+            name: port.name,
+            interface: port.interface,
+            removed: true,
+        }))
+    }
+
+    fn port_kept(&self, port: StatePort) -> Ticket {
+        self.journal.append(StateRecord {
+            ports: vec![port],
+            ..StateRecord::default()
+        })
+    }
+}
+
+impl State {
+    fn carry_out(&mut self, commands: Vec<PortCommand>) {
+        let mut queue: std::collections::VecDeque<_> = commands.into();
+        while let Some(command) = queue.pop_front() {
+            match command {
+                PortCommand::Attach { number, interface } => {
+                    let result = self.switch.target_mut().attach(number, &interface);
+                    match &result {
+                        Ok(attachment) => tracing::info!(
+                            port = number,
+                            interface = interface.name,
+                            xdp = attachment.name(),
+                            "port attached"
+                        ),
+                        Err(error) => tracing::warn!(port = number, %error, "port not attached"),
+                    }
+                    queue.extend(self.ports.attached(number, result));
+                }
+                PortCommand::Detach { number } => self.switch.target_mut().detach(number),
+                PortCommand::SetUp { number, up } => {
+                    tracing::info!(port = number, up, "port state");
+                    self.switch.target_mut().set_port_up(number, up);
+                }
+            }
+        }
+    }
+}

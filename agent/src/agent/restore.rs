@@ -1,0 +1,214 @@
+//! Saved state to a running agent, and back to a snapshot.
+
+use std::collections::BTreeMap;
+
+use pointsman_proto::p4::v1 as p4;
+use pointsman_proto::pointsman::agent::v1::{StateElection, StatePipeline, StatePort, StateRecord};
+use pointsman_proto::pointsman::objective::v1 as pb;
+use thiserror::Error;
+
+use super::State;
+use super::objective::PipelinerState;
+use crate::arbitration::{Arbitration, ElectionId, RoleName};
+use crate::entity::Update;
+use crate::objectives::{
+    Context, Objectives, PersistError, Realised, RecordingSink, SwitchSink, Wanted,
+};
+use crate::p4runtime::decode::{self, DecodeError};
+use crate::p4runtime::{encode, pipeline::saved_pipeline};
+use crate::ports::{PortError, PortSpec, Ports};
+use crate::switch::{Pipeline, PipelineError, PipelineSource, Switch};
+use crate::target::{Target, TargetError};
+
+/// Streams that may be open at once.
+const STREAM_LIMIT: usize = 64;
+
+/// Why saved state is not taken up.
+#[derive(Debug, Error)]
+pub enum RestoreError {
+    /// The saved pipeline cannot be read any more.
+    #[error("the saved pipeline: {0}")]
+    Pipeline(#[from] PipelineError),
+    /// The target does not take it.
+    #[error("the saved pipeline: {0}")]
+    Target(#[from] TargetError),
+    /// A saved entry is not one of the saved pipeline.
+    #[error("a saved entry: {0}")]
+    Entry(#[from] DecodeError),
+    /// A saved objective makes no sense.
+    #[error("{0}")]
+    Objective(#[from] PersistError),
+    /// A configured or saved port cannot be had.
+    #[error("{0}")]
+    Port(#[from] PortError),
+}
+
+/// What an agent starts with.
+pub struct Start {
+    /// P4Runtime's `device_id`.
+    pub device_id: u64,
+    /// What forwards.
+    pub target: Box<dyn Target>,
+    /// Its controller port.
+    pub cpu_port: u32,
+    /// The configured ports.
+    pub ports: Vec<PortSpec>,
+    /// The pipeline to use if none is saved.
+    pub pipeline: Option<PipelineSource>,
+}
+
+/// The sum of all records.
+#[derive(Default)]
+struct Saved {
+    pipeline: Option<StatePipeline>,
+    updates: Vec<p4::Update>,
+    elections: BTreeMap<RoleName, ElectionId>,
+    objectives: Objectives,
+    realised: Realised,
+    ports: BTreeMap<u32, StatePort>,
+}
+
+impl Saved {
+    fn read(records: Vec<StateRecord>) -> Result<Saved, PersistError> {
+        let mut saved = Saved::default();
+        for record in records {
+            if let Some(pipeline) = record.pipeline {
+                saved.pipeline = Some(pipeline);
+                saved.updates.clear();
+            }
+            saved.updates.extend(record.updates);
+            for election in record.elections {
+                let id = ElectionId::new(election.high, election.low);
+                saved.elections.insert(RoleName(election.role), id);
+            }
+            if let Some(objectives) = record.objectives {
+                saved.objectives.replay(&objectives, &mut saved.realised)?;
+            }
+            for port in record.ports {
+                saved.ports.insert(port.number, port);
+            }
+        }
+        Ok(saved)
+    }
+}
+
+/// Builds the state of an agent from what is saved and what is configured.
+pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, RestoreError> {
+    let saved = Saved::read(records)?;
+    let mut ports = Ports::new(start.cpu_port);
+    for spec in start.ports {
+        ports.add(spec)?;
+    }
+    for port in saved.ports.values() {
+        // What the configuration names now goes before what was added then.
+        let free = ports.by_number(port.number).is_err() && ports.by_name(&port.name).is_err();
+        if !port.removed && free {
+            ports.add(PortSpec {
+                number: Some(port.number),
+                name: Some(port.name.clone()),
+                interface: port.interface.clone(),
+            })?;
+        }
+    }
+    let mut state = State {
+        switch: Switch::new(start.target),
+        saved: None,
+        arbitration: Arbitration::new(start.device_id, STREAM_LIMIT, saved.elections),
+        streams: Default::default(),
+        objectives: saved.objectives,
+        pipeliner: PipelinerState::None,
+        ports,
+    };
+    let source = match saved.pipeline {
+        Some(pipeline) => Some(PipelineSource {
+            p4info: pipeline.p4info.unwrap_or_default(),
+            device_config: pipeline.device_config,
+            cookie: pipeline.cookie,
+            manifest: pipeline.manifest,
+        }),
+        None => start.pipeline,
+    };
+    if let Some(source) = source {
+        let pipeline = Pipeline::read(source)?;
+        let updates = saved.updates.iter();
+        let updates = updates.map(|update| decode::update(&pipeline.schema, update));
+        let updates = updates.collect::<Result<Vec<Update>, _>>()?;
+        load(&mut state, pipeline, updates, &saved.realised)?;
+    }
+    Ok(state)
+}
+
+fn load(
+    state: &mut State,
+    pipeline: Pipeline,
+    mut updates: Vec<Update>,
+    realised: &Realised,
+) -> Result<(), RestoreError> {
+    state.pipeliner = PipelinerState::read(&pipeline);
+    let ports = state.pipeliner_ports();
+    let context = Context {
+        pipeliner: state.pipeliner.get(),
+        ports: &ports,
+    };
+    let written = updates.len();
+    let mut sink = RecordingSink::default();
+    state.objectives.rebuild(realised, &context, &mut sink);
+    updates.append(&mut sink.0);
+    match state.switch.load(pipeline.clone(), &updates) {
+        Ok(()) => {}
+        Err(TargetError::Entry(error)) if updates.len() > written => {
+            // What one objective needs must not keep the others from working.
+            tracing::warn!(%error, "an objective is not possible any more; realising them one by one");
+            updates.truncate(written);
+            state.switch.load(pipeline, &updates)?;
+            if let Some(transaction) = state.switch.begin() {
+                let mut sink = SwitchSink(transaction);
+                state.objectives.restart(&context, &mut sink);
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if let Some(transaction) = state.switch.begin() {
+        let mut sink = SwitchSink(transaction);
+        let unapplied = |wanted: &Wanted| wanted.status.state != pb::State::Applied;
+        state.objectives.retry(unapplied, &context, &mut sink);
+    }
+    Ok(())
+}
+
+/// Records that restore to the state as it is.
+pub fn snapshot(state: &State) -> Vec<StateRecord> {
+    let mut records = Vec::new();
+    if let Some((pipeline, store)) = state.switch.contents() {
+        let updates = store.updates().into_iter();
+        let written = updates.filter(|update| state.objectives.owner(&update.entity).is_none());
+        records.push(StateRecord {
+            pipeline: Some(saved_pipeline(&pipeline.source)),
+            updates: written
+                .map(|update| encode::update(&pipeline.schema, &update))
+                .collect(),
+            ..StateRecord::default()
+        });
+    }
+    let elections = state.arbitration.highest().map(|(role, id)| {
+        let (high, low) = id.halves();
+        StateElection {
+            role: role.0.clone(),
+            high,
+            low,
+        }
+    });
+    let ports = state.ports.iter().map(|port| StatePort {
+        number: port.number,
+        name: port.name.clone(),
+        interface: port.interface.clone(),
+        removed: false,
+    });
+    records.push(StateRecord {
+        elections: elections.collect(),
+        objectives: Some(state.objectives.to_snapshot()),
+        ports: ports.collect(),
+        ..StateRecord::default()
+    });
+    records
+}

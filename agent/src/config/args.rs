@@ -1,0 +1,83 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::TargetKind;
+
+/// The agent of one switch: its data plane, P4Runtime server and flow objectives.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "pointsman-agent", version)]
+pub struct Args {
+    /// A YAML file with the same options; flags and environment go before it
+    #[arg(long, env = "POINTSMAN_AGENT_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// The name of the switch, for people [default: deviceN]
+    #[arg(long, env = "POINTSMAN_AGENT_NAME", global = true)]
+    pub name: Option<String>,
+
+    /// P4Runtime's device_id [default: 1]
+    #[arg(long, env = "POINTSMAN_AGENT_DEVICE_ID", global = true)]
+    pub device_id: Option<u64>,
+
+    /// Where to serve gRPC, without TLS [default: 127.0.0.1:9559]
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_LISTEN",
+        global = true,
+        value_name = "ADDRESS:PORT"
+    )]
+    pub listen: Option<String>,
+
+    /// Where to keep state [default: /var/lib/pointsman/agent]
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_STATE_DIR",
+        global = true,
+        value_name = "DIR"
+    )]
+    pub state_dir: Option<PathBuf>,
+
+    /// What forwards packets [default: xdp]
+    #[arg(long, env = "POINTSMAN_AGENT_TARGET", global = true)]
+    pub target: Option<TargetKind>,
+
+    /// The pipeline to start with: leaf_spine, none, or a directory with bmv2.json,
+    /// p4info.txtpb and, for objectives, pipeline.yaml [default: leaf_spine]
+    #[arg(long, env = "POINTSMAN_AGENT_PIPELINE", global = true)]
+    pub pipeline: Option<String>,
+
+    /// A port: eth1, 1=eth1 or 1:uplink=eth1; repeat it for more
+    #[arg(
+        long = "port",
+        env = "POINTSMAN_AGENT_PORTS",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub ports: Vec<String>,
+
+    /// The port of the controller in P4 programs [default: 255]
+    #[arg(long, env = "POINTSMAN_AGENT_CPU_PORT", global = true)]
+    pub cpu_port: Option<u32>,
+
+    /// What to do instead of running
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of running.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Print what flags, environment, file and defaults come to
+    Show,
+}

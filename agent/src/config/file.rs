@@ -1,0 +1,47 @@
+//! The configuration file.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{ConfigError, TargetKind};
+
+/// What stands in the file; everything may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// The switch's name, for people.
+    pub name: Option<String>,
+    /// P4Runtime's `device_id`.
+    pub device_id: Option<u64>,
+    /// `ADDRESS:PORT`.
+    pub listen: Option<String>,
+    /// Where state is kept.
+    pub state_dir: Option<PathBuf>,
+    /// What forwards packets.
+    pub target: Option<TargetKind>,
+    /// A built-in pipeline, a directory, or `none`.
+    pub pipeline: Option<String>,
+    /// `INTERFACE`, `NUMBER=INTERFACE` or `NUMBER:NAME=INTERFACE`.
+    pub ports: Option<Vec<String>>,
+    /// The controller's port in P4 programs.
+    pub cpu_port: Option<u32>,
+}
+
+/// Reads the file.
+pub(super) fn read(path: &Path) -> Result<ConfigFile, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    text.and_then(|text| parse(&text))
+        .map_err(|error| ConfigError::File {
+            path: path.to_owned(),
+            error,
+        })
+}
+
+/// Reads the text of a file.
+pub(super) fn parse(text: &str) -> Result<ConfigFile, String> {
+    if text.trim().is_empty() {
+        return Ok(ConfigFile::default());
+    }
+    serde_saphyr::from_str(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,233 @@
+//! Configuration: flag over environment over file over default, checked before anything runs.
+//!
+//! [`Args`] and [`ConfigFile`] are what operators wrote; [`Config`] is what the agent runs
+//! with. The one way from the first to the second is `Config::try_from`.
+
+mod args;
+mod file;
+mod load;
+
+pub use args::{Args, Command};
+pub use file::ConfigFile;
+pub use load::load;
+
+use std::fmt;
+use std::net::{AddrParseError, IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::ports::{PortSpec, PortSpecError};
+use crate::target::DEFAULT_CPU_PORT;
+
+/// P4Runtime's port.
+const DEFAULT_PORT: u16 = 9559;
+const DEFAULT_STATE_DIR: &str = "/var/lib/pointsman/agent";
+const DEFAULT_PIPELINE: &str = "leaf_spine";
+
+/// What forwards packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetKind {
+    /// XDP programs in the kernel; needs root.
+    Xdp,
+    /// The reference interpreter on packet sockets: slow, for tests and teaching.
+    Interpreter,
+}
+
+impl fmt::Display for TargetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TargetKind::Xdp => "xdp",
+            TargetKind::Interpreter => "interpreter",
+        })
+    }
+}
+
+/// Which pipeline the agent starts with if it has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PipelineChoice {
+    /// None: a P4Runtime client will set one.
+    None,
+    /// One that is built in.
+    Embedded(String),
+    /// A directory with `bmv2.json`, `p4info.txtpb` and, for objectives, `pipeline.yaml`.
+    Directory(PathBuf),
+}
+
+/// What the agent runs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// For people.
+    pub name: String,
+    /// P4Runtime's `device_id`.
+    pub device_id: u64,
+    /// Where the gRPC server listens.
+    pub listen: SocketAddr,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+    /// What forwards.
+    pub target: TargetKind,
+    /// What to start with.
+    pub pipeline: PipelineChoice,
+    /// The ports.
+    pub ports: Vec<PortSpec>,
+    /// The controller's port in P4 programs.
+    pub cpu_port: u32,
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why, with line and column where it is about the content.
+        error: String,
+    },
+    /// Zero is not a device.
+    #[error("device-id 0 is not valid in P4Runtime; choose 1 or more")]
+    DeviceId,
+    /// Not an address.
+    #[error("listen {text:?}: {error}; write ADDRESS:PORT, for example 127.0.0.1:9559")]
+    Listen {
+        /// What was given.
+        text: String,
+        /// What the parser says.
+        error: AddrParseError,
+    },
+    /// A port is not understood.
+    #[error("{0}")]
+    Port(#[from] PortSpecError),
+    /// Not a pipeline.
+    #[error(
+        "pipeline {name:?}: not built in, and no directory with bmv2.json and p4info.txtpb; \
+         built in are: {known}, none"
+    )]
+    Pipeline {
+        /// What was given.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The CPU port is no port.
+    #[error("cpu-port {0} is not a port number; 1 to 510 are")]
+    CpuPort(u32),
+}
+
+impl TryFrom<ConfigFile> for Config {
+    type Error = ConfigError;
+
+    fn try_from(raw: ConfigFile) -> Result<Config, ConfigError> {
+        let device_id = raw.device_id.unwrap_or(1);
+        if device_id == 0 {
+            return Err(ConfigError::DeviceId);
+        }
+        let cpu_port = raw.cpu_port.unwrap_or(DEFAULT_CPU_PORT);
+        if !(1..=510).contains(&cpu_port) {
+            return Err(ConfigError::CpuPort(cpu_port));
+        }
+        let listen = match raw.listen {
+            None => SocketAddr::new(IpAddr::from([127, 0, 0, 1]), DEFAULT_PORT),
+            Some(text) => text
+                .parse()
+                .map_err(|error| ConfigError::Listen { text, error })?,
+        };
+        let ports = raw.ports.unwrap_or_default();
+        let ports = ports.iter().map(|port| port.parse());
+        Ok(Config {
+            name: raw.name.unwrap_or_else(|| format!("device{device_id}")),
+            device_id,
+            listen,
+            state_dir: raw.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
+            target: raw.target.unwrap_or(TargetKind::Xdp),
+            pipeline: pipeline(raw.pipeline.as_deref().unwrap_or(DEFAULT_PIPELINE))?,
+            ports: ports.collect::<Result<_, _>>()?,
+            cpu_port,
+        })
+    }
+}
+
+fn pipeline(name: &str) -> Result<PipelineChoice, ConfigError> {
+    if name == "none" {
+        return Ok(PipelineChoice::None);
+    }
+    if pointsman_p4::programs::embedded(name).is_some() {
+        return Ok(PipelineChoice::Embedded(name.to_owned()));
+    }
+    let directory = PathBuf::from(name);
+    let is_pipeline = |file| directory.join(file).is_file();
+    if is_pipeline("bmv2.json") && is_pipeline("p4info.txtpb") {
+        return Ok(PipelineChoice::Directory(directory));
+    }
+    let known = pointsman_p4::programs::EMBEDDED.iter().map(|p| p.name);
+    Err(ConfigError::Pipeline {
+        name: name.to_owned(),
+        known: known.collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// As a configuration file that would give the same.
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "name: {:?}", self.name)?;
+        writeln!(f, "device_id: {}", self.device_id)?;
+        writeln!(f, "listen: \"{}\"", self.listen)?;
+        writeln!(f, "state_dir: {:?}", self.state_dir)?;
+        writeln!(f, "target: {}", self.target)?;
+        match &self.pipeline {
+            PipelineChoice::None => writeln!(f, "pipeline: none")?,
+            PipelineChoice::Embedded(name) => writeln!(f, "pipeline: {name}")?,
+            PipelineChoice::Directory(path) => writeln!(f, "pipeline: {path:?}")?,
+        }
+        writeln!(f, "cpu_port: {}", self.cpu_port)?;
+        if self.ports.is_empty() {
+            return writeln!(f, "ports: []");
+        }
+        writeln!(f, "ports:")?;
+        for port in &self.ports {
+            writeln!(f, "  - \"{port}\"")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_local() {
+        let config = Config::try_from(ConfigFile::default()).expect("defaults are valid");
+        assert!(config.listen.ip().is_loopback());
+        assert_eq!(
+            config.pipeline,
+            PipelineChoice::Embedded("leaf_spine".to_owned())
+        );
+        assert_eq!(config.device_id, 1);
+    }
+
+    #[test]
+    fn what_is_shown_gives_the_same_configuration() {
+        let file = ConfigFile {
+            ports: Some(vec!["1:uplink=eth1".to_owned(), "eth2".to_owned()]),
+            device_id: Some(7),
+            ..ConfigFile::default()
+        };
+        let config = Config::try_from(file).expect("it is valid");
+        let again = file::parse(&config.to_string()).expect("what is shown is YAML");
+        assert_eq!(Config::try_from(again).expect("it is valid"), config);
+    }
+
+    #[test]
+    fn a_pipeline_that_is_nowhere_is_refused_with_what_there_is() {
+        let file = ConfigFile {
+            pipeline: Some("leafspine".to_owned()),
+            ..ConfigFile::default()
+        };
+        let error = Config::try_from(file).expect_err("there is none");
+        assert!(error.to_string().contains("leaf_spine"), "{error}");
+    }
+}

@@ -1,0 +1,28 @@
+//! What survives a restart: a file of records in the state directory.
+//!
+//! ```text
+//! DIR/LOCK      held (flock) while an agent runs on the directory
+//! DIR/state     records, oldest first; the first is a header
+//! DIR/state.new a compacted file being written; worthless until it is renamed
+//!
+//! record:  length u32 LE | CRC-32 of the payload u32 LE | payload: StateRecord
+//! ```
+//!
+//! [`Journal::append`] hands a record to the writer thread, in the order of the calls;
+//! [`Ticket::wait`] returns when it is on the disk. Records that wait together share one
+//! `fsync`. What a record means is not known here: [`crate::agent`] makes and replays them.
+//!
+//! # Invariants
+//!
+//! 1. A change is acknowledged to a client only after its ticket was waited for.
+//! 2. A file that cannot be understood is never changed: the agent does not start.
+//!    The exception is an unfinished last record, which nobody was told of; it is cut off.
+
+mod crc;
+mod error;
+mod file;
+mod writer;
+
+pub use error::JournalError;
+pub use file::StateDirectory;
+pub use writer::{Journal, Ticket};

@@ -1,0 +1,299 @@
+//! Taking a batch of changes: each objective is applied, waits or fails, and those that
+//! waited for it are looked at again.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use pointsman_model::{Change, Kind, Objective, ObjectiveId, Operation};
+use pointsman_proto::pointsman::objective::v1::{Reason, State};
+
+use super::sink::Sink;
+use super::{Objectives, Status, Wanted};
+use crate::pipeliner::{Book, Ids, Pipeliner, Ports, Refusal, Staged, merge};
+use crate::switch::UpdateError;
+
+/// What objectives are realised with.
+pub struct Context<'a> {
+    /// `None` without a pipeline; an error if the pipeline has no manifest.
+    pub pipeliner: Option<Result<&'a Pipeliner, Refusal>>,
+    /// The ports that objectives may name.
+    pub ports: &'a Ports,
+}
+
+/// Changes that are taken together.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Each with the revision it was given.
+    pub changes: Vec<(Change, u64)>,
+    /// What is not in the batch goes.
+    pub snapshot: bool,
+}
+
+impl Objectives {
+    /// Takes a batch. Whatever can be applied is in the sink afterwards; the rest says why not.
+    pub fn take(&mut self, batch: Batch, context: &Context<'_>, sink: &mut dyn Sink) {
+        let mut deletes = Vec::new();
+        if batch.snapshot {
+            let named: BTreeSet<ObjectiveId> = batch
+                .changes
+                .iter()
+                .map(|(change, _)| change.objective.id())
+                .collect();
+            let gone = self.wanted.keys().filter(|id| !named.contains(*id));
+            deletes.extend(gone.cloned());
+        }
+        let mut puts = VecDeque::new();
+        for (change, revision) in batch.changes {
+            let id = change.objective.id();
+            self.changed.insert(id.clone());
+            let objective = match change.operation {
+                Operation::Delete => {
+                    deletes.push(id);
+                    continue;
+                }
+                Operation::Put => change.objective,
+                Operation::AddToExisting | Operation::RemoveFromExisting => {
+                    let existing = self.wanted.get(&id).map(|wanted| &wanted.objective);
+                    match merge(existing, &change) {
+                        Ok(whole) => whole,
+                        Err(refusal) => {
+                            self.refuse(change.objective, revision, refusal);
+                            continue;
+                        }
+                    }
+                }
+            };
+            deletes.retain(|deleted| *deleted != id);
+            self.want(objective, revision);
+            puts.push_back(id);
+        }
+        self.settle(puts, context, sink);
+        // What refers goes before what is referred to.
+        deletes.sort_by_key(|id| id.kind == Kind::Next);
+        let frees = !deletes.is_empty();
+        for id in deletes {
+            self.remove(&id, context, sink);
+        }
+        if frees {
+            self.finish_leaving(context, sink);
+            self.retry(
+                |wanted| matches!(wanted.status.reason, Reason::Conflict | Reason::TableFull),
+                context,
+                sink,
+            );
+        }
+    }
+
+    /// Looks again at objectives that may now be possible.
+    pub fn retry(
+        &mut self,
+        which: impl Fn(&Wanted) -> bool,
+        context: &Context<'_>,
+        sink: &mut dyn Sink,
+    ) {
+        let ids = self
+            .wanted
+            .iter()
+            .filter(|(_, wanted)| which(wanted) && !wanted.leaving);
+        let ids = ids.map(|(id, _)| id.clone()).collect();
+        self.settle(ids, context, sink);
+    }
+
+    /// The pipeline is another one, or gone: realises everything anew on an empty data plane.
+    pub fn restart(&mut self, context: &Context<'_>, sink: &mut dyn Sink) {
+        self.book = Book::new(Ids::default());
+        self.changed.extend(self.wanted.keys().cloned());
+        // Nexts first, so that few have to wait.
+        let mut ids: Vec<_> = self.wanted.keys().cloned().collect();
+        ids.sort_by_key(|id| id.kind != Kind::Next);
+        self.settle(ids.into(), context, sink);
+    }
+
+    fn want(&mut self, objective: Objective, revision: u64) {
+        let id = objective.id();
+        let status = match self.wanted.remove(&id) {
+            Some(old) => {
+                self.unrefer(&old.objective, &id);
+                Status {
+                    revision,
+                    ..old.status
+                }
+            }
+            None => Status::pending(revision, Reason::InFlight, ""),
+        };
+        self.refer(&objective, &id);
+        let wanted = Wanted {
+            objective,
+            status,
+            leaving: false,
+        };
+        self.wanted.insert(id, wanted);
+    }
+
+    /// Notes a change that makes no objective. What there is of that name stays as it is.
+    fn refuse(&mut self, objective: Objective, revision: u64, refusal: Refusal) {
+        let id = objective.id();
+        if !self.wanted.contains_key(&id) {
+            self.want(objective, revision);
+        }
+        if let Some(wanted) = self.wanted.get_mut(&id) {
+            wanted.status = Status::failed(revision, refusal);
+        }
+    }
+
+    /// Realises objectives, and then those that wait for them.
+    fn settle(
+        &mut self,
+        mut queue: VecDeque<ObjectiveId>,
+        context: &Context<'_>,
+        sink: &mut dyn Sink,
+    ) {
+        while let Some(id) = queue.pop_front() {
+            let Some(wanted) = self.wanted.get(&id) else {
+                continue;
+            };
+            let revision = wanted.status.revision;
+            let mut status = match realise(&mut self.book, &wanted.objective, context, sink) {
+                Ok(()) => Status::applied(revision),
+                Err(refusal) => match refusal.reason {
+                    Reason::WaitsForNext | Reason::NoPipeline => {
+                        Status::pending(revision, refusal.reason, refusal.message)
+                    }
+                    _ => Status::failed(revision, refusal),
+                },
+            };
+            let is_applied = status.state == State::Applied;
+            if !is_applied && self.book.contains(&id) {
+                status.message += "; the version before it stays in force";
+            }
+            let wanted = self.wanted.get_mut(&id).expect("it was found above");
+            if wanted.status != status {
+                wanted.status = status;
+                self.changed.insert(id.clone());
+            }
+            if is_applied && id.kind == Kind::Next {
+                let referrers = self.referrers.get(&id.name).into_iter().flatten();
+                let waiting = referrers.filter(|id| self.waits_for_next(id));
+                queue.extend(waiting.cloned());
+            }
+        }
+    }
+
+    fn waits_for_next(&self, id: &ObjectiveId) -> bool {
+        let wanted = self.wanted.get(id);
+        wanted.is_some_and(|wanted| wanted.status.reason == Reason::WaitsForNext)
+    }
+
+    fn remove(&mut self, id: &ObjectiveId, context: &Context<'_>, sink: &mut dyn Sink) {
+        self.changed.insert(id.clone());
+        let Some(wanted) = self.wanted.get_mut(id) else {
+            return;
+        };
+        let referrers = match id.kind {
+            Kind::Next => self.referrers.get(&id.name),
+            Kind::Filter | Kind::Forward => None,
+        };
+        if let Some(first) = referrers.and_then(|referrers| referrers.first()) {
+            let message = format!(
+                "next {} is in use by {first}; it goes when that does",
+                id.name
+            );
+            let refusal = refusal(Reason::NextInUse, message);
+            wanted.leaving = true;
+            wanted.status = Status::failed(wanted.status.revision, refusal);
+            return;
+        }
+        if self.book.contains(id) {
+            let taken_away = pipeliner(context)
+                .and_then(|pipeliner| pipeliner.delete(&self.book, id))
+                .and_then(|staged| write(&mut self.book, staged, sink));
+            if let Err(refusal) = taken_away {
+                tracing::error!(objective = %id, reason = refusal.message, "cannot be removed");
+                wanted.leaving = true;
+                wanted.status = Status::failed(wanted.status.revision, refusal);
+                return;
+            }
+        }
+        if let Some(wanted) = self.wanted.remove(id) {
+            self.unrefer(&wanted.objective, id);
+        }
+    }
+
+    /// Removes nexts that were to go and that nothing refers to any more.
+    fn finish_leaving(&mut self, context: &Context<'_>, sink: &mut dyn Sink) {
+        let free = |objectives: &Objectives, id: &ObjectiveId, wanted: &Wanted| {
+            wanted.leaving && !objectives.referrers.contains_key(&id.name)
+        };
+        loop {
+            let ids = self
+                .wanted
+                .iter()
+                .filter(|(id, wanted)| free(self, id, wanted));
+            let ids: Vec<_> = ids.map(|(id, _)| id.clone()).collect();
+            let before = self.wanted.len();
+            for id in ids {
+                self.remove(&id, context, sink);
+            }
+            if self.wanted.len() == before {
+                return;
+            }
+        }
+    }
+}
+
+/// Writes what an objective needs, wholly or not at all.
+pub(super) fn realise(
+    book: &mut Book,
+    objective: &Objective,
+    context: &Context<'_>,
+    sink: &mut dyn Sink,
+) -> Result<(), Refusal> {
+    let staged = pipeliner(context)?.put(book, context.ports, objective)?;
+    write(book, staged, sink)
+}
+
+fn write(book: &mut Book, staged: Staged, sink: &mut dyn Sink) -> Result<(), Refusal> {
+    let savepoint = sink.savepoint();
+    for update in staged.updates() {
+        if let Err(error) = sink.apply(&update) {
+            sink.roll_back_to(savepoint);
+            return Err(refusal_of(&error));
+        }
+    }
+    book.commit(staged);
+    Ok(())
+}
+
+fn pipeliner<'a>(context: &Context<'a>) -> Result<&'a Pipeliner, Refusal> {
+    match &context.pipeliner {
+        Some(Ok(pipeliner)) => Ok(pipeliner),
+        Some(Err(refusal)) => Err(refusal.clone()),
+        None => Err(refusal(
+            Reason::NoPipeline,
+            "the switch has no pipeline; set one, or start the agent with --pipeline".to_owned(),
+        )),
+    }
+}
+
+/// Why the switch refused an update, in the words of objectives.
+fn refusal_of(error: &UpdateError) -> Refusal {
+    let reason = match error {
+        UpdateError::AlreadyExists { what } => {
+            let message =
+                format!("{what} was written by a P4Runtime client; delete it there first");
+            return refusal(Reason::Conflict, message);
+        }
+        UpdateError::MixedSelector { .. } | UpdateError::InUse { .. } => Reason::Conflict,
+        error if error.is_full() => Reason::TableFull,
+        error if error.is_unsupported() => Reason::UnsupportedByPipeline,
+        _ => Reason::Internal,
+    };
+    refusal(reason, error.to_string())
+}
+
+fn refusal(reason: Reason, message: String) -> Refusal {
+    Refusal {
+        reason,
+        message,
+        field: None,
+    }
+}

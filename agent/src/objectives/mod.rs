@@ -1,0 +1,124 @@
+//! Flow objectives: what is wanted of the switch, what of it the data plane holds, and why
+//! not the rest.
+//!
+//! [`Objectives`] is a core without I/O: a batch of changes goes in together with a [`Sink`]
+//! that entities are written to; statuses come out. How an objective becomes entities is the
+//! [pipeliner](crate::pipeliner)'s part; keeping it on disk and telling controllers is
+//! [`crate::service`]'s.
+//!
+//! # Invariants
+//!
+//! 1. An objective is APPLIED exactly if every entity it needs was accepted by the data plane.
+//!    One of which an entity is refused leaves nothing behind.
+//! 2. A new version of an objective that cannot be realised leaves the old one in force: traffic
+//!    goes on, and the status says so.
+//! 3. The [`Book`] holds exactly what the sink took, and not what is merely wanted.
+
+mod batch;
+mod persist;
+mod sink;
+mod status;
+
+pub use batch::{Batch, Context};
+pub use persist::{PersistError, Realised};
+pub use sink::{DrySink, RecordingSink, Sink, SwitchSink};
+pub use status::Status;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use pointsman_model::{Name, Objective, ObjectiveId};
+use pointsman_proto::pointsman::agent::v1::Ack;
+use pointsman_proto::pointsman::objective::v1 as pb;
+use pointsman_proto::pointsman::objective::v1::State;
+
+use crate::entity::Entity;
+use crate::pipeliner::Book;
+
+/// What is wanted, and what is done.
+#[derive(Debug, Clone, Default)]
+pub struct Objectives {
+    /// Whose revisions these are; empty before the first controller.
+    pub cluster_id: String,
+    /// All changes up to this one are taken.
+    pub revision: u64,
+    wanted: BTreeMap<ObjectiveId, Wanted>,
+    /// Who refers to a next, whether it exists or not.
+    referrers: HashMap<Name, BTreeSet<ObjectiveId>>,
+    /// What is in the data plane.
+    book: Book,
+    /// What has changed since it was last taken.
+    changed: BTreeSet<ObjectiveId>,
+}
+
+/// An objective that is wanted, or that should go but is still in use.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// As it is wanted.
+    pub objective: Objective,
+    /// How it fares.
+    pub status: Status,
+    /// It is to go as soon as nothing refers to it.
+    pub leaving: bool,
+}
+
+impl Objectives {
+    /// All objectives, in the order of kind and name.
+    pub fn iter(&self) -> impl Iterator<Item = &Wanted> {
+        self.wanted.values()
+    }
+
+    /// One objective.
+    pub fn get(&self, id: &ObjectiveId) -> Option<&Wanted> {
+        self.wanted.get(id)
+    }
+
+    /// What is in the data plane for an objective. While a newer version cannot be realised,
+    /// this is the older one's.
+    pub fn entities(&self, id: &ObjectiveId) -> &[Entity] {
+        self.book.entities(id).unwrap_or_default()
+    }
+
+    /// How many are in a state.
+    pub fn count(&self, state: State) -> usize {
+        self.iter().filter(|w| w.status.state == state).count()
+    }
+
+    /// The objective that an entity belongs to.
+    pub fn owner(&self, entity: &Entity) -> Option<&ObjectiveId> {
+        self.book.owner(entity)
+    }
+
+    /// How an objective fares, for its controller.
+    pub fn ack(&self, id: &ObjectiveId) -> Ack {
+        let wanted = self.wanted.get(id);
+        Ack {
+            kind: pb::Kind::from(id.kind).into(),
+            name: id.name.to_string(),
+            exists: wanted.is_some(),
+            status: wanted.map(|wanted| (&wanted.status).into()),
+        }
+    }
+
+    /// What has changed since the last call.
+    pub fn take_changed(&mut self) -> Vec<ObjectiveId> {
+        std::mem::take(&mut self.changed).into_iter().collect()
+    }
+
+    fn refer(&mut self, objective: &Objective, id: &ObjectiveId) {
+        for next in objective.nexts() {
+            let referrers = self.referrers.entry(next.clone()).or_default();
+            referrers.insert(id.clone());
+        }
+    }
+
+    fn unrefer(&mut self, objective: &Objective, id: &ObjectiveId) {
+        for next in objective.nexts() {
+            if let Some(referrers) = self.referrers.get_mut(next) {
+                referrers.remove(id);
+                if referrers.is_empty() {
+                    self.referrers.remove(next);
+                }
+            }
+        }
+    }
+}

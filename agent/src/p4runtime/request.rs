@@ -1,0 +1,28 @@
+//! Checks that every request goes through before anything else.
+
+use pointsman_proto::p4::v1 as p4;
+use tonic::Status;
+
+use super::status;
+use crate::agent::{Agent, State};
+use crate::arbitration::{ElectionId, RoleName};
+
+/// Is the request for this switch?
+pub fn check_device(agent: &Agent, device_id: u64) -> Result<(), Status> {
+    match agent.identity.device_id {
+        ours if ours == device_id => Ok(()),
+        ours => Err(status::unknown_device(device_id, ours)),
+    }
+}
+
+/// Does the request come from the primary of its role?
+pub fn check_primary(state: &State, role: &str, id: Option<&p4::Uint128>) -> Result<(), Status> {
+    let role = RoleName(role.to_owned());
+    let checked = state.arbitration.check_write(&role, id.map(election_id));
+    checked.map_err(|error| status::arbitration(&error))
+}
+
+/// An election id as a number.
+pub fn election_id(id: &p4::Uint128) -> ElectionId {
+    ElectionId::new(id.high, id.low)
+}

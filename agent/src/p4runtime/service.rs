@@ -1,0 +1,153 @@
+//! The gRPC service: every RPC becomes one call on a blocking thread.
+
+use std::sync::Arc;
+
+use pointsman_proto::p4::v1 as p4;
+use pointsman_proto::p4::v1::p4_runtime_server::P4Runtime;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{pipeline, read, request, status, stream, write};
+use crate::agent::Agent;
+
+/// The version of the specification that the server follows.
+const API_VERSION: &str = "1.5.0";
+
+/// Entities in one message of a Read; keeps messages well below 4 MB.
+const READ_CHUNK: usize = 1024;
+
+/// Messages of a Read that may wait for a slow client.
+const READ_QUEUE: usize = 4;
+
+/// The P4Runtime server.
+#[derive(Clone)]
+pub struct P4RuntimeService {
+    agent: Arc<Agent>,
+}
+
+impl P4RuntimeService {
+    /// A server for an agent.
+    pub fn new(agent: Arc<Agent>) -> P4RuntimeService {
+        P4RuntimeService { agent }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Agent) -> Result<T, Status> + Send + 'static,
+    ) -> Result<T, Status> {
+        let agent = self.agent.clone();
+        let done = tokio::task::spawn_blocking(move || call(&agent)).await;
+        done.map_err(|error| Status::internal(format!("the request ended early: {error}")))?
+    }
+}
+
+#[tonic::async_trait]
+impl P4Runtime for P4RuntimeService {
+    type ReadStream = ReceiverStream<Result<p4::ReadResponse, Status>>;
+    type StreamChannelStream = stream::Responses;
+
+    async fn write(
+        &self,
+        request: Request<p4::WriteRequest>,
+    ) -> Result<Response<p4::WriteResponse>, Status> {
+        let request = request.into_inner();
+        self.blocking(move |agent| write::write(agent, &request))
+            .await?;
+        Ok(Response::new(p4::WriteResponse {}))
+    }
+
+    async fn read(
+        &self,
+        request: Request<p4::ReadRequest>,
+    ) -> Result<Response<Self::ReadStream>, Status> {
+        let request = request.into_inner();
+        let (entities, errors) = self
+            .blocking(move |agent| read_all(agent, &request))
+            .await?;
+        let (responses, stream) = mpsc::channel(READ_QUEUE);
+        tokio::spawn(async move {
+            let mut entities = entities.into_iter();
+            loop {
+                let chunk: Vec<_> = entities.by_ref().take(READ_CHUNK).collect();
+                if chunk.is_empty() {
+                    break;
+                }
+                let response = p4::ReadResponse { entities: chunk };
+                if responses.send(Ok(response)).await.is_err() {
+                    return;
+                }
+            }
+            if errors.iter().any(|error| error.canonical_code != 0) {
+                // A client that has gone does not mind.
+                let _ = responses.send(Err(status::batch(&errors))).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn set_forwarding_pipeline_config(
+        &self,
+        request: Request<p4::SetForwardingPipelineConfigRequest>,
+    ) -> Result<Response<p4::SetForwardingPipelineConfigResponse>, Status> {
+        let request = request.into_inner();
+        self.blocking(move |agent| pipeline::set(agent, request))
+            .await?;
+        Ok(Response::new(p4::SetForwardingPipelineConfigResponse {}))
+    }
+
+    async fn get_forwarding_pipeline_config(
+        &self,
+        request: Request<p4::GetForwardingPipelineConfigRequest>,
+    ) -> Result<Response<p4::GetForwardingPipelineConfigResponse>, Status> {
+        let request = request.into_inner();
+        let response = self
+            .blocking(move |agent| pipeline::get(agent, &request))
+            .await?;
+        Ok(Response::new(response))
+    }
+
+    async fn stream_channel(
+        &self,
+        request: Request<Streaming<p4::StreamMessageRequest>>,
+    ) -> Result<Response<Self::StreamChannelStream>, Status> {
+        let responses = stream::open(self.agent.clone(), request.into_inner());
+        Ok(Response::new(responses))
+    }
+
+    async fn capabilities(
+        &self,
+        request: Request<p4::CapabilitiesRequest>,
+    ) -> Result<Response<p4::CapabilitiesResponse>, Status> {
+        // Clients of earlier versions leave the device out.
+        match request.into_inner().device_id {
+            0 => {}
+            device_id => request::check_device(&self.agent, device_id)?,
+        }
+        Ok(Response::new(p4::CapabilitiesResponse {
+            p4runtime_api_version: API_VERSION.to_owned(),
+            experimental: None,
+        }))
+    }
+}
+
+/// Answers every filter of a request from one moment's state.
+fn read_all(
+    agent: &Agent,
+    request: &p4::ReadRequest,
+) -> Result<(Vec<p4::Entity>, Vec<p4::Error>), Status> {
+    request::check_device(agent, request.device_id)?;
+    let mut state = agent.lock();
+    let mut entities = Vec::new();
+    let mut errors = Vec::with_capacity(request.entities.len());
+    for filter in &request.entities {
+        match read::read(&mut state.switch, filter).ok_or_else(status::no_pipeline)? {
+            Ok(found) => {
+                entities.extend(found);
+                errors.push(p4::Error::default());
+            }
+            Err(error) => errors.push(status::error(error.code(), error.to_string())),
+        }
+    }
+    Ok((entities, errors))
+}

@@ -1,0 +1,124 @@
+//! Write: checks in the order of the specification, then one update after the other.
+
+use pointsman_proto::p4::v1 as p4;
+use pointsman_proto::pointsman::agent::v1::StateRecord;
+use tonic::{Code, Status};
+
+use super::{decode, encode, request, status};
+use crate::agent::Agent;
+use crate::entity::{Entity, Update};
+use crate::objectives::Objectives;
+use crate::schema::Schema;
+use crate::switch::{Transaction, UpdateError};
+
+/// Applies a request. When it returns, what it reports as done is visible to the next packet
+/// and survives a restart.
+pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
+    let atomic = match request.atomicity() {
+        p4::write_request::Atomicity::ContinueOnError => false,
+        p4::write_request::Atomicity::RollbackOnError => true,
+        p4::write_request::Atomicity::DataplaneAtomic if request.updates.len() <= 1 => true,
+        p4::write_request::Atomicity::DataplaneAtomic => {
+            return Err(Status::unimplemented(
+                "DATAPLANE_ATOMIC is not supported for more than one update; use ROLLBACK_ON_ERROR",
+            ));
+        }
+    };
+    request::check_device(agent, request.device_id)?;
+    let mut guard = agent.lock();
+    let state = &mut *guard;
+    let election_id = request.election_id.as_ref();
+    request::check_primary(state, &request.role, election_id)?;
+    if state.saved.is_some() {
+        return Err(Status::failed_precondition(
+            "a pipeline is saved but not committed; COMMIT it, or set another, before writing",
+        ));
+    }
+    let pipeline = state.switch.pipeline().ok_or_else(status::no_pipeline)?;
+    let schema = pipeline.schema.clone();
+    let mut transaction = state.switch.begin().ok_or_else(status::no_pipeline)?;
+    let objectives = &state.objectives;
+    let outcome = apply(
+        &mut transaction,
+        &schema,
+        objectives,
+        &request.updates,
+        atomic,
+    );
+    let kept = outcome.kept.iter().filter(|update| is_kept(update));
+    let record = StateRecord {
+        updates: kept.map(|update| encode::update(&schema, update)).collect(),
+        ..StateRecord::default()
+    };
+    let ticket = (!record.updates.is_empty()).then(|| agent.journal().append(record));
+    let compacted = agent.compact(state);
+    drop(guard);
+    compacted.map_err(|error| status::journal(&error))?;
+    if let Some(ticket) = ticket {
+        ticket.wait().map_err(|error| status::journal(&error))?;
+    }
+    match outcome.errors.iter().all(|error| error.canonical_code == 0) {
+        true => Ok(()),
+        false => Err(status::batch(&outcome.errors)),
+    }
+}
+
+struct Outcome {
+    /// One for each update of the request.
+    errors: Vec<p4::Error>,
+    /// What was applied and not taken back.
+    kept: Vec<Update>,
+}
+
+fn apply(
+    transaction: &mut Transaction<'_>,
+    schema: &Schema,
+    objectives: &Objectives,
+    updates: &[p4::Update],
+    atomic: bool,
+) -> Outcome {
+    let start = transaction.savepoint();
+    let mut errors = Vec::with_capacity(updates.len());
+    let mut kept = Vec::with_capacity(updates.len());
+    for message in updates {
+        let result = decode::update(schema, message)
+            .map_err(|error| status::error(error.code(), error.to_string()))
+            .and_then(|update| {
+                let applied = match objectives.owner(&update.entity) {
+                    Some(owner) => Err(UpdateError::Owned {
+                        what: schema.describe(&update.entity),
+                        owner: owner.to_string(),
+                    }),
+                    None => transaction.apply(&update),
+                };
+                applied.map_err(|error| status::error(error.code(), error.to_string()))?;
+                Ok(update)
+            });
+        match result {
+            Ok(update) => {
+                kept.push(update);
+                errors.push(p4::Error::default());
+            }
+            Err(error) if atomic => {
+                transaction.roll_back_to(start);
+                let failed = errors.len();
+                let rolled_back = UpdateError::RolledBack { failed: failed + 1 };
+                let other = status::error(Code::Aborted, rolled_back.to_string());
+                errors = vec![other; updates.len()];
+                errors[failed] = error;
+                kept.clear();
+                break;
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    Outcome { errors, kept }
+}
+
+/// Counts and registers are state of the data plane, which a restart loses.
+pub fn is_kept(update: &Update) -> bool {
+    !matches!(
+        update.entity,
+        Entity::Counter(_) | Entity::DirectCounter(..) | Entity::Register(_)
+    )
+}

@@ -1,0 +1,418 @@
+//! The ports there are, and what follows from a change of a link.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use super::spec::PortSpec;
+use super::watch::Link;
+use crate::target::{Attachment, Interface, TargetError};
+
+/// The highest number of a port: `egress_spec` has nine bits in v1model, and 511 drops.
+const LAST_PORT: u32 = 510;
+
+/// Why a port cannot be added or found.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PortError {
+    /// Another port has the number.
+    #[error("port number {number} is taken by {name}")]
+    NumberTaken {
+        /// The number.
+        number: u32,
+        /// Who has it.
+        name: String,
+    },
+    /// The number is out of range or the CPU port's.
+    #[error("port number {number} cannot be used; 1 to 510 can, but for the CPU port {cpu_port}")]
+    BadNumber {
+        /// The number.
+        number: u32,
+        /// The CPU port.
+        cpu_port: u32,
+    },
+    /// Another port has the name.
+    #[error("port name {name:?} is taken by port {number}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Who has it.
+        number: u32,
+    },
+    /// Another port has the interface.
+    #[error("interface {interface} is port {number} already")]
+    InterfaceTaken {
+        /// The interface.
+        interface: String,
+        /// Which port it is.
+        number: u32,
+    },
+    /// There is no free number.
+    #[error("all {LAST_PORT} port numbers are in use")]
+    Full,
+    /// There is no such port.
+    #[error("there is no port {port}; there are {known}")]
+    Unknown {
+        /// What was asked for.
+        port: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+/// A port.
+#[derive(Debug, Clone)]
+pub struct Port {
+    /// Its P4 number.
+    pub number: u32,
+    /// Its name in objectives.
+    pub name: String,
+    /// Its Linux interface.
+    pub interface: String,
+    /// What is known of the interface; `None` while it does not exist.
+    pub link: Option<Link>,
+    /// Whether packets reach the pipeline.
+    pub state: PortState,
+}
+
+/// Whether packets reach the pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortState {
+    /// The interface does not exist.
+    NoInterface,
+    /// The target has it.
+    Attached(Attachment),
+    /// The target does not want it.
+    Refused(String),
+}
+
+impl Port {
+    /// Whether the port can carry packets.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, PortState::Attached(_)) && self.link.as_ref().is_some_and(|l| l.up)
+    }
+
+    /// What is wrong and what to do; nothing if nothing is.
+    pub fn message(&self) -> String {
+        match &self.state {
+            PortState::NoInterface => format!(
+                "interface {} does not exist; the port comes up when it does",
+                self.interface
+            ),
+            PortState::Refused(why) => why.clone(),
+            PortState::Attached(_) if !self.is_up() => {
+                format!(
+                    "interface {} has no link; is it up, and its peer?",
+                    self.interface
+                )
+            }
+            PortState::Attached(_) => String::new(),
+        }
+    }
+}
+
+/// What the target must be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortCommand {
+    /// Attach, and report with [`Ports::attached`].
+    Attach {
+        /// The port.
+        number: u32,
+        /// To what.
+        interface: Interface,
+    },
+    /// Let go of the interface, which may be gone.
+    Detach {
+        /// The port.
+        number: u32,
+    },
+    /// Members of groups that watch the port come or go.
+    SetUp {
+        /// The port.
+        number: u32,
+        /// Whether it can carry packets.
+        up: bool,
+    },
+}
+
+/// The ports there are.
+#[derive(Debug)]
+pub struct Ports {
+    cpu_port: u32,
+    by_number: BTreeMap<u32, Port>,
+}
+
+impl Ports {
+    /// No ports but the CPU's.
+    pub fn new(cpu_port: u32) -> Ports {
+        Ports {
+            cpu_port,
+            by_number: BTreeMap::new(),
+        }
+    }
+
+    /// All ports, by number.
+    pub fn iter(&self) -> impl Iterator<Item = &Port> {
+        self.by_number.values()
+    }
+
+    /// The port of a number.
+    pub fn by_number(&self, number: u32) -> Result<&Port, PortError> {
+        self.by_number
+            .get(&number)
+            .ok_or_else(|| self.unknown(number.to_string()))
+    }
+
+    /// The port of a name.
+    pub fn by_name(&self, name: &str) -> Result<&Port, PortError> {
+        let found = self.iter().find(|port| port.name == name);
+        found.ok_or_else(|| self.unknown(format!("{name:?}")))
+    }
+
+    fn unknown(&self, port: String) -> PortError {
+        let known: Vec<_> = self
+            .iter()
+            .map(|p| format!("{} ({})", p.number, p.name))
+            .collect();
+        PortError::Unknown {
+            port,
+            known: match known.is_empty() {
+                true => "none".to_owned(),
+                false => known.join(", "),
+            },
+        }
+    }
+
+    /// Adds a port; it has no interface until a link fact says so. Returns its number.
+    pub fn add(&mut self, spec: PortSpec) -> Result<u32, PortError> {
+        let number = match spec.number {
+            Some(number) => number,
+            None => (1..=LAST_PORT)
+                .find(|n| *n != self.cpu_port && !self.by_number.contains_key(n))
+                .ok_or(PortError::Full)?,
+        };
+        if number == 0 || number > LAST_PORT || number == self.cpu_port {
+            return Err(PortError::BadNumber {
+                number,
+                cpu_port: self.cpu_port,
+            });
+        }
+        let name = spec.name.unwrap_or_else(|| spec.interface.clone());
+        for port in self.iter() {
+            if port.number == number {
+                return Err(PortError::NumberTaken {
+                    number,
+                    name: port.name.clone(),
+                });
+            }
+            if port.name == name {
+                return Err(PortError::NameTaken {
+                    name,
+                    number: port.number,
+                });
+            }
+            if port.interface == spec.interface {
+                return Err(PortError::InterfaceTaken {
+                    interface: spec.interface,
+                    number: port.number,
+                });
+            }
+        }
+        let port = Port {
+            number,
+            name,
+            interface: spec.interface,
+            link: None,
+            state: PortState::NoInterface,
+        };
+        self.by_number.insert(number, port);
+        Ok(number)
+    }
+
+    /// Forgets a port.
+    pub fn remove(&mut self, number: u32) -> Result<(Port, Vec<PortCommand>), PortError> {
+        match self.by_number.remove(&number) {
+            None => Err(self.unknown(number.to_string())),
+            Some(port) => {
+                let mut commands = vec![PortCommand::SetUp { number, up: false }];
+                if port.link.is_some() {
+                    commands.push(PortCommand::Detach { number });
+                }
+                Ok((port, commands))
+            }
+        }
+    }
+
+    /// An interface is there, or has changed.
+    pub fn link_changed(&mut self, link: &Link) -> Vec<PortCommand> {
+        let mut commands = Vec::new();
+        for port in self.by_number.values_mut() {
+            let number = port.number;
+            let known = port.link.as_ref().map(|l| l.index);
+            // The kernel reuses names: another index is another interface.
+            let gone =
+                known.is_some_and(|index| (index == link.index) != (port.interface == link.name));
+            if gone {
+                commands.extend(port.lose());
+            }
+            if port.interface != link.name {
+                continue;
+            }
+            let was_up = port.is_up();
+            let is_new = port.link.is_none();
+            port.link = Some(link.clone());
+            if is_new {
+                commands.push(PortCommand::Attach {
+                    number,
+                    interface: Interface {
+                        name: link.name.clone(),
+                        index: link.index,
+                    },
+                });
+            } else if was_up != port.is_up() {
+                commands.push(PortCommand::SetUp {
+                    number,
+                    up: port.is_up(),
+                });
+            }
+        }
+        commands
+    }
+
+    /// An interface is gone.
+    pub fn link_gone(&mut self, index: u32) -> Vec<PortCommand> {
+        let ports = self.by_number.values_mut();
+        let lost = ports.filter(|p| p.link.as_ref().is_some_and(|l| l.index == index));
+        lost.flat_map(Port::lose).collect()
+    }
+
+    /// How an attachment went.
+    pub fn attached(
+        &mut self,
+        number: u32,
+        result: Result<Attachment, TargetError>,
+    ) -> Vec<PortCommand> {
+        let Some(port) = self.by_number.get_mut(&number) else {
+            return Vec::new();
+        };
+        port.state = match result {
+            Ok(attachment) => PortState::Attached(attachment),
+            Err(error) => PortState::Refused(error.to_string()),
+        };
+        vec![PortCommand::SetUp {
+            number,
+            up: port.is_up(),
+        }]
+    }
+}
+
+impl Port {
+    fn lose(&mut self) -> Vec<PortCommand> {
+        self.link = None;
+        self.state = PortState::NoInterface;
+        let number = self.number;
+        vec![
+            PortCommand::SetUp { number, up: false },
+            PortCommand::Detach { number },
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(name: &str, index: u32, up: bool) -> Link {
+        Link {
+            index,
+            name: name.to_owned(),
+            up,
+            mac: vec![2, 0, 0, 0, 0, 1],
+            mtu: 1500,
+            counters: Default::default(),
+        }
+    }
+
+    fn ports(specs: &[&str]) -> Ports {
+        let mut ports = Ports::new(255);
+        for spec in specs {
+            let spec = spec.parse().expect("a port");
+            ports.add(spec).expect("the port is free");
+        }
+        ports
+    }
+
+    #[test]
+    fn a_port_is_attached_when_its_interface_appears_and_comes_up_with_its_link() {
+        let mut ports = ports(&["1=eth1"]);
+        assert!(ports.link_changed(&link("other", 4, true)).is_empty());
+        let commands = ports.link_changed(&link("eth1", 5, false));
+        assert!(matches!(
+            commands[..],
+            [PortCommand::Attach { number: 1, .. }]
+        ));
+        let commands = ports.attached(1, Ok(Attachment::Native));
+        assert_eq!(
+            commands,
+            [PortCommand::SetUp {
+                number: 1,
+                up: false
+            }]
+        );
+        let commands = ports.link_changed(&link("eth1", 5, true));
+        assert_eq!(
+            commands,
+            [PortCommand::SetUp {
+                number: 1,
+                up: true
+            }]
+        );
+        assert!(ports.link_changed(&link("eth1", 5, true)).is_empty());
+        assert_eq!(ports.by_number(1).expect("there is one").message(), "");
+    }
+
+    #[test]
+    fn an_interface_that_is_made_anew_is_attached_anew() {
+        let mut ports = ports(&["1=eth1"]);
+        ports.link_changed(&link("eth1", 5, true));
+        ports.attached(1, Ok(Attachment::Native));
+        let commands = ports.link_changed(&link("eth1", 9, true));
+        assert!(matches!(
+            commands[..],
+            [
+                PortCommand::SetUp {
+                    number: 1,
+                    up: false
+                },
+                PortCommand::Detach { number: 1 },
+                PortCommand::Attach { number: 1, .. }
+            ]
+        ));
+        assert_eq!(ports.link_gone(9).len(), 2);
+        assert!(
+            ports
+                .by_number(1)
+                .expect("it stays")
+                .message()
+                .contains("does not exist")
+        );
+    }
+
+    #[test]
+    fn numbers_names_and_interfaces_are_unique() {
+        let mut ports = ports(&["eth1", "eth2"]);
+        assert_eq!(ports.by_name("eth2").map(|p| p.number), Ok(2));
+        let mut add = |spec: &str| ports.add(spec.parse().expect("a port"));
+        assert!(matches!(add("2=eth3"), Err(PortError::NumberTaken { .. })));
+        assert!(matches!(add("3=eth2"), Err(PortError::NameTaken { .. })));
+        assert!(matches!(
+            add("3:x=eth2"),
+            Err(PortError::InterfaceTaken { .. })
+        ));
+        assert!(matches!(add("255=eth4"), Err(PortError::BadNumber { .. })));
+        let unknown = ports.by_name("eth9").expect_err("there is none");
+        assert_eq!(
+            unknown.to_string(),
+            "there is no port \"eth9\"; there are 1 (eth1), 2 (eth2)"
+        );
+    }
+}

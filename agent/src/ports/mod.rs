@@ -1,0 +1,13 @@
+//! The ports of the switch: which Linux interface has which P4 number, and whether it works.
+//!
+//! [`Ports`] is a pure core: link facts go in, what to tell the target comes out. The facts
+//! come from [`watch`], which listens to netlink; nothing polls. Attaching to an interface is
+//! the [target](crate::target)'s part.
+
+mod core;
+mod spec;
+mod watch;
+
+pub use self::core::{Port, PortCommand, PortError, PortState, Ports};
+pub use spec::{PortSpec, PortSpecError};
+pub use watch::{Link, LinkCounters, LinkEvent, WatchError, links, watch};

@@ -1,0 +1,132 @@
+//! The agent's state as its service shows it.
+
+use pointsman_proto::pointsman::agent::v1 as pb;
+use pointsman_proto::pointsman::agent::v1::OperState;
+use pointsman_proto::pointsman::objective::v1 as objective;
+use pointsman_proto::pointsman::objective::v1::State;
+
+use crate::agent::Agent;
+use crate::arbitration::RoleName;
+use crate::entity::{Entity, TableEntry};
+use crate::ports::{Link, Port, PortState};
+
+/// The agent at a glance.
+pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
+    let state = agent.lock();
+    let identity = &agent.identity;
+    let pipeline = state.switch.pipeline();
+    let count = |wanted| small(state.objectives.count(wanted));
+    let master = state.arbitration.primary(&RoleName::default());
+    pb::AgentStatus {
+        device_id: identity.device_id,
+        name: identity.name.clone(),
+        boot_id: identity.boot_id.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        target: state.switch.target().kind().to_owned(),
+        pipeline: pipeline.map(|p| p.schema.name.clone()).unwrap_or_default(),
+        pipeline_cookie: pipeline.and_then(|p| p.source.cookie).unwrap_or(0),
+        uptime_seconds: identity.started.elapsed().as_secs(),
+        objectives_applied: count(State::Applied),
+        objectives_pending: count(State::Pending),
+        objectives_failed: count(State::Failed),
+        ports_up: small(state.ports.iter().filter(|port| port.is_up()).count()),
+        ports_total: small(state.ports.iter().count()),
+        revision: state.objectives.revision,
+        master: master
+            .and_then(|stream| state.streams.controller(stream))
+            .unwrap_or_default()
+            .to_owned(),
+        slow_path_packets: state.switch.target().slow_path_packets(),
+    }
+}
+
+/// All ports; `links` has their counters.
+pub(super) fn ports(agent: &Agent, links: &[Link]) -> Vec<pb::Port> {
+    let state = agent.lock();
+    state.ports.iter().map(|p| port(p, links)).collect()
+}
+
+fn port(port: &Port, links: &[Link]) -> pb::Port {
+    let fresh = links.iter().find(|link| link.name == port.interface);
+    let link = fresh.or(port.link.as_ref());
+    let counters = link.map(|link| link.counters).unwrap_or_default();
+    let oper_state = match &port.state {
+        PortState::NoInterface | PortState::Refused(_) => OperState::Unavailable,
+        PortState::Attached(_) if port.is_up() => OperState::Up,
+        PortState::Attached(_) => OperState::Down,
+    };
+    let attachment = match &port.state {
+        PortState::Attached(attachment) => attachment.name(),
+        PortState::NoInterface | PortState::Refused(_) => "none",
+    };
+    pb::Port {
+        number: port.number,
+        name: port.name.clone(),
+        interface: port.interface.clone(),
+        oper_state: oper_state.into(),
+        mac: link.map(|link| link.mac.clone()).unwrap_or_default(),
+        mtu: link.map_or(0, |link| link.mtu),
+        rx_packets: counters.rx_packets,
+        rx_bytes: counters.rx_bytes,
+        tx_packets: counters.tx_packets,
+        tx_bytes: counters.tx_bytes,
+        xdp_mode: attachment.to_owned(),
+        message: port.message(),
+    }
+}
+
+/// All tables, with their entries as text if asked for.
+pub(super) fn tables(agent: &Agent, with_entries: bool) -> Vec<pb::Table> {
+    let mut state = agent.lock();
+    let Some((pipeline, store, plane)) = state.switch.inspect() else {
+        return Vec::new();
+    };
+    let schema = &pipeline.schema;
+    let tables = schema.tables.iter().map(|table| {
+        let occupancy = plane.occupancy(table.table);
+        let entries = store.tables.get(&table.table);
+        let text = entries.into_iter().flatten().map(|(key, stored)| {
+            let entry = TableEntry::new(key.clone(), stored.action.clone());
+            schema.describe(&Entity::TableEntry(entry))
+        });
+        pb::Table {
+            name: table.name.clone(),
+            id: table.id,
+            entries: occupancy.entries,
+            capacity: occupancy.capacity,
+            structure: occupancy.structure.to_owned(),
+            entry_text: if with_entries {
+                text.collect()
+            } else {
+                Vec::new()
+            },
+        }
+    });
+    tables.collect()
+}
+
+/// All objectives, with their entries as text if asked for.
+pub(super) fn objectives(agent: &Agent, with_entries: bool) -> pb::ListObjectivesResponse {
+    let state = agent.lock();
+    let schema = state.switch.pipeline().map(|p| p.schema.clone());
+    let objectives = state.objectives.iter().map(|wanted| {
+        let entities = state.objectives.entities(&wanted.objective.id()).iter();
+        let entries = match &schema {
+            Some(schema) if with_entries => entities.map(|e| schema.describe(e)).collect(),
+            _ => Vec::new(),
+        };
+        objective::ObjectiveStatus {
+            objective: Some((&wanted.objective).into()),
+            status: Some((&wanted.status).into()),
+            entries,
+        }
+    });
+    pb::ListObjectivesResponse {
+        objectives: objectives.collect(),
+        revision: state.objectives.revision,
+    }
+}
+
+fn small(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

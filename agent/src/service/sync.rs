@@ -1,0 +1,272 @@
+//! SyncObjectives: the shell around one controller's stream.
+//!
+//! ```text
+//! controller                     agent
+//!     | hello(election id) ------> |   arbitration: primary of the default role, or refused
+//!     | <----- hello(revision) --- |
+//!     | batch, batch ... --------> |   one after the other
+//!     | <----------- acks -------- |   when kept; also unasked when something changes
+//! ```
+
+use std::sync::Arc;
+
+use pointsman_model::wire::WireError;
+use pointsman_model::{Change, Kind};
+use pointsman_proto::pointsman::agent::v1 as pb;
+use pointsman_proto::pointsman::agent::v1::sync_request::Message;
+use pointsman_proto::pointsman::agent::v1::sync_response;
+use pointsman_proto::pointsman::objective::v1::{self as objective, Reason};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use crate::agent::{Agent, StreamNote, SyncError};
+use crate::arbitration::{ArbitrationError, ElectionId, Event, Standing, StreamId};
+use crate::objectives::{self, Batch};
+use crate::p4runtime::status;
+use crate::pipeliner::Refusal;
+
+type Responses = ReceiverStream<Result<pb::SyncResponse, Status>>;
+
+/// Notes that may wait for the stream's task.
+const NOTES: usize = 256;
+
+/// Answers that may wait for a slow controller, which then sends no more.
+const ANSWERS: usize = 16;
+
+/// Reads the hello, and serves the stream if its sender may be master.
+pub(super) async fn open(
+    agent: Arc<Agent>,
+    mut requests: Streaming<pb::SyncRequest>,
+) -> Result<Responses, Status> {
+    let first = requests.next().await;
+    let first = first.ok_or_else(|| Status::invalid_argument("the stream has no hello"))??;
+    let Some(Message::Hello(hello)) = first.message else {
+        return Err(Status::invalid_argument(
+            "the first message must be the hello",
+        ));
+    };
+    let ours = agent.identity.device_id;
+    if hello.device_id != ours {
+        return Err(status::unknown_device(hello.device_id, ours));
+    }
+    let election_id = hello.election_id.as_ref();
+    let election_id = election_id.map(|id| ElectionId::new(id.high, id.low));
+    let election_id =
+        election_id.ok_or_else(|| Status::invalid_argument("the hello has no election id"))?;
+    let (outbox, notes) = mpsc::channel(NOTES);
+    let name = hello.controller.clone();
+    let stream = blocking(&agent, move |agent| {
+        agent.open_controller(outbox, name, ours, election_id)
+    })
+    .await?;
+    let mut session = Session {
+        agent,
+        stream,
+        cluster_id: hello.cluster_id,
+        notes,
+        requests,
+    };
+    if let Err(refused) = session.admitted(election_id).await {
+        session.close().await;
+        return Err(refused);
+    }
+    let (answers, responses) = mpsc::channel(ANSWERS);
+    tokio::spawn(session.serve(answers));
+    Ok(ReceiverStream::new(responses))
+}
+
+struct Session {
+    agent: Arc<Agent>,
+    stream: StreamId,
+    cluster_id: String,
+    notes: mpsc::Receiver<StreamNote>,
+    requests: Streaming<pb::SyncRequest>,
+}
+
+impl Session {
+    /// Waits for arbitration to say that this stream is primary.
+    async fn admitted(&mut self, given: ElectionId) -> Result<(), Status> {
+        match self.notes.recv().await {
+            Some(StreamNote::Standing(notice)) if notice.standing == Standing::Primary => Ok(()),
+            Some(StreamNote::Standing(notice)) => {
+                Err(status::arbitration(&ArbitrationError::NotPrimary {
+                    given: Some(given),
+                    highest: notice.highest,
+                }))
+            }
+            Some(StreamNote::Refused(ArbitrationError::DuplicateElectionId { election_id })) => {
+                Err(Status::permission_denied(format!(
+                    "election id {election_id} is another stream's; use a higher one"
+                )))
+            }
+            Some(StreamNote::Refused(error)) => Err(status::arbitration(&error)),
+            _ => Err(Status::internal("arbitration gave no answer")),
+        }
+    }
+
+    async fn serve(mut self, answers: mpsc::Sender<Result<pb::SyncResponse, Status>>) {
+        let mut answer = Some(Ok(self.hello()));
+        loop {
+            if let Some(answer) = answer.take() {
+                let ends = answer.is_err();
+                if answers.send(answer).await.is_err() || ends {
+                    break;
+                }
+            }
+            tokio::select! {
+                note = self.notes.recv() => match note {
+                    Some(note) => answer = self.note(note),
+                    None => break,
+                },
+                request = self.requests.next() => match request {
+                    Some(Ok(request)) => answer = Some(self.handle(request).await),
+                    Some(Err(_)) | None => break,
+                },
+            }
+        }
+        self.close().await;
+    }
+
+    async fn close(self) {
+        let stream = self.stream;
+        let closed = blocking(&self.agent, move |agent| {
+            agent.arbitrate(Event::Closed { stream });
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "a controller's stream was not closed properly");
+        }
+    }
+
+    fn hello(&self) -> pb::SyncResponse {
+        let state = self.agent.lock();
+        let objectives = &state.objectives;
+        let ours = objectives.cluster_id == self.cluster_id;
+        let ids = objectives.iter().map(|wanted| wanted.objective.id());
+        response(sync_response::Message::Hello(pb::AgentHello {
+            boot_id: self.agent.identity.boot_id.clone(),
+            revision: if ours { objectives.revision } else { 0 },
+            cluster_id: objectives.cluster_id.clone(),
+            statuses: ids.map(|id| objectives.ack(&id)).collect(),
+        }))
+    }
+
+    /// What a note is to the controller, if anything.
+    fn note(&self, note: StreamNote) -> Option<Result<pb::SyncResponse, Status>> {
+        match note {
+            StreamNote::Acks(acks) => {
+                let revision = self.agent.lock().objectives.revision;
+                Some(Ok(response(sync_response::Message::Acks(pb::AckBatch {
+                    acks,
+                    revision,
+                }))))
+            }
+            StreamNote::Standing(notice) if notice.standing == Standing::Primary => None,
+            StreamNote::Standing(_) => Some(Err(sync_status(&SyncError::NotMaster))),
+            StreamNote::Refused(_) => Some(Err(Status::aborted(
+                "the same controller has opened another stream",
+            ))),
+            // Packets go to P4Runtime clients.
+            StreamNote::PacketIn(_) => None,
+        }
+    }
+
+    async fn handle(&self, request: pb::SyncRequest) -> Result<pb::SyncResponse, Status> {
+        let Some(Message::Batch(batch)) = request.message else {
+            return Err(Status::invalid_argument(
+                "after the hello there are only batches",
+            ));
+        };
+        let stream = self.stream;
+        let cluster_id = self.cluster_id.clone();
+        let acks = blocking(&self.agent, move |agent| {
+            take(agent, stream, &cluster_id, batch)
+        })
+        .await?;
+        let acks = acks.map_err(|error| sync_status(&error))?;
+        Ok(response(sync_response::Message::Acks(acks)))
+    }
+}
+
+/// Takes a batch; what is no objective in it fails on its own.
+fn take(
+    agent: &Agent,
+    stream: StreamId,
+    cluster_id: &str,
+    batch: pb::ChangeBatch,
+) -> Result<pb::AckBatch, SyncError> {
+    let mut changes = Vec::with_capacity(batch.changes.len());
+    let mut bad = Vec::new();
+    for revised in &batch.changes {
+        let change = revised.change.as_ref();
+        match change
+            .ok_or(WireError::Missing("change"))
+            .and_then(Change::try_from)
+        {
+            Ok(change) => changes.push((change, revised.revision)),
+            Err(error) => bad.extend(bad_ack(change, &error, revised.revision)),
+        }
+    }
+    let batch_of_changes = Batch {
+        changes,
+        snapshot: batch.snapshot,
+    };
+    let mut acks = agent.take_batch(stream, cluster_id, batch_of_changes, batch.revision)?;
+    acks.acks.extend(bad);
+    Ok(acks)
+}
+
+fn bad_ack(
+    change: Option<&objective::Change>,
+    error: &WireError,
+    revision: u64,
+) -> Option<pb::Ack> {
+    let objective = change?.objective.as_ref()?;
+    let kind = match objective.kind.as_ref()? {
+        objective::objective::Kind::Filter(_) => Kind::Filter,
+        objective::objective::Kind::Forward(_) => Kind::Forward,
+        objective::objective::Kind::Next(_) => Kind::Next,
+    };
+    Some(pb::Ack {
+        kind: objective::Kind::from(kind).into(),
+        name: objective.name.clone(),
+        exists: true,
+        status: Some((&bad_change(error, revision)).into()),
+    })
+}
+
+/// The status of a change that makes no sense on any switch.
+pub(super) fn bad_change(error: &WireError, revision: u64) -> objectives::Status {
+    objectives::Status::failed(
+        revision,
+        Refusal {
+            reason: Reason::BadParameters,
+            message: error.to_string(),
+            field: None,
+        },
+    )
+}
+
+fn sync_status(error: &SyncError) -> Status {
+    match error {
+        SyncError::NotMaster => Status::aborted(error.to_string()),
+        SyncError::SnapshotNeeded => Status::failed_precondition(error.to_string()),
+        SyncError::Journal(error) => status::journal(error),
+    }
+}
+
+fn response(message: sync_response::Message) -> pb::SyncResponse {
+    pb::SyncResponse {
+        message: Some(message),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    agent: &Arc<Agent>,
+    call: impl FnOnce(&Agent) -> T + Send + 'static,
+) -> Result<T, Status> {
+    let agent = agent.clone();
+    let done = tokio::task::spawn_blocking(move || call(&agent)).await;
+    done.map_err(|error| Status::internal(format!("the request ended early: {error}")))
+}

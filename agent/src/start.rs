@@ -1,0 +1,193 @@
+//! From a configuration to an agent that can be served: target, saved state, journal.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use pointsman_p4::p4info::{P4InfoError, parse_p4info};
+use pointsman_p4::programs;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Agent, Identity, RestoreError, Start, restore, snapshot};
+use crate::config::{Config, PipelineChoice, TargetKind};
+use crate::journal::{Journal, JournalError, StateDirectory};
+use crate::switch::PipelineSource;
+use crate::target::interpreter::InterpreterTarget;
+use crate::target::{Target, TargetError};
+
+/// Packets to controllers that may wait; more are dropped.
+const PACKET_IN_QUEUE: usize = 4096;
+
+/// Why the agent does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The target.
+    #[error("target {target}: {error}")]
+    Target {
+        /// Which one.
+        target: TargetKind,
+        /// Why.
+        error: TargetError,
+    },
+    /// The state directory.
+    #[error("{0}")]
+    State(#[from] JournalError),
+    /// What is in it.
+    #[error("{}: {error}", path.display())]
+    Restore {
+        /// The state directory.
+        path: PathBuf,
+        /// Why.
+        error: RestoreError,
+    },
+    /// A file of the pipeline cannot be read.
+    #[error("{}: {error}", path.display())]
+    PipelineFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The p4info is none.
+    #[error("pipeline {pipeline}: {error}")]
+    P4Info {
+        /// Of which pipeline.
+        pipeline: String,
+        /// Why.
+        error: P4InfoError,
+    },
+}
+
+/// An agent, and the packets that its target sends to controllers.
+pub struct Started {
+    /// The agent.
+    pub agent: Agent,
+    /// Whole packets as they left at the CPU port.
+    pub packet_in: mpsc::Receiver<Vec<u8>>,
+}
+
+/// Makes an agent, with what an earlier run has saved.
+pub fn start(config: &Config) -> Result<Started, StartError> {
+    let (packets, packet_in) = mpsc::channel(PACKET_IN_QUEUE);
+    let target = target(config, packets).map_err(|error| StartError::Target {
+        target: config.target,
+        error,
+    })?;
+    let agent = start_with(config, target)?;
+    Ok(Started { agent, packet_in })
+}
+
+/// Makes an agent on a target, with what an earlier run has saved.
+pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, StartError> {
+    let directory = StateDirectory::open(&config.state_dir, config.device_id)?;
+    let records = directory.read()?;
+    let start = Start {
+        device_id: config.device_id,
+        target,
+        cpu_port: config.cpu_port,
+        ports: config.ports.clone(),
+        pipeline: pipeline(&config.pipeline)?,
+    };
+    let restored = !records.is_empty();
+    let state = restore(start, records).map_err(|error| StartError::Restore {
+        path: config.state_dir.clone(),
+        error,
+    })?;
+    let journal = Journal::start(directory, &snapshot(&state))?;
+    let pipeline = state.switch.pipeline().map(|p| p.schema.name.clone());
+    tracing::info!(
+        state_dir = %config.state_dir.display(), restored, pipeline,
+        objectives = state.objectives.iter().count(), "state is loaded"
+    );
+    let identity = Identity {
+        device_id: config.device_id,
+        name: config.name.clone(),
+        boot_id: boot_id(),
+        started: Instant::now(),
+    };
+    Ok(Agent::new(identity, state, journal))
+}
+
+fn target(config: &Config, packets: mpsc::Sender<Vec<u8>>) -> Result<Box<dyn Target>, TargetError> {
+    match config.target {
+        TargetKind::Interpreter => {
+            let target = InterpreterTarget::new(config.cpu_port, packets);
+            Ok(Box::new(target))
+        }
+    }
+}
+
+/// The pipeline that is configured.
+pub fn pipeline(choice: &PipelineChoice) -> Result<Option<PipelineSource>, StartError> {
+    let (name, device_config, p4info, manifest) = match choice {
+        PipelineChoice::None => return Ok(None),
+        PipelineChoice::Embedded(name) => {
+            let program = programs::embedded(name);
+            let program = program.expect("the configuration names only what is built in");
+            let device_config = program.bmv2_json.as_bytes().to_vec();
+            let manifest = Some(program.manifest.to_owned());
+            (
+                name.clone(),
+                device_config,
+                program.p4info.to_owned(),
+                manifest,
+            )
+        }
+        PipelineChoice::Directory(directory) => {
+            let device_config = read(&directory.join("bmv2.json"))?;
+            let p4info = read(&directory.join("p4info.txtpb"))?;
+            let manifest = directory.join("pipeline.yaml");
+            let manifest = match manifest.is_file() {
+                true => Some(read(&manifest)?),
+                false => None,
+            };
+            let name = directory.display().to_string();
+            (name, device_config.into_bytes(), p4info, manifest)
+        }
+    };
+    let p4info = parse_p4info(&p4info).map_err(|error| StartError::P4Info {
+        pipeline: name,
+        error,
+    })?;
+    Ok(Some(PipelineSource {
+        p4info,
+        device_config,
+        cookie: None,
+        manifest,
+    }))
+}
+
+fn read(path: &Path) -> Result<String, StartError> {
+    std::fs::read_to_string(path).map_err(|error| StartError::PipelineFile {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Different at every start: the time and the process.
+fn boot_id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let nanoseconds = now.map_or(0, |now| now.as_nanos());
+    format!("{nanoseconds:x}-{:x}", std::process::id())
+}
+
+/// Gives packets from the target to the controllers, until it is cancelled.
+pub async fn forward_packet_ins(
+    agent: Arc<Agent>,
+    mut packets: mpsc::Receiver<Vec<u8>>,
+    cancel: CancellationToken,
+) {
+    loop {
+        let packet = tokio::select! {
+            () = cancel.cancelled() => return,
+            packet = packets.recv() => packet,
+        };
+        let Some(packet) = packet else { return };
+        let missed = agent.packet_in(&packet);
+        if missed > 0 {
+            tracing::debug!(missed, "a packet-in is lost: a controller reads too slowly");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The reference interpreter as a target: slow, exact, and without privileges when its ports
+//! are in memory. On Linux interfaces it uses packet sockets.
+//!
+//! Packets are run by [`Engine::receive`], on the thread that received them, under a lock of
+//! the interpreter alone, so that a long Write does not wait for traffic longer than a packet.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use pointsman_p4::dataplane::DataPlane;
+use pointsman_p4::interpreter::{Interpreter, Output, Packet};
+use pointsman_p4::ir::Program;
+use tokio::sync::mpsc;
+
+use super::packet_socket::PacketSocket;
+use super::shared::SharedPlane;
+use super::{Attachment, Fill, Interface, Target, TargetError};
+
+/// The interpreter with its ports.
+pub struct InterpreterTarget {
+    engine: Arc<Engine>,
+    plane: Option<SharedPlane>,
+    down: Vec<u32>,
+}
+
+/// What runs packets; shared with the threads that receive them.
+pub struct Engine {
+    cpu_port: u32,
+    started: Instant,
+    interpreter: Mutex<Option<SharedPlane>>,
+    sockets: Mutex<HashMap<u32, PacketSocket>>,
+    packet_in: mpsc::Sender<Vec<u8>>,
+    packets: AtomicU64,
+}
+
+impl InterpreterTarget {
+    /// A target without ports or program. What leaves at the CPU port goes to `packet_in`, and
+    /// is dropped when that is full.
+    pub fn new(cpu_port: u32, packet_in: mpsc::Sender<Vec<u8>>) -> InterpreterTarget {
+        InterpreterTarget {
+            engine: Arc::new(Engine {
+                cpu_port,
+                started: Instant::now(),
+                interpreter: Mutex::new(None),
+                sockets: Mutex::new(HashMap::new()),
+                packet_in,
+                packets: AtomicU64::new(0),
+            }),
+            plane: None,
+            down: Vec::new(),
+        }
+    }
+
+    /// To run packets in memory.
+    pub fn engine(&self) -> Arc<Engine> {
+        self.engine.clone()
+    }
+}
+
+impl Engine {
+    /// Runs a packet. What leaves at a port with an interface is sent there; all of it is
+    /// returned.
+    pub fn receive(&self, port: u32, bytes: Vec<u8>) -> Vec<Output> {
+        let plane = lock(&self.interpreter).clone();
+        let Some(plane) = plane else {
+            return Vec::new();
+        };
+        self.packets.fetch_add(1, Ordering::Relaxed);
+        let packet = Packet { port, bytes };
+        let outputs = plane.process(&packet, self.started.elapsed());
+        let sockets = lock(&self.sockets);
+        for output in &outputs {
+            if output.port == self.cpu_port {
+                if self.packet_in.try_send(output.bytes.clone()).is_err() {
+                    tracing::debug!("the packet-in queue is full; a packet is lost");
+                }
+            } else if let Some(socket) = sockets.get(&output.port) {
+                socket.send(&output.bytes);
+            }
+        }
+        outputs
+    }
+}
+
+impl Target for InterpreterTarget {
+    fn kind(&self) -> &'static str {
+        "interpreter"
+    }
+
+    fn verify(&self, _program: &Program) -> Result<(), TargetError> {
+        // It runs whatever can be read.
+        Ok(())
+    }
+
+    fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError> {
+        let mut interpreter = Interpreter::new(program);
+        for port in &self.down {
+            interpreter.set_port_up(*port, false);
+        }
+        fill(&mut interpreter)?;
+        let plane = SharedPlane::new(interpreter);
+        self.plane = Some(plane.clone());
+        *lock(&self.engine.interpreter) = Some(plane);
+        Ok(())
+    }
+
+    fn plane(&mut self) -> Option<&mut dyn DataPlane> {
+        Some(self.plane.as_mut()?)
+    }
+
+    fn attach(&mut self, port: u32, interface: &Interface) -> Result<Attachment, TargetError> {
+        let engine = Arc::downgrade(&self.engine);
+        let receive = move |frame: &[u8]| {
+            if let Some(engine) = engine.upgrade() {
+                engine.receive(port, frame.to_vec());
+            }
+        };
+        let socket = PacketSocket::open(port, interface, receive)?;
+        lock(&self.engine.sockets).insert(port, socket);
+        Ok(Attachment::None)
+    }
+
+    fn detach(&mut self, port: u32) {
+        lock(&self.engine.sockets).remove(&port);
+    }
+
+    fn set_port_up(&mut self, port: u32, up: bool) {
+        self.down.retain(|down| *down != port);
+        if !up {
+            self.down.push(port);
+        }
+        if let Some(plane) = &mut self.plane {
+            plane.set_port_up(port, up);
+        }
+    }
+
+    fn packet_out(&mut self, packet: &[u8]) -> Result<(), TargetError> {
+        if self.plane.is_none() {
+            return Err(TargetError::NoPipeline);
+        }
+        self.engine.receive(self.engine.cpu_port, packet.to_vec());
+        Ok(())
+    }
+
+    fn slow_path_packets(&self) -> u64 {
+        self.engine.packets.load(Ordering::Relaxed)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,230 @@
+//! An agent in this process, over the interpreter with ports in memory, and clients of it.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pointsman_agent::agent::Agent;
+use pointsman_agent::config::{Config, PipelineChoice, TargetKind};
+use pointsman_agent::server;
+use pointsman_agent::start::{forward_packet_ins, start_with};
+use pointsman_agent::target::interpreter::{Engine, InterpreterTarget};
+use pointsman_proto::google::rpc;
+use pointsman_proto::p4::v1 as p4;
+use pointsman_proto::p4::v1::p4_runtime_client::P4RuntimeClient;
+use pointsman_proto::p4::v1::stream_message_request::Update as ToAgent;
+use pointsman_proto::p4::v1::stream_message_response::Update as FromAgent;
+use pointsman_proto::pointsman::agent::v1::agent_client::AgentClient;
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+
+pub const DEVICE: u64 = 1;
+pub const CPU_PORT: u32 = 255;
+
+/// A running agent. Dropping it stops the agent, and its state directory stays.
+pub struct TestAgent {
+    pub agent: Arc<Agent>,
+    pub engine: Arc<Engine>,
+    pub address: String,
+    cancel: CancellationToken,
+    server: tokio::task::JoinHandle<()>,
+}
+
+pub fn config(state_dir: &Path) -> Config {
+    Config {
+        name: "switch".to_owned(),
+        device_id: DEVICE,
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        state_dir: state_dir.to_owned(),
+        target: TargetKind::Interpreter,
+        pipeline: PipelineChoice::Embedded("leaf_spine".to_owned()),
+        ports: ["1=swp1", "2=swp2", "49=swp49", "50=swp50"]
+            .map(|port| port.parse().expect("a port"))
+            .to_vec(),
+        cpu_port: CPU_PORT,
+    }
+}
+
+impl TestAgent {
+    pub async fn start(config: &Config) -> TestAgent {
+        let (packets, packet_in) = mpsc::channel(64);
+        let target = InterpreterTarget::new(CPU_PORT, packets);
+        let engine = target.engine();
+        let agent = start_with(config, Box::new(target)).expect("the agent starts");
+        let agent = Arc::new(agent);
+        let listener = server::bind(config.listen).await.expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let cancel = CancellationToken::new();
+        tokio::spawn(forward_packet_ins(agent.clone(), packet_in, cancel.clone()));
+        let stop = cancel.clone();
+        let served = agent.clone();
+        let server = tokio::spawn(async move {
+            server::serve(served, listener, async move { stop.cancelled().await })
+                .await
+                .expect("the server serves");
+        });
+        TestAgent {
+            agent,
+            engine,
+            address: format!("http://{address}"),
+            cancel,
+            server,
+        }
+    }
+
+    /// Ends the agent and waits until it has let go of its state directory.
+    pub async fn stop(self) {
+        self.cancel.cancel();
+        self.agent.lock().streams.close_all();
+        self.server.await.expect("the server ends");
+        let mut agent = self.agent;
+        // The last stream's task may hold it for a moment longer.
+        while Arc::get_mut(&mut agent).is_none() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub async fn channel(&self) -> Channel {
+        Channel::from_shared(self.address.clone())
+            .expect("an address")
+            .connect()
+            .await
+            .expect("the agent listens")
+    }
+
+    pub async fn p4runtime(&self) -> P4RuntimeClient<Channel> {
+        P4RuntimeClient::new(self.channel().await).max_decoding_message_size(64 << 20)
+    }
+
+    pub async fn service(&self) -> AgentClient<Channel> {
+        AgentClient::new(self.channel().await)
+    }
+
+    /// A client that is primary with this election id.
+    pub async fn primary(&self, election_id: u64) -> Controller {
+        let mut controller = self.controller(Some(election_id)).await;
+        let update = controller.arbitration().await;
+        assert_eq!(update.status.expect("a status").code, Code::Ok as i32);
+        controller
+    }
+
+    /// A client that has sent its first arbitration message.
+    pub async fn controller(&self, election_id: Option<u64>) -> Controller {
+        let mut client = self.p4runtime().await;
+        let (requests, stream) = mpsc::channel(16);
+        let election_id = election_id.map(|low| p4::Uint128 { high: 0, low });
+        let hello = p4::MasterArbitrationUpdate {
+            device_id: DEVICE,
+            election_id,
+            ..Default::default()
+        };
+        let controller = async {
+            requests
+                .send(p4::StreamMessageRequest {
+                    update: Some(ToAgent::Arbitration(hello)),
+                })
+                .await
+                .expect("there is room");
+            client.stream_channel(ReceiverStream::new(stream)).await
+        };
+        let responses = controller.await.expect("the stream opens").into_inner();
+        Controller {
+            client,
+            requests,
+            responses,
+            election_id,
+        }
+    }
+}
+
+/// A P4Runtime client with a stream.
+pub struct Controller {
+    pub client: P4RuntimeClient<Channel>,
+    pub requests: mpsc::Sender<p4::StreamMessageRequest>,
+    pub responses: Streaming<p4::StreamMessageResponse>,
+    pub election_id: Option<p4::Uint128>,
+}
+
+impl Controller {
+    pub async fn next(&mut self) -> Result<FromAgent, Status> {
+        let message = self.responses.message().await?;
+        Ok(message
+            .expect("the stream goes on")
+            .update
+            .expect("it says something"))
+    }
+
+    pub async fn arbitration(&mut self) -> p4::MasterArbitrationUpdate {
+        match self.next().await.expect("no error") {
+            FromAgent::Arbitration(update) => update,
+            other => panic!("not an arbitration update: {other:?}"),
+        }
+    }
+
+    pub async fn write(&mut self, updates: Vec<p4::Update>) -> Result<(), Status> {
+        self.write_with(updates, p4::write_request::Atomicity::ContinueOnError)
+            .await
+    }
+
+    pub async fn write_with(
+        &mut self,
+        updates: Vec<p4::Update>,
+        atomicity: p4::write_request::Atomicity,
+    ) -> Result<(), Status> {
+        let request = p4::WriteRequest {
+            device_id: DEVICE,
+            election_id: self.election_id,
+            updates,
+            atomicity: atomicity.into(),
+            ..Default::default()
+        };
+        self.client.write(request).await.map(|_| ())
+    }
+
+    pub async fn read(&mut self, filter: p4::entity::Entity) -> Result<Vec<p4::Entity>, Status> {
+        read(&mut self.client, filter).await
+    }
+}
+
+pub async fn read(
+    client: &mut P4RuntimeClient<Channel>,
+    filter: p4::entity::Entity,
+) -> Result<Vec<p4::Entity>, Status> {
+    let request = p4::ReadRequest {
+        device_id: DEVICE,
+        entities: vec![p4::Entity {
+            entity: Some(filter),
+        }],
+        ..Default::default()
+    };
+    let mut stream = client.read(request).await?.into_inner();
+    let mut entities = Vec::new();
+    while let Some(response) = stream.message().await? {
+        entities.extend(response.entities);
+    }
+    Ok(entities)
+}
+
+/// The canonical codes of the errors in a status, one for each update.
+pub fn codes(status: &Status) -> Vec<Code> {
+    assert_eq!(status.code(), Code::Unknown, "{status:?}");
+    let details = rpc::Status::decode(status.details()).expect("there are details");
+    let errors = details.details.iter().map(|any| {
+        let error = p4::Error::decode(any.value.as_slice()).expect("a p4.Error");
+        Code::from_i32(error.canonical_code)
+    });
+    errors.collect()
+}
+
+pub fn update(kind: p4::update::Type, entity: p4::entity::Entity) -> p4::Update {
+    p4::Update {
+        r#type: kind.into(),
+        entity: Some(p4::Entity {
+            entity: Some(entity),
+        }),
+    }
+}
