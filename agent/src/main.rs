@@ -39,7 +39,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
         return Ok(());
     }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    let started = start::start(&config)?;
+    let started = {
+        // The xdp target polls a ring buffer in this runtime.
+        let _entered = runtime.enter();
+        start::start(&config)?
+    };
     runtime.block_on(serve(&config, started))?;
     // Blocking calls that have not ended by now wait for nothing that matters.
     runtime.shutdown_timeout(DRAIN);
@@ -56,6 +60,7 @@ async fn serve(config: &Config, started: start::Started) -> anyhow::Result<()> {
         started.packet_in,
         cancel.clone(),
     ));
+    let events = tokio::spawn(start::run_events(started.events, cancel.clone()));
     let listener = server::bind(config.listen).await?;
     tracing::info!(
         name = config.name, device_id = config.device_id, listen = %config.listen,
@@ -83,6 +88,7 @@ async fn serve(config: &Config, started: start::Started) -> anyhow::Result<()> {
     cancel.cancel();
     links.await.context("the netlink task")?;
     packets.await.context("the packet-in task")?;
+    events.await.context("the slow path's task")?;
     Ok(())
 }
 

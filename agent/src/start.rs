@@ -15,6 +15,7 @@ use crate::config::{Config, PipelineChoice, TargetKind};
 use crate::journal::{Journal, JournalError, StateDirectory};
 use crate::switch::PipelineSource;
 use crate::target::interpreter::InterpreterTarget;
+use crate::target::xdp::{XdpEvents, XdpTarget};
 use crate::target::{Target, TargetError};
 
 /// Packets to controllers that may wait; more are dropped.
@@ -66,17 +67,32 @@ pub struct Started {
     pub agent: Agent,
     /// Whole packets as they left at the CPU port.
     pub packet_in: mpsc::Receiver<Vec<u8>>,
+    /// What the kernel hands up, to be run.
+    pub events: Option<XdpEvents>,
 }
 
-/// Makes an agent, with what an earlier run has saved.
+/// Makes an agent, with what an earlier run has saved. To be called within a runtime.
 pub fn start(config: &Config) -> Result<Started, StartError> {
-    let (packets, packet_in) = mpsc::channel(PACKET_IN_QUEUE);
-    let target = target(config, packets).map_err(|error| StartError::Target {
+    let refused = |error| StartError::Target {
         target: config.target,
         error,
-    })?;
-    let agent = start_with(config, target)?;
-    Ok(Started { agent, packet_in })
+    };
+    let (target, packet_in, events): (Box<dyn Target>, _, _) = match config.target {
+        TargetKind::Xdp => {
+            let (target, events, packet_in) = XdpTarget::new(config.cpu_port).map_err(refused)?;
+            (Box::new(target), packet_in, Some(events))
+        }
+        TargetKind::Interpreter => {
+            let (packets, packet_in) = mpsc::channel(PACKET_IN_QUEUE);
+            let target = InterpreterTarget::new(config.cpu_port, packets);
+            (Box::new(target), packet_in, None)
+        }
+    };
+    Ok(Started {
+        agent: start_with(config, target)?,
+        packet_in,
+        events,
+    })
 }
 
 /// Makes an agent on a target, with what an earlier run has saved.
@@ -108,15 +124,6 @@ pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, Sta
         started: Instant::now(),
     };
     Ok(Agent::new(identity, state, journal))
-}
-
-fn target(config: &Config, packets: mpsc::Sender<Vec<u8>>) -> Result<Box<dyn Target>, TargetError> {
-    match config.target {
-        TargetKind::Interpreter => {
-            let target = InterpreterTarget::new(config.cpu_port, packets);
-            Ok(Box::new(target))
-        }
-    }
 }
 
 /// The pipeline that is configured.
@@ -171,6 +178,14 @@ fn boot_id() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let nanoseconds = now.map_or(0, |now| now.as_nanos());
     format!("{nanoseconds:x}-{:x}", std::process::id())
+}
+
+/// Runs what the kernel hands up, until it is cancelled.
+pub async fn run_events(events: Option<XdpEvents>, cancel: CancellationToken) {
+    let Some(events) = events else { return };
+    if let Some(Err(error)) = cancel.run_until_cancelled(events.run()).await {
+        tracing::error!(%error, "the slow path has ended; restart the agent");
+    }
 }
 
 /// Gives packets from the target to the controllers, until it is cancelled.

@@ -72,6 +72,7 @@ impl Target for Bench {
         Ok(Attachment::None)
     }
     fn detach(&mut self, _: u32) {}
+    fn set_port_up(&mut self, _: u32, _: bool) {}
     fn packet_out(&mut self, _: &[u8]) -> Result<(), TargetError> {
         Ok(())
     }
