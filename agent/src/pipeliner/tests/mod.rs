@@ -1,7 +1,9 @@
 //! The pipeliner on real pipelines.
 
+mod bench;
 mod cases;
 mod changes;
 mod manifests;
 mod packets;
 mod support;
+mod tagging;

@@ -1,0 +1,140 @@
+//! A switch on the bench: the reference interpreter with the entries of a book, and frames for it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pointsman_p4::dataplane::DataPlane;
+use pointsman_p4::interpreter::{Interpreter, Packet};
+use pointsman_p4::ir::Program;
+
+use super::support::Pipeline;
+use crate::entity::Update;
+use crate::pipeliner::Book;
+use crate::switch::Switch;
+use crate::target::{Attachment, Fill, Interface, Target, TargetError};
+
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+
+/// A target that leaves the loaded interpreter where the test can reach it.
+#[derive(Default, Clone)]
+struct Bench(Arc<Mutex<Option<Interpreter>>>);
+
+impl Target for Bench {
+    fn kind(&self) -> &'static str {
+        "bench"
+    }
+    fn verify(&self, _: &Program) -> Result<(), TargetError> {
+        Ok(())
+    }
+    fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError> {
+        let mut interpreter = Interpreter::new(program);
+        fill(&mut interpreter)?;
+        *self.0.lock().expect("no test panics with it") = Some(interpreter);
+        Ok(())
+    }
+    fn plane(&mut self) -> Option<&mut dyn DataPlane> {
+        None
+    }
+    fn attach(&mut self, _: u32, _: &Interface) -> Result<Attachment, TargetError> {
+        Ok(Attachment::None)
+    }
+    fn detach(&mut self, _: u32) {}
+    fn set_port_up(&mut self, _: u32, _: bool) {}
+    fn packet_out(&mut self, _: &[u8]) -> Result<(), TargetError> {
+        Ok(())
+    }
+    fn slow_path_packets(&self) -> u64 {
+        0
+    }
+}
+
+/// The interpreter of a pipeline with everything that a book holds.
+pub(super) fn running(pipeline: &Pipeline, book: &Book) -> Interpreter {
+    let bench = Bench::default();
+    let mut updates: Vec<_> = book.all().cloned().map(Update::insert).collect();
+    // In a fixed order, so that a failure repeats.
+    updates.sort_by_key(|update| pipeline.schema.describe(&update.entity));
+    let mut switch = Switch::new(Box::new(bench.clone()));
+    switch
+        .load(pipeline.set.clone(), &updates)
+        .expect("the pipeline takes its own entries");
+    let interpreter = bench.0.lock().expect("no test panics with it").take();
+    interpreter.expect("it is loaded")
+}
+
+pub(super) fn ethernet(destination: u64, source: u64, ether_type: u16, payload: &[u8]) -> Vec<u8> {
+    let mut frame = destination.to_be_bytes()[2..].to_vec();
+    frame.extend(&source.to_be_bytes()[2..]);
+    frame.extend(ether_type.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+pub(super) fn ipv4(
+    source: [u8; 4],
+    destination: [u8; 4],
+    protocol: u8,
+    l4_destination: u16,
+) -> Vec<u8> {
+    let mut header = vec![0x45, 0, 0, 40, 0, 0, 0, 0, 64, protocol, 0, 0];
+    header.extend(source);
+    header.extend(destination);
+    let sum: u32 = header
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+        .sum();
+    let checksum = !u16::try_from((sum & 0xffff) + (sum >> 16)).expect("a header is short");
+    header[10..12].copy_from_slice(&checksum.to_be_bytes());
+    header.extend(4321_u16.to_be_bytes());
+    header.extend(l4_destination.to_be_bytes());
+    header.extend([0; 16]);
+    header
+}
+
+pub(super) fn ipv6(destination: [u8; 16]) -> Vec<u8> {
+    let mut header = vec![0x60, 0, 0, 0, 0, 20, UDP, 64];
+    header.extend([0xfd, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x11]);
+    header.extend(destination);
+    header.extend([0; 20]);
+    header
+}
+
+/// What comes out, as text: `swp2: 02..02 < 02..01 type 0x0800 ttl 63`.
+pub(super) fn outputs(interpreter: &mut Interpreter, port: u32, bytes: Vec<u8>) -> String {
+    let outputs = interpreter.process(&Packet { port, bytes }, Duration::ZERO);
+    let mut lines: Vec<_> = outputs
+        .iter()
+        .map(|output| {
+            if output.port == 255 {
+                return "to the controller".to_owned();
+            }
+            let bytes = &output.bytes;
+            let mac = |bytes: &[u8]| {
+                bytes
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect::<String>()
+            };
+            let ether_type = u16::from_be_bytes([bytes[12], bytes[13]]);
+            let rest = match ether_type {
+                0x0800 => format!(" ttl {}", bytes[22]),
+                0x86dd => format!(" ttl {}", bytes[21]),
+                0x8100 => format!(" vlan {}", u16::from_be_bytes([bytes[14], bytes[15]])),
+                _ => String::new(),
+            };
+            format!(
+                "swp{}: {} < {} {ether_type:#06x}{rest}",
+                output.port,
+                mac(&bytes[..6]),
+                mac(&bytes[6..12])
+            )
+        })
+        .collect();
+    lines.sort();
+    if lines.is_empty() {
+        "nothing".to_owned()
+    } else {
+        lines.join(", ")
+    }
+}
