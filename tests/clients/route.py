@@ -129,7 +129,7 @@ async def main() -> None:
     host1, host2 = raw_socket(interface1), raw_socket(interface2)
 
     async with fy.Switch("sw1", address, options) as switch:
-        await switch.write([+entry for entry in ENTRIES])
+        await switch.insert(ENTRIES)
 
         routes = [entry async for entry in switch.read(fy.P4TableEntry("routing_v4"))]
         assert len(routes) == 1, f"one IPv4 route was written and {len(routes)} are read: {routes}"
@@ -146,7 +146,7 @@ async def main() -> None:
         expect_frame(host2, out)
 
         # Without the route there is no forwarding: it was the entry that did it.
-        await switch.write([-ENTRIES[3]])
+        await switch.delete([ENTRIES[3]])
         host1.send(ipv4_frame(HOST1_MAC, ROUTER_MAC, "10.0.1.1", "10.0.2.2", 64, b"no route"))
         host1.send(ipv6_frame(HOST1_MAC, ROUTER_MAC, "2001:db8:1::1", "2001:db8:2::2", 64, b"last"))
         expect_frame(host2, ipv6_frame(ROUTER_MAC, HOST2_MAC, "2001:db8:1::1", "2001:db8:2::2", 63, b"last"))

@@ -105,7 +105,8 @@ impl Agent {
             Some(header) => {
                 let mut values = vec![None; header.fields.len()];
                 for (id, bytes) in metadata {
-                    let found = header.fields.iter().position(|f| f.id == *id && !f.padding);
+                    // Some clients send padding, too.
+                    let found = header.fields.iter().position(|f| f.id == *id);
                     let index = found.ok_or_else(|| {
                         PacketError::Metadata(format!("there is no field with id {id}"))
                     })?;
