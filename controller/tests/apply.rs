@@ -4,6 +4,7 @@
 mod support;
 
 use pointsman_proto::pointsman::controller::v1 as pb;
+use pointsman_proto::pointsman::objective::v1::objective::Kind;
 use pointsman_proto::pointsman::objective::v1::{Reason, State};
 use support::fake_agent::FakeAgent;
 use support::*;
@@ -53,6 +54,24 @@ async fn what_the_pipeline_cannot_do_refuses_the_whole_request() {
         "next/mpls of leaf1: the pipeline has no table for it"
     );
     assert!(controller.objectives().await[0].objectives.is_empty());
+}
+
+#[tokio::test]
+async fn what_the_yaml_reader_would_refuse_is_refused_of_any_client() {
+    let mut controller = TestController::start().await;
+    let mut bad = forward("route", "spine");
+    if let Some(Kind::Forward(forward)) = &mut bad.kind {
+        forward.selector[0].field = "ipv5_dst".into();
+    }
+    let changes = [put(next("spine")), put(bad)];
+    let response = controller
+        .apply(request(vec![device("leaf1", NOBODY, 1)], changes))
+        .await;
+    let [error] = &response.errors[..] else {
+        panic!("{:?}", response.errors)
+    };
+    assert_eq!((error.index, error.reason()), (1, Reason::BadParameters));
+    assert_eq!(error.message, "forward/route: there is no field `ipv5_dst`");
 }
 
 #[tokio::test]

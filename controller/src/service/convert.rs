@@ -78,11 +78,9 @@ fn objective_change(change: &pb::ObjectiveChange) -> Result<ObjectiveChange, Str
         .change
         .as_ref()
         .ok_or("the objective change has no change")?;
-    let objective = change
-        .objective
-        .clone()
-        .ok_or(ObjectiveError::Missing.to_string())?;
-    let operation = match change.operation() {
+    let operation = change.operation();
+    let objective = well_formed(change)?;
+    let operation = match operation {
         Op::Put => Objective::from_proto(objective).map(Operation::Put),
         Op::Delete => Objective::key_of(&objective).map(Operation::Delete),
         Op::AddToExisting => {
@@ -97,6 +95,27 @@ fn objective_change(change: &pb::ObjectiveChange) -> Result<ObjectiveChange, Str
     };
     let operation = operation.map_err(|error| error.to_string())?;
     Ok(ObjectiveChange { device, operation })
+}
+
+/// The objective in its canonical form, if the model accepts it.
+///
+/// Whatever client sent it: what the YAML reader would refuse is refused here, and two
+/// spellings of one objective are one objective.
+fn well_formed(change: &objective_pb::Change) -> Result<objective_pb::Objective, String> {
+    let checked = pointsman_model::Change::try_from(change).map_err(|error| {
+        let key = change
+            .objective
+            .as_ref()
+            .and_then(|objective| Objective::key_of(objective).ok());
+        match key {
+            Some(key) => format!("{key}: {error}"),
+            None => error.to_string(),
+        }
+    })?;
+    let canonical = objective_pb::Change::from(&checked);
+    canonical
+        .objective
+        .ok_or_else(|| ObjectiveError::Missing.to_string())
 }
 
 fn buckets_of(objective: objective_pb::Objective) -> Result<(String, Vec<Bucket>), String> {

@@ -234,6 +234,10 @@ fn after(
                     return Err((Reason::NoSuchObjective, why));
                 }
             }
+            if left.is_empty() {
+                let why = "it would be left without buckets; delete it instead".to_owned();
+                return Err((Reason::BadParameters, why));
+            }
             Ok(Some(next.with_buckets(left)))
         }
     }

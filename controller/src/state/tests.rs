@@ -283,6 +283,16 @@ fn buckets_are_added_replaced_and_removed_by_destination() {
     };
     applied(&mut state, on_leaf1([remove.clone()]));
     assert_eq!(ecmp(&state).buckets(), buckets(&[("x", 1), ("z", 1)]));
+    let all = Operation::RemoveBuckets {
+        next: "ecmp".into(),
+        buckets: buckets(&[("x", 1), ("z", 1)]),
+    };
+    rejected_for(
+        &mut state,
+        on_leaf1([all]),
+        Subject::Objective(0),
+        Reason::BadParameters,
+    );
     let again = on_leaf1([remove]);
     rejected_for(
         &mut state,

@@ -109,8 +109,19 @@ pub fn request(
 }
 
 pub fn next(name: &str) -> objective_pb::Objective {
+    let port = objective_pb::PortRef {
+        port: Some(objective_pb::port_ref::Port::Number(1)),
+    };
+    let output = objective_pb::Instruction {
+        instruction: Some(objective_pb::instruction::Instruction::Output(port)),
+    };
+    let bucket = objective_pb::Bucket {
+        treatment: vec![output],
+        ..Default::default()
+    };
     let next = objective_pb::Next {
         r#type: objective_pb::NextType::Simple.into(),
+        buckets: vec![bucket],
         ..Default::default()
     };
     let kind = Some(objective_pb::objective::Kind::Next(next));
@@ -122,8 +133,21 @@ pub fn next(name: &str) -> objective_pb::Objective {
 }
 
 pub fn forward(name: &str, next: &str) -> objective_pb::Objective {
+    let criterion = |field: &str, matching| objective_pb::Criterion {
+        field: field.into(),
+        r#match: Some(matching),
+    };
+    use objective_pb::criterion::Match;
+    let prefix = objective_pb::Prefix {
+        value: vec![10, 0, 0, 0],
+        length: 24,
+    };
     let forward = objective_pb::Forward {
         flag: objective_pb::ForwardFlag::Specific.into(),
+        selector: vec![
+            criterion("eth_type", Match::Exact(vec![8, 0])),
+            criterion("ipv4_dst", Match::Prefix(prefix)),
+        ],
         next: next.into(),
         ..Default::default()
     };
