@@ -150,6 +150,11 @@ impl Bucket {
         }
     }
 
+    /// The next it sends packets to, if not to a port.
+    pub fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+
     /// Is it the same destination, whatever its weight?
     pub fn same_destination(&self, other: &Bucket) -> bool {
         let [mut a, mut b]: [pb::Bucket; 2] = [self.body.decode(), other.body.decode()];
@@ -306,10 +311,7 @@ impl Objective {
 
     /// The names of the nexts it sends packets to.
     pub fn references(&self) -> impl Iterator<Item = &str> {
-        let buckets = self
-            .buckets
-            .iter()
-            .filter_map(|bucket| bucket.next.as_deref());
+        let buckets = self.buckets.iter().filter_map(Bucket::next);
         self.target.as_deref().into_iter().chain(buckets)
     }
 

@@ -232,19 +232,40 @@ fn rejections_of(
         // A switch without pipeline can judge nothing yet; that is no fault of the request.
         status.progress == Progress::Failed && status.reason != Some(Reason::NoPipeline)
     });
-    refused
-        .map(|(effect, status)| Rejection {
-            subject: effect.index.map_or(Subject::Request, Subject::Objective),
-            reason: status.reason.unwrap_or(Reason::Internal),
-            message: match status.message.as_str() {
-                "" => format!(
-                    "{} of {device}: refused by the switch without a message",
-                    effect.key
-                ),
-                message => format!("{} of {device}: {message}", effect.key),
-            },
-        })
-        .collect()
+    let rejections = refused.map(|(effect, status)| {
+        let subject = effect.index.map_or(Subject::Request, Subject::Objective);
+        let (field, message) = split_field(&status.message);
+        let message = match message {
+            "" => "refused by the switch without a message",
+            message => message,
+        };
+        let message = format!("{} of {device}: {message}", effect.key);
+        let reason = status.reason.unwrap_or(Reason::Internal);
+        Rejection {
+            field,
+            ..Rejection::new(subject, reason, message)
+        }
+    });
+    rejections.collect()
+}
+
+/// Agents put the path of the field that a refusal is about before the sentence.
+fn split_field(message: &str) -> (Option<String>, &str) {
+    let is_path = |text: &str| {
+        text.contains(['_', '[', '.'])
+            || matches!(
+                text,
+                "type" | "flag" | "next" | "buckets" | "output" | "drop" | "punt" | "meter"
+            )
+    };
+    let is_path_letter =
+        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '[' | ']');
+    match message.split_once(": ") {
+        Some((field, rest)) if field.chars().all(is_path_letter) && is_path(field) => {
+            (Some(field.to_owned()), rest)
+        }
+        _ => (None, message),
+    }
 }
 
 fn refused(rejections: Vec<Rejection>) -> pb::ApplyResponse {
@@ -284,5 +305,20 @@ fn counts(summary: Summary) -> pb::ApplyResponse {
         devices_unchanged: summary.devices_unchanged,
         devices_removed: summary.devices_removed,
         ..pb::ApplyResponse::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_before_an_agents_sentence_is_told_from_the_sentence() {
+        let (field, message) =
+            split_field("buckets[1].output: the switch has no port swp65; it has swp1");
+        assert_eq!(field.as_deref(), Some("buckets[1].output"));
+        assert_eq!(message, "the switch has no port swp65; it has swp1");
+        let sentence = "pipeline leaf_spine: it has no failover nexts";
+        assert_eq!(split_field(sentence), (None, sentence));
     }
 }

@@ -49,11 +49,7 @@ pub fn change_set(request: &pb::ApplyRequest) -> Result<ChangeSet, Vec<Rejection
 }
 
 fn bad_parameters(subject: Subject, message: String) -> Rejection {
-    Rejection {
-        subject,
-        reason: Reason::BadParameters,
-        message,
-    }
+    Rejection::new(subject, Reason::BadParameters, message)
 }
 
 fn device_change(change: &pb::DeviceChange) -> Result<DeviceChange, String> {
@@ -145,6 +141,7 @@ pub fn apply_error(rejection: Rejection) -> pb::ApplyError {
         index: u32::try_from(index).expect("a request has fewer than 2^32 changes"),
         reason: rejection.reason.to_proto().into(),
         message: rejection.message,
+        field: rejection.field.unwrap_or_default(),
     }
 }
 

@@ -122,6 +122,29 @@ pub struct Rejection {
     pub reason: Reason,
     /// One sentence: what, where, why, and what would be accepted.
     pub message: String,
+    /// The field that it is about, as a name or path in the YAML form.
+    pub field: Option<String>,
+}
+
+impl Rejection {
+    /// A refusal of a change as a whole.
+    pub fn new(subject: Subject, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            subject,
+            reason,
+            message: message.into(),
+            field: None,
+        }
+    }
+
+    /// The same, about one field of it.
+    #[must_use]
+    pub fn at(self, field: impl Into<String>) -> Self {
+        Self {
+            field: Some(field.into()),
+            ..self
+        }
+    }
 }
 
 /// What a command answers.

@@ -23,11 +23,7 @@ pub(super) fn plan_devices(
     let mut named = HashMap::new();
     for (index, change) in changes.iter().enumerate() {
         let mut reject = |reason, message| {
-            rejections.push(Rejection {
-                subject: Subject::Device(index),
-                reason,
-                message,
-            });
+            rejections.push(Rejection::new(Subject::Device(index), reason, message));
         };
         let name = change.name();
         if let Some(earlier) = named.insert(name.to_owned(), index) {
@@ -136,11 +132,13 @@ fn check_agents_are_distinct(
         } else {
             continue;
         };
-        rejections.push(Rejection {
-            subject: Subject::Device(*index),
-            reason: Reason::Conflict,
-            message,
-        });
+        let rejection = Rejection::new(Subject::Device(*index), Reason::Conflict, message);
+        let field = if other_at_address.is_some() {
+            "address"
+        } else {
+            "device_id"
+        };
+        rejections.push(rejection.at(field));
     }
 }
 

@@ -148,11 +148,7 @@ fn overlays(
     let mut overlays: BTreeMap<String, Overlay> = BTreeMap::new();
     for (index, change) in changes.objectives.iter().enumerate() {
         let mut reject = |reason, message| {
-            rejections.push(Rejection {
-                subject: Subject::Objective(index),
-                reason,
-                message,
-            });
+            rejections.push(Rejection::new(Subject::Objective(index), reason, message));
         };
         let (name, key) = (&change.device, change.operation.key());
         if !specs.contains_key(name) {
@@ -253,11 +249,11 @@ fn prune(
     for name in devices.iter().collect::<BTreeSet<_>>() {
         if !specs.contains_key(name) {
             let message = format!("cannot prune: {}", no_such_device(name, specs));
-            rejections.push(Rejection {
-                subject: Subject::Request,
-                reason: Reason::BadParameters,
+            rejections.push(Rejection::new(
+                Subject::Request,
+                Reason::BadParameters,
                 message,
-            });
+            ));
             continue;
         }
         let overlay = overlays.entry(name.clone()).or_default();

@@ -50,20 +50,20 @@ impl After<'_> {
 
     fn check_outgoing(&self, objective: &Objective, wanted: &Wanted) -> Option<Rejection> {
         let key = objective.key();
-        let (reason, message) = self
-            .missing_next(objective)
-            .map(|missing| (Reason::NoSuchObjective, self.explain_missing(key, missing)))
-            .or_else(|| {
-                (key.kind == Kind::Next && self.leads_back(objective)).then(|| {
-                    let message = format!("{key} of {} leads back to itself; a next may not be reached from its own buckets", self.name);
-                    (Reason::BadParameters, message)
-                })
-            })?;
-        Some(Rejection {
-            subject: subject(wanted),
-            reason,
-            message,
-        })
+        if let Some(missing) = self.missing_next(objective) {
+            let message = self.explain_missing(key, missing);
+            let rejection = Rejection::new(subject(wanted), Reason::NoSuchObjective, message);
+            return Some(rejection.at(path_of_reference(objective, missing)));
+        }
+        if key.kind == Kind::Next && self.leads_back(objective) {
+            let message = format!(
+                "{key} of {} leads back to itself; a next may not be reached from its own buckets",
+                self.name
+            );
+            let rejection = Rejection::new(subject(wanted), Reason::BadParameters, message);
+            return Some(rejection.at("buckets"));
+        }
+        None
     }
 
     fn missing_next<'o>(&self, objective: &'o Objective) -> Option<&'o str> {
@@ -153,17 +153,26 @@ impl After<'_> {
                     continue;
                 };
                 if reported.insert(next) {
-                    rejections.push(Rejection {
-                        subject: subject(wanted),
-                        reason: Reason::NextInUse,
-                        message: format!(
-                            "next/{next} of {} is in use by {key}; delete that as well, or first",
-                            self.name
-                        ),
-                    });
+                    let message = format!(
+                        "next/{next} of {} is in use by {key}; delete that as well, or first",
+                        self.name
+                    );
+                    rejections.push(Rejection::new(subject(wanted), Reason::NextInUse, message));
                 }
             }
         }
+    }
+}
+
+/// Where in the YAML form an objective refers to a next.
+fn path_of_reference(objective: &Objective, next: &str) -> String {
+    match objective
+        .buckets()
+        .iter()
+        .position(|bucket| bucket.next() == Some(next))
+    {
+        Some(index) => format!("buckets[{index}].next"),
+        None => "next".to_owned(),
     }
 }
 
