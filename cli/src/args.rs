@@ -1,0 +1,168 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Describe switches and their flow objectives, and see how they fare
+#[derive(Debug, Parser)]
+#[command(name = "pointsman", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 all went well; 1 something was refused or failed, or differs \
+                        (diff); 2 the command line is wrong"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The controller to talk to
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_CONTROLLER",
+        default_value = "127.0.0.1:9700",
+        value_name = "HOST:PORT"
+    )]
+    pub controller: String,
+    /// Ask this agent directly, without a controller (get, status)
+    #[arg(long, global = true, env = "POINTSMAN_AGENT", value_name = "HOST:PORT")]
+    pub agent: Option<String>,
+    /// How to print
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people
+    Table,
+    /// One JSON document
+    Json,
+    /// YAML; `get devices` and `get objectives` print files that can be applied again
+    Yaml,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring devices and objectives to what files say, all or nothing
+    Apply(ApplyArgs),
+    /// Check files without asking anyone
+    Check {
+        #[command(flatten)]
+        files: Files,
+    },
+    /// Show what applying files would change
+    Diff {
+        #[command(flatten)]
+        files: Files,
+        /// Also show what --prune would delete
+        #[arg(long)]
+        prune: bool,
+    },
+    /// Show devices, objectives, ports, tables or controller nodes
+    Get(GetArgs),
+    /// Show how everything fares, and what is wrong
+    Status,
+    /// Show one objective: what it says, how it fares, what uses it, what it became
+    Explain {
+        /// KIND/NAME, for example forward/rack2
+        objective: String,
+        /// The device, if more than one has such an objective
+        #[arg(short, long)]
+        device: Option<String>,
+    },
+    /// Delete objectives or devices
+    Delete(DeleteArgs),
+    /// Print the JSON schema of the YAML files, for editors
+    Schema,
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where the YAML is.
+#[derive(Debug, Args)]
+pub struct Files {
+    /// Files, directories of *.yaml and *.yml, or - for standard input
+    #[arg(short, long = "file", required = true, num_args = 1.., value_name = "FILE|DIR")]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    pub files: Files,
+    /// Ask whether everything would be accepted, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Delete the objectives of the files' devices that the files do not name
+    #[arg(long)]
+    pub prune: bool,
+    /// Seconds to wait for the switches; with 0, accepted is enough
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=600))]
+    pub wait: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// What to show
+    #[arg(value_enum)]
+    pub what: What,
+    /// Only this device
+    pub device: Option<String>,
+    /// Also the pipeline's entries (objectives, tables)
+    #[arg(long)]
+    pub entries: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    #[value(alias = "device")]
+    Devices,
+    #[value(alias = "objective")]
+    Objectives,
+    #[value(alias = "port")]
+    Ports,
+    #[value(alias = "table")]
+    Tables,
+    #[value(alias = "node")]
+    Nodes,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("subject").required(true).args(["names", "files"]))]
+pub struct DeleteArgs {
+    /// KIND/NAME: filter/NAME, forward/NAME, next/NAME or device/NAME
+    #[arg(value_name = "KIND/NAME")]
+    pub names: Vec<String>,
+    /// The objectives that these files put
+    #[arg(short, long = "file", num_args = 1.., value_name = "FILE|DIR", conflicts_with = "device")]
+    pub files: Vec<PathBuf>,
+    /// The device of the objectives
+    #[arg(short, long)]
+    pub device: Option<String>,
+    /// Seconds to wait for the switches; with 0, accepted is enough
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=600))]
+    pub wait: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,248 @@
+//! `pointsman diff`: what applying files would change, without asking the switches.
+
+use std::collections::{BTreeMap, HashSet};
+use std::process::ExitCode;
+
+use anstyle::Style;
+use pointsman_model::{Device, Model, Objective, ObjectiveId, Operation};
+use pointsman_proto::pointsman::controller::v1 as pb;
+use serde::Serialize;
+
+use super::get;
+use crate::args::{Files, Global};
+use crate::connect::{self, Controller};
+use crate::error::CliError;
+use crate::files;
+use crate::output::Output;
+use crate::table::paint;
+use crate::words;
+
+/// One thing that would change: its lines in files before and after.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Difference {
+    /// A device's name, or `DEVICE KIND/NAME`.
+    subject: String,
+    before: Vec<String>,
+    after: Vec<String>,
+}
+
+/// Runs the command. Fails, as diff(1) does, when there are differences.
+pub async fn run(
+    global: &Global,
+    files: &Files,
+    prune: bool,
+    output: &mut Output,
+) -> Result<ExitCode, CliError> {
+    let model = files::read(&files.files)?;
+    let mut controller = connect::controller(&global.controller).await?;
+    let mut differences = device_differences(&known_devices(&mut controller).await?, &model);
+    let mut known: BTreeMap<String, Vec<Objective>> = BTreeMap::new();
+    for view in get::objectives(&mut controller, "", false)
+        .await?
+        .objectives
+    {
+        known
+            .entry(view.device.clone())
+            .or_default()
+            .push(view.model);
+    }
+    differences.extend(objective_differences(&known, &model, prune));
+    output.value(&differences, |output| {
+        let text = render(&differences, output.is_coloured());
+        output.text(&text)
+    })?;
+    Ok(if differences.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn known_devices(controller: &mut Controller) -> Result<Vec<Device>, CliError> {
+    let answer = controller
+        .client
+        .get_devices(pb::GetDevicesRequest {})
+        .await;
+    let answer = answer
+        .map_err(|status| controller.error(status))?
+        .into_inner();
+    let specs = answer.devices.into_iter().filter_map(|device| device.spec);
+    let devices = specs.map(
+        |pb::DeviceSpec {
+             name,
+             address,
+             device_id,
+         }| Device {
+            name,
+            address,
+            device_id,
+        },
+    );
+    Ok(devices.collect())
+}
+
+fn device_differences(known: &[Device], model: &Model) -> Vec<Difference> {
+    let lines = |device: &Device| lines_of(&pointsman_model::devices_to_yaml([device]), 1);
+    let differences = model.devices.iter().filter_map(|located| {
+        let wanted = &located.value;
+        let stored = known.iter().find(|device| device.name == wanted.name);
+        (stored != Some(wanted)).then(|| Difference {
+            subject: format!("device/{}", wanted.name),
+            before: stored.map(lines).unwrap_or_default(),
+            after: lines(wanted),
+        })
+    });
+    differences.collect()
+}
+
+fn objective_differences(
+    known: &BTreeMap<String, Vec<Objective>>,
+    model: &Model,
+    prune: bool,
+) -> Vec<Difference> {
+    let mut wanted: BTreeMap<&str, Vec<Objective>> = BTreeMap::new();
+    let mut deleted: HashSet<(&str, ObjectiveId)> = HashSet::new();
+    for located in &model.objectives {
+        let (device, change) = (located.value.device.as_str(), &located.value.change);
+        let of_device = wanted.entry(device).or_default();
+        let stored = known.get(device).and_then(|known| {
+            known
+                .iter()
+                .find(|known| known.id() == change.objective.id())
+        });
+        match change.operation {
+            Operation::Put => of_device.push(change.objective.clone()),
+            Operation::Delete => {
+                deleted.insert((device, change.objective.id()));
+            }
+            // Which buckets there are then is for the controller to say; what is there stays
+            // named, so that pruning spares it.
+            Operation::AddToExisting | Operation::RemoveFromExisting => {
+                of_device.extend(stored.cloned());
+            }
+        }
+    }
+    let mut differences = Vec::new();
+    for (device, wanted) in &wanted {
+        let known = known.get(*device).map(Vec::as_slice).unwrap_or_default();
+        let difference = pointsman_model::diff(known, wanted);
+        let lines =
+            |objective: &Objective| lines_of(&pointsman_model::to_yaml(device, [objective]), 2);
+        let mut add = |objective: &Objective, before: Vec<String>, after: Vec<String>| {
+            let subject = format!("{device} {}/{}", objective.kind().name(), objective.name);
+            differences.push(Difference {
+                subject,
+                before,
+                after,
+            });
+        };
+        for objective in &difference.created {
+            add(objective, vec![], lines(objective));
+        }
+        for (before, after) in &difference.changed {
+            add(after, lines(before), lines(after));
+        }
+        for objective in &difference.deleted {
+            if prune || deleted.contains(&(*device, objective.id())) {
+                add(objective, lines(objective), vec![]);
+            }
+        }
+    }
+    differences
+}
+
+/// The lines of a document without its first ones, which name the device.
+fn lines_of(yaml: &str, head: usize) -> Vec<String> {
+    yaml.lines().skip(head).map(str::to_owned).collect()
+}
+
+fn render(differences: &[Difference], is_coloured: bool) -> String {
+    let mut text = String::new();
+    let bold = Style::new().bold();
+    for Difference {
+        subject,
+        before,
+        after,
+    } in differences
+    {
+        text += &format!("{}\n", paint(subject, bold, is_coloured));
+        for line in before.iter().filter(|line| !after.contains(line)) {
+            text += &format!("{}\n", paint(&format!("- {line}"), words::BAD, is_coloured));
+        }
+        for line in after {
+            let is_kept = before.contains(line);
+            let (mark, style) = if is_kept {
+                (' ', Style::new())
+            } else {
+                ('+', words::GOOD)
+            };
+            text += &format!("{}\n", paint(&format!("{mark} {line}"), style, is_coloured));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn model(yaml: &str) -> Model {
+        Model::parse("test.yaml", yaml).expect("valid")
+    }
+
+    const BEFORE: &str = "
+device: leaf1
+objectives:
+  - next: spine
+    type: simple
+    buckets: [ { output: 49 } ]
+  - next: old
+    type: simple
+    buckets: [ { output: 50 } ]
+";
+    const AFTER: &str = "
+device: leaf1
+objectives:
+  - next: spine
+    type: simple
+    buckets: [ { output: 48 } ]
+  - forward: rack2
+    flag: specific
+    selector: { eth_type: ipv4, ipv4_dst: 10.0.2.0/24 }
+    next: spine
+";
+
+    #[test]
+    fn created_changed_and_pruned_objectives_are_shown_by_their_lines() {
+        let before = model(BEFORE);
+        let objectives = before
+            .objectives
+            .iter()
+            .map(|located| located.value.change.objective.clone());
+        let known = BTreeMap::from([("leaf1".to_owned(), objectives.collect())]);
+        let after = model(AFTER);
+        let kept = render(&objective_differences(&known, &after, false), false);
+        assert!(!kept.contains("old"), "{kept}");
+        expect![[r#"
+            leaf1 forward/rack2
+            +   - forward: rack2
+            +     flag: specific
+            +     selector: { eth_type: ipv4, ipv4_dst: 10.0.2.0/24 }
+            +     next: spine
+            leaf1 next/spine
+            -       - { output: 49 }
+                - next: spine
+                  type: simple
+                  buckets:
+            +       - { output: 48 }
+            leaf1 next/old
+            -   - next: old
+            -     type: simple
+            -     buckets:
+            -       - { output: 50 }
+        "#]]
+        .assert_eq(&render(&objective_differences(&known, &after, true), false));
+    }
+}

@@ -1,0 +1,118 @@
+//! `pointsman explain`: everything that is known of one objective.
+
+use std::process::ExitCode;
+
+use pointsman_model::{Kind, Name};
+use pointsman_proto::pointsman::agent::v1 as agent_pb;
+use serde::Serialize;
+
+use super::delete::parse_objective;
+use super::get::{self, Objectives};
+use crate::args::Global;
+use crate::connect;
+use crate::error::CliError;
+use crate::output::Output;
+use crate::view::objectives::ObjectiveView;
+
+#[derive(Serialize)]
+struct Explanation<'o> {
+    #[serde(flatten)]
+    objective: &'o ObjectiveView,
+    /// What sends packets to it, as KIND/NAME.
+    used_by: Vec<String>,
+}
+
+/// Runs the command.
+pub async fn run(
+    global: &Global,
+    objective: &str,
+    device: Option<&str>,
+    output: &mut Output,
+) -> Result<ExitCode, CliError> {
+    let (kind, name) = parse_objective(objective)?;
+    let answer = ask(global, device).await?;
+    let found: Vec<_> = answer
+        .objectives
+        .iter()
+        .filter(|view| view.model.kind() == kind && view.model.name == name)
+        .collect();
+    if found.is_empty() {
+        let place = device.map_or("any device".to_owned(), str::to_owned);
+        return Err(CliError::Usage(format!(
+            "there is no {objective} on {place}"
+        )));
+    }
+    let explanations: Vec<_> = found
+        .into_iter()
+        .map(|objective| Explanation {
+            objective,
+            used_by: users(&answer.objectives, &objective.device, kind, &name),
+        })
+        .collect();
+    output.value(&explanations, |output| {
+        output.text(&explanations.iter().map(text).collect::<Vec<_>>().join("\n"))
+    })?;
+    for error in &answer.errors {
+        output.complain(&CliError::Usage(error.clone()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn ask(global: &Global, device: Option<&str>) -> Result<Objectives, CliError> {
+    let Some(address) = &global.agent else {
+        let mut controller = connect::controller(&global.controller).await?;
+        return get::objectives(&mut controller, device.unwrap_or_default(), true).await;
+    };
+    let mut agent = connect::agent(address).await?;
+    let request = agent_pb::ListObjectivesRequest { entries: true };
+    let answer = agent.client.list_objectives(request).await;
+    let answer = answer.map_err(|status| agent.error(status))?.into_inner();
+    let device = device.unwrap_or("this agent");
+    let views = answer.objectives.into_iter();
+    let views = views.map(|objective| ObjectiveView::new(&agent.peer, device, objective));
+    Ok(Objectives {
+        objectives: views.collect::<Result<_, _>>()?,
+        errors: Vec::new(),
+    })
+}
+
+fn users(all: &[ObjectiveView], device: &str, kind: Kind, name: &Name) -> Vec<String> {
+    if kind != Kind::Next {
+        return Vec::new();
+    }
+    let users = all
+        .iter()
+        .filter(|view| view.device == device && view.model.nexts().contains(&name))
+        .map(|view| format!("{}/{}", view.kind, view.name));
+    users.collect()
+}
+
+fn text(explanation: &Explanation<'_>) -> String {
+    let Explanation { objective, used_by } = explanation;
+    let mut text = pointsman_model::to_yaml(&objective.device, [&objective.model]);
+    text += &format!(
+        "\nstate:    {}, revision {}\n",
+        objective.state, objective.revision
+    );
+    if !objective.is_applied() {
+        text += &format!("because:  {}\n", objective.why());
+    }
+    let refers_to: Vec<_> = objective
+        .model
+        .nexts()
+        .iter()
+        .map(|next| format!("next/{next}"))
+        .collect();
+    for (head, names) in [("uses:     ", &refers_to), ("used by:  ", used_by)] {
+        if !names.is_empty() {
+            text += &format!("{head}{}\n", names.join(", "));
+        }
+    }
+    if !objective.entries.is_empty() {
+        text += "entries:\n";
+        for entry in &objective.entries {
+            text += &format!("  {entry}\n");
+        }
+    }
+    text
+}

@@ -1,0 +1,91 @@
+//! Sends a change set to the controller and shows what became of it.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use pointsman_model::{Model, Problem, Problems};
+use pointsman_proto::pointsman::controller::v1 as pb;
+use pointsman_proto::pointsman::controller::v1::apply_error::Subject as ErrorSubject;
+
+use crate::connect::Controller;
+use crate::error::CliError;
+use crate::output::Output;
+use crate::view::apply::{ApplyView, Subject};
+use crate::words;
+
+/// A request, and what its changes are called.
+pub struct Change<'m> {
+    pub request: pb::ApplyRequest,
+    /// The objectives of the request, in order.
+    pub subjects: Vec<Subject>,
+    /// The files that the request was made of, if it was.
+    pub model: Option<&'m Model>,
+}
+
+/// Sends it. Succeeds if all was accepted and, where the request waits, applied.
+pub async fn send(
+    controller: &mut Controller,
+    change: Change<'_>,
+    output: &mut Output,
+) -> Result<ExitCode, CliError> {
+    let Change {
+        request,
+        subjects,
+        model,
+    } = change;
+    let (dry_run, waits) = (request.dry_run, request.wait_milliseconds > 0);
+    let started = Instant::now();
+    // The answer is due once the wait is over and the agents were asked before it.
+    let limit = Duration::from_millis(request.wait_milliseconds.into()) + Duration::from_secs(60);
+    let mut request = tonic::Request::new(request);
+    request.set_timeout(limit);
+    let answer = match controller.client.apply(request).await {
+        Ok(answer) => answer.into_inner(),
+        Err(status) => return Err(controller.error(status)),
+    };
+    if !answer.errors.is_empty() {
+        refuse(&answer.errors, model, output);
+        return Ok(ExitCode::FAILURE);
+    }
+    let view = ApplyView::new(&subjects, answer, started.elapsed(), dry_run);
+    output.value(&view, |output| {
+        let text = view.text(output.is_coloured());
+        output.text(&text)
+    })?;
+    let is_done = !waits || view.unapplied.is_empty();
+    Ok(if is_done {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Shows refusals where they stand in the files, or as sentences where there are none.
+fn refuse(errors: &[pb::ApplyError], model: Option<&Model>, output: &Output) {
+    let mut problems = Vec::new();
+    let mut sentences = Vec::new();
+    for error in errors {
+        match model.and_then(|model| locate(model, error)) {
+            Some(problem) => problems.push(problem),
+            None => sentences.push(error),
+        }
+    }
+    if let Err(problems) = Problems::of(problems) {
+        output.show(&problems);
+    }
+    for error in sentences {
+        let reason = words::reason(error.reason());
+        output.complain(&CliError::Usage(format!("{reason}: {}", error.message)));
+    }
+    output.complain(&CliError::Usage("refused; nothing was changed".to_owned()));
+}
+
+fn locate(model: &Model, error: &pb::ApplyError) -> Option<Problem> {
+    let index = usize::try_from(error.index).ok()?;
+    let field = Some(error.field.as_str()).filter(|field| !field.is_empty());
+    match error.subject() {
+        ErrorSubject::Objective => model.objective_problem(index, field, &*error.message),
+        ErrorSubject::Device => model.device_problem(index, field, &*error.message),
+        ErrorSubject::Unspecified => None,
+    }
+}

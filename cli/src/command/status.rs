@@ -1,0 +1,92 @@
+//! `pointsman status`: the cluster, every device, and everything that is not as wanted.
+
+use std::process::ExitCode;
+
+use pointsman_proto::pointsman::agent::v1 as agent_pb;
+use serde::Serialize;
+
+use super::get;
+use crate::args::Global;
+use crate::connect;
+use crate::error::CliError;
+use crate::output::Output;
+use crate::view::devices::{self, AgentView, DeviceView};
+use crate::view::nodes::{self, ClusterView};
+use crate::view::objectives::{self, ObjectiveView};
+use crate::words;
+
+#[derive(Serialize)]
+struct Overview {
+    cluster: ClusterView,
+    devices: Vec<DeviceView>,
+    unapplied: Vec<ObjectiveView>,
+}
+
+/// Runs the command. Fails when a device or objective is not as wanted.
+pub async fn run(global: &Global, output: &mut Output) -> Result<ExitCode, CliError> {
+    if let Some(address) = &global.agent {
+        return of_agent(address, output).await;
+    }
+    let mut controller = connect::controller(&global.controller).await?;
+    let cluster = get::cluster(&mut controller).await?;
+    let devices = get::devices(&mut controller).await?;
+    let mut unapplied = get::objectives(&mut controller, "", false)
+        .await?
+        .objectives;
+    unapplied.retain(|objective| !objective.is_applied());
+    let overview = Overview {
+        cluster,
+        devices,
+        unapplied,
+    };
+    output.value(&overview, |output| {
+        output.text(&format!("{}\n", nodes::summary(&overview.cluster)))?;
+        output.table(&devices::table(&overview.devices))?;
+        output.table(&objectives::table(&overview.unapplied))?;
+        output.text(&format!("{}\n", verdict(&overview)))
+    })?;
+    Ok(if is_well(&overview) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn is_well(overview: &Overview) -> bool {
+    overview.unapplied.is_empty()
+        && overview.cluster.leader.is_some()
+        && overview.devices.iter().all(|device| device.reachable)
+}
+
+fn verdict(overview: &Overview) -> String {
+    if is_well(overview) {
+        let applied: u32 = overview
+            .devices
+            .iter()
+            .map(|device| device.objectives.applied)
+            .sum();
+        let applied = usize::try_from(applied).unwrap_or(usize::MAX);
+        return format!(
+            "all is as wanted: {} applied",
+            words::count(applied, "objective")
+        );
+    }
+    let unreachable = overview
+        .devices
+        .iter()
+        .filter(|device| !device.reachable)
+        .count();
+    format!(
+        "not all is as wanted: {} not applied, {} unreachable",
+        words::count(overview.unapplied.len(), "objective"),
+        words::count(unreachable, "device")
+    )
+}
+
+async fn of_agent(address: &str, output: &mut Output) -> Result<ExitCode, CliError> {
+    let mut agent = connect::agent(address).await?;
+    let status = agent.client.get_status(agent_pb::GetStatusRequest {}).await;
+    let view = AgentView::from(status.map_err(|status| agent.error(status))?.into_inner());
+    output.value(&view, |output| output.table(&devices::agent_table(&view)))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,8 @@
+//! Answers of servers as what is shown: structs for JSON and YAML, tables for people.
+
+pub mod apply;
+pub mod devices;
+pub mod nodes;
+pub mod objectives;
+pub mod ports;
+pub mod tables;

@@ -1,0 +1,261 @@
+//! Objectives: what each asks for in a line, how it fares, what it became.
+
+use pointsman_model::{Filter, FilterType, Forward, Next, Objective, ObjectiveKind, Selector};
+use pointsman_proto::pointsman::objective::v1 as pb;
+use serde::Serialize;
+
+use crate::error::{CliError, Peer};
+use crate::table::{Cell, Table};
+use crate::words;
+
+/// One objective of one device.
+#[derive(Debug, Serialize)]
+pub struct ObjectiveView {
+    pub device: String,
+    pub kind: &'static str,
+    pub name: String,
+    pub state: &'static str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub reason: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    pub revision: u64,
+    /// As it stands in a file.
+    pub objective: serde_json::Value,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entries: Vec<String>,
+    #[serde(skip)]
+    pub model: Objective,
+    #[serde(skip)]
+    style: anstyle::Style,
+}
+
+impl ObjectiveView {
+    /// Takes what a server says of an objective of `device`.
+    pub fn new(peer: &Peer, device: &str, answer: pb::ObjectiveStatus) -> Result<Self, CliError> {
+        let bad_answer = |message: String| CliError::BadAnswer {
+            peer: peer.clone(),
+            message,
+        };
+        let objective = answer.objective.unwrap_or_default();
+        let model = Objective::try_from(&objective)
+            .map_err(|error| bad_answer(format!("{}: {error}", objective.name)))?;
+        let status = answer.status.unwrap_or_default();
+        Ok(Self {
+            device: device.to_owned(),
+            kind: model.kind().name(),
+            name: model.name.to_string(),
+            state: words::state(status.state()),
+            style: words::state_style(status.state()),
+            reason: words::reason(status.reason()),
+            message: status.message,
+            revision: status.revision,
+            objective: as_json(device, &model).map_err(bad_answer)?,
+            entries: answer.entries,
+            model,
+        })
+    }
+
+    /// Is it in the data plane?
+    pub fn is_applied(&self) -> bool {
+        self.state == words::state(pb::State::Applied)
+    }
+
+    /// Why it is not applied, in words.
+    pub fn why(&self) -> String {
+        why(self.reason, &self.message)
+    }
+}
+
+/// A reason and its message as one sentence.
+pub fn why(reason: &str, message: &str) -> String {
+    match (reason, message) {
+        ("", message) => message.to_owned(),
+        (reason, "") => reason.to_owned(),
+        (reason, message) => format!("{reason}: {message}"),
+    }
+}
+
+/// The objective as it stands in a file, as JSON.
+fn as_json(device: &str, objective: &Objective) -> Result<serde_json::Value, String> {
+    let yaml = pointsman_model::to_yaml(device, [objective]);
+    let mut document: serde_json::Value =
+        serde_saphyr::from_str(&yaml).map_err(|error| error.to_string())?;
+    Ok(document["objectives"][0].take())
+}
+
+/// Objectives for people; what is not applied has the reason below it.
+pub fn table<'o>(objectives: impl IntoIterator<Item = &'o ObjectiveView>) -> Table {
+    let mut table = Table::new(["DEVICE", "KIND", "NAME", "STATE", "REVISION", "WHAT"]);
+    for objective in objectives {
+        table.row([
+            objective.device.as_str().into(),
+            objective.kind.into(),
+            objective.name.as_str().into(),
+            Cell::styled(objective.state, objective.style),
+            Cell::number(objective.revision),
+            summary(&objective.model).into(),
+        ]);
+        if !objective.is_applied() {
+            table.note(objective.why());
+        }
+        for entry in &objective.entries {
+            table.note(&**entry);
+        }
+    }
+    table
+}
+
+/// What an objective asks for, in a line.
+pub fn summary(objective: &Objective) -> String {
+    match &objective.kind {
+        ObjectiveKind::Filter(Filter {
+            filter_type,
+            key,
+            conditions,
+            treatment,
+        }) => {
+            let what = match filter_type {
+                FilterType::Deny => vec!["deny"],
+                FilterType::Permit => treatment.iter().map(|step| step.name()).collect(),
+            };
+            let matches = [key, conditions].into_iter().flat_map(Selector::iter);
+            let matches: Vec<_> = matches.map(|criterion| criterion.to_string()).collect();
+            arrow(&matches.join(", "), &what.join(", "))
+        }
+        ObjectiveKind::Forward(Forward {
+            selector,
+            next,
+            treatment,
+            ..
+        }) => {
+            let matches: Vec<_> = selector
+                .iter()
+                .map(|criterion| criterion.to_string())
+                .collect();
+            let next = next.iter().map(|next| format!("next {next}"));
+            let steps = treatment.iter().map(|step| step.name().to_owned());
+            let what: Vec<_> = steps.chain(next).collect();
+            let matches = if matches.is_empty() {
+                "everything".to_owned()
+            } else {
+                matches.join(", ")
+            };
+            arrow(&matches, &what.join(", "))
+        }
+        ObjectiveKind::Next(Next {
+            next_type, buckets, ..
+        }) => {
+            format!(
+                "{}, {}",
+                next_type.name(),
+                words::count(buckets.len(), "bucket")
+            )
+        }
+    }
+}
+
+fn arrow(from: &str, to: &str) -> String {
+    if to.is_empty() {
+        from.to_owned()
+    } else {
+        format!("{from} -> {to}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use pointsman_model::Model;
+
+    use super::*;
+
+    const YAML: &str = "
+device: leaf1
+objectives:
+  - filter: h1-in
+    key: { in_port: swp1 }
+    conditions: { vlan_vid: untagged }
+    treatment: { push_vlan: 10 }
+  - next: spines
+    type: hashed
+    buckets:
+      - { set: { eth_src: 02:00:00:00:01:00, eth_dst: 02:00:00:00:02:01 }, output: 49 }
+      - { set: { eth_src: 02:00:00:00:01:00, eth_dst: 02:00:00:00:02:02 }, output: 50 }
+  - forward: rack2
+    flag: specific
+    selector: { eth_type: ipv4, ipv4_dst: 10.0.2.0/24 }
+    next: spines
+";
+
+    fn views() -> Vec<ObjectiveView> {
+        let model = Model::parse("test.yaml", YAML).expect("valid");
+        let views = model.objectives.iter().enumerate().map(|(index, located)| {
+            let is_last = index == 2;
+            let state = if is_last {
+                pb::State::Pending
+            } else {
+                pb::State::Applied
+            };
+            let reason = if is_last {
+                pb::Reason::WaitsForNext
+            } else {
+                pb::Reason::Unspecified
+            };
+            let status = pb::Status {
+                state: state.into(),
+                reason: reason.into(),
+                message: if is_last {
+                    "next spines is not applied".into()
+                } else {
+                    String::new()
+                },
+                revision: index as u64 + 1,
+            };
+            let answer = pb::ObjectiveStatus {
+                objective: Some((&located.value.change.objective).into()),
+                status: Some(status),
+                entries: vec![],
+            };
+            ObjectiveView::new(&Peer::Agent(String::new()), "leaf1", answer).expect("understood")
+        });
+        views.collect()
+    }
+
+    #[test]
+    fn objectives_are_summed_up_in_a_line_and_waiting_ones_say_why() {
+        expect![[r#"
+            DEVICE  KIND     NAME    STATE    REVISION  WHAT
+            leaf1   filter   h1-in   applied         1  in_port: swp1, vlan_vid: untagged -> push_vlan
+            leaf1   next     spines  applied         2  hashed, 2 buckets
+            leaf1   forward  rack2   pending         3  eth_type: ipv4, ipv4_dst: 10.0.2.0/24 -> next spines
+              waits for next: next spines is not applied
+        "#]]
+        .assert_eq(&table(&views()).render(false));
+    }
+
+    #[test]
+    fn json_has_the_objective_as_it_stands_in_a_file() {
+        let json = serde_json::to_string_pretty(&views()[2]).expect("serializes");
+        expect![[r#"
+            {
+              "device": "leaf1",
+              "kind": "forward",
+              "name": "rack2",
+              "state": "pending",
+              "reason": "waits for next",
+              "message": "next spines is not applied",
+              "revision": 3,
+              "objective": {
+                "flag": "specific",
+                "forward": "rack2",
+                "next": "spines",
+                "selector": {
+                  "eth_type": "ipv4",
+                  "ipv4_dst": "10.0.2.0/24"
+                }
+              }
+            }"#]]
+        .assert_eq(&json);
+    }
+}

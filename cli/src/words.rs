@@ -1,0 +1,81 @@
+//! One wording for each state and reason, and its colour.
+
+use anstyle::{AnsiColor, Style};
+use pointsman_proto::pointsman::agent::v1::OperState;
+use pointsman_proto::pointsman::objective::v1 as pb;
+
+/// All is well.
+pub const GOOD: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
+/// Not yet.
+pub const WAITING: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
+/// Something is wrong.
+pub const BAD: Style = Style::new()
+    .fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)))
+    .bold();
+
+/// The word for a state.
+pub fn state(state: pb::State) -> &'static str {
+    match state {
+        pb::State::Unspecified => "unknown",
+        pb::State::Pending => "pending",
+        pb::State::Applied => "applied",
+        pb::State::Failed => "failed",
+    }
+}
+
+/// The colour of a state.
+pub fn state_style(state: pb::State) -> Style {
+    match state {
+        pb::State::Applied => GOOD,
+        pb::State::Failed => BAD,
+        pb::State::Pending | pb::State::Unspecified => WAITING,
+    }
+}
+
+/// The words for a reason.
+pub fn reason(reason: pb::Reason) -> &'static str {
+    match reason {
+        pb::Reason::Unspecified => "",
+        pb::Reason::DeviceUnreachable => "device unreachable",
+        pb::Reason::WaitsForNext => "waits for next",
+        pb::Reason::NoPipeline => "no pipeline",
+        pb::Reason::UnsupportedByPipeline => "unsupported by pipeline",
+        pb::Reason::UnknownPort => "unknown port",
+        pb::Reason::BadParameters => "bad parameters",
+        pb::Reason::TableFull => "table full",
+        pb::Reason::Conflict => "conflict",
+        pb::Reason::NextInUse => "next in use",
+        pb::Reason::NoSuchObjective => "no such objective",
+        pb::Reason::Internal => "internal error",
+        pb::Reason::InFlight => "in flight",
+    }
+}
+
+/// The word for the state of a port, and its colour.
+pub fn oper_state(state: OperState) -> (&'static str, Style) {
+    match state {
+        OperState::Up => ("up", GOOD),
+        OperState::Down => ("down", WAITING),
+        OperState::Unavailable => ("unavailable", BAD),
+        OperState::Unspecified => ("unknown", WAITING),
+    }
+}
+
+/// The word for a kind.
+pub fn kind(kind: pb::Kind) -> &'static str {
+    match kind {
+        pb::Kind::Unspecified => "unknown",
+        pb::Kind::Filter => "filter",
+        pb::Kind::Forward => "forward",
+        pb::Kind::Next => "next",
+    }
+}
+
+/// `1 objective`, `2 objectives`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
+}
