@@ -68,6 +68,15 @@ all_devices_ready() {
     [ "$(pointsman get devices -o json | grep -c '"reachable": *true')" -eq ${#switches[@]} ]
 }
 
+thousand_routes() {
+    local i
+    printf 'device: leaf1\nobjectives:\n'
+    for i in $(seq 0 999); do
+        printf '  - { forward: route-%d, flag: specific, selector: { eth_type: ipv4, ipv4_dst: 10.%d.%d.0/24 }, next: spines }\n' \
+            "$i" $((100 + i / 250)) $((i % 250))
+    done
+}
+
 [ "$(id -u)" -eq 0 ] || fail "network namespaces and XDP need root"
 
 step "building (profile $profile)"
@@ -102,6 +111,16 @@ step "what the switches hold"
 pointsman get objectives
 pointsman get ports
 pointsman get tables
+
+step "a thousand routes in one file"
+thousand_routes >"$run_dir/routes.yaml"
+begun=$(date +%s%N)
+pointsman apply -f "$run_dir/routes.yaml"
+say "applied and acknowledged by leaf1 in $((($(date +%s%N) - begun) / 1000000)) ms"
+applied=$(pointsman get objectives leaf1 | grep -c '^.*route-[0-9].*applied' || true)
+say "$applied of them are shown as applied"
+[ "$applied" -eq 1000 ] || fail "not all of a thousand routes are applied"
+pointsman delete -f "$run_dir/routes.yaml"
 
 step "taking down the link between leaf1 and spine1, with pings between the racks running"
 stream_start

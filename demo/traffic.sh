@@ -76,7 +76,7 @@ tcp_stream() {
     local port=5201
     in_ns "pm-$2" iperf3 --server --one-off --daemon --port "$port" >/dev/null
     wait_for 5 "iperf3 server" iperf_listens "$2" "$port"
-    in_ns "pm-$1" iperf3 --client "$3" --port "$port" --time "$4" --format m --json |
+    in_ns "pm-$1" iperf3 --client "$3" --port "$port" --time "$4" --json |
         awk -F '[:,]' '/"sum_received"/ { found = 1 } found && /bits_per_second/ { printf "%d\n", $2 / 1000000; exit }'
 }
 

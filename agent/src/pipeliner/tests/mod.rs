@@ -1,6 +1,5 @@
 //! The pipeliner on real pipelines.
 
-mod anything;
 mod bench;
 mod cases;
 mod changes;
