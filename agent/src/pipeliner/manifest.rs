@@ -1,7 +1,7 @@
 //! A manifest in memory: rules whose tables, keys, actions and parameters are resolved.
 //!
 //! Made by [`super::read`] from `pipeline.yaml`, which refuses names that the pipeline does not
-//! have; followed by [`super::translate`].
+//! have; followed by [`mod@super::translate`].
 
 use std::ops::RangeInclusive;
 

@@ -97,7 +97,11 @@ impl Values<'_> {
             }
             Some(Value::Criterion(field, matching)) => (field, matching),
         };
-        let matches = matches_of(key, &matching).ok_or_else(|| {
+        // A prefix of a field is one of the key only where both are equally wide.
+        let prefix = matches!(matching, Criterion::Prefix { .. });
+        let comparable = !prefix || key.width == field.bits();
+        let matches = matches_of(key, &matching).filter(|_| comparable);
+        let matches = matches.ok_or_else(|| {
             let accepted = match key.kind {
                 MatchKind::Exact | MatchKind::Optional => "one value",
                 MatchKind::Lpm => "one value or a prefix",

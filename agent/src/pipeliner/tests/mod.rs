@@ -1,5 +1,6 @@
 //! The pipeliner on real pipelines.
 
+mod anything;
 mod bench;
 mod cases;
 mod changes;
