@@ -81,7 +81,7 @@ pub struct Pipeline {
     program: Arc<ir::Program>,
     plan: Plan,
     code: Code,
-    loaded: Program,
+    loaded: Arc<Program>,
     memory: Arc<SharedMemory>,
     tables: Vec<TableWriter>,
     profiles: Vec<Profile>,
@@ -136,7 +136,7 @@ impl Pipeline {
             program,
             plan,
             code,
-            loaded,
+            loaded: Arc::new(loaded),
             memory,
             tables,
             profiles,
@@ -161,7 +161,7 @@ impl Pipeline {
     }
 
     /// The loaded program.
-    pub fn loaded(&self) -> &Program {
+    pub fn loaded(&self) -> &Arc<Program> {
         &self.loaded
     }
 

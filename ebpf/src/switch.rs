@@ -83,7 +83,7 @@ pub enum SwitchError {
 /// Ports that run one program, which calls the pipeline, or drops the packet while there is none.
 pub struct Switch {
     shared: Arc<Shared>,
-    root: Program,
+    root: Arc<Program>,
     pipelines: Map,
     options: Options,
     plane: Option<Plane>,
@@ -102,7 +102,7 @@ impl Switch {
         let root = Program::load(ProgramKind::Xdp, "pointsman", &root_code(&pipelines))?;
         Ok(Switch {
             shared: Arc::new(Shared::new()?),
-            root,
+            root: Arc::new(root),
             pipelines,
             options,
             plane: None,
@@ -121,6 +121,16 @@ impl Switch {
         self.pipelines.set_fd(0, plane.fast().loaded().as_fd())?;
         self.plane = Some(plane);
         Ok(())
+    }
+
+    /// The program that every port runs.
+    pub fn root(&self) -> &Arc<Program> {
+        &self.root
+    }
+
+    /// What the pipelines of this switch share.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// The pipeline that forwards.

@@ -57,6 +57,15 @@ impl Emitter<'_> {
             .collect();
         let mut exits = false;
         for (index, (op, source)) in action.body.iter().enumerate() {
+            if let Op::Jump { to } | Op::JumpIfZero { to, .. } = op
+                && *to <= index as u32
+            {
+                self.source = source.clone();
+                return self.refuse(
+                    format!("a loop in {}", action.name),
+                    "loops that p4c unrolls",
+                );
+            }
             if let Some(label) = targets.get(&(index as u32)) {
                 self.asm.place(*label);
             }

@@ -35,6 +35,9 @@ use super::slots::SlotError;
 pub const MAX_ENTRIES: u32 = 8192;
 
 const HEADER_BYTES: u64 = 64;
+/// Positions for each entry when all are spread anew: the more, the longer until the next time; the
+/// fewer, the fewer words a lookup goes through.
+const SPREAD: usize = 4;
 /// Multiplying a single bit by this leaves its number in the top six bits.
 const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
 
@@ -311,7 +314,9 @@ impl BitVectors {
         let copy = 1 - self.active;
         self.clear(copy);
         let total: usize = self.entries.values().map(|e| e.patterns.len()).sum();
-        let words = (2 * total).div_ceil(64).clamp(1, self.plan.words as usize);
+        let words = (SPREAD * total)
+            .div_ceil(64)
+            .clamp(1, self.plan.words as usize);
         let room = words * 64 - total;
         let mut entries = std::mem::take(&mut self.entries);
         self.taken.fill(false);
@@ -334,10 +339,22 @@ impl BitVectors {
         Ok(())
     }
 
+    /// Makes the words of a copy that were ever in use 0.
     fn clear(&self, copy: u32) {
-        let start = (self.plan.copies + copy * self.plan.copy_bytes) as usize;
-        for at in (start..start + self.plan.copy_bytes as usize).step_by(8) {
-            self.memory.u64(at).store(0, Relaxed);
+        let base = (copy * self.plan.copy_bytes) as usize;
+        let used = self.memory.u32(self.plan.header as usize + 4).load(Relaxed) as usize;
+        let zero = |from: u32| {
+            for word in 0..used {
+                self.memory
+                    .u64(base + from as usize + 8 * word)
+                    .store(0, Relaxed);
+            }
+        };
+        zero(self.plan.copies);
+        for column in 0..self.plan.columns.len() {
+            for value in 0..256 {
+                zero(self.plan.column_at(column) + value * self.plan.words * 8);
+            }
         }
     }
 
