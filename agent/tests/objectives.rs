@@ -1,0 +1,437 @@
+//! Objectives as a controller sends them: statuses, what is in the data plane, and what is
+//! left after a restart.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{CPU_PORT, DEVICE, TestAgent, codes, config, read, update};
+use pointsman_model::{Kind, Model, Name, Objective, ObjectiveId};
+use pointsman_proto::p4::v1 as p4;
+use pointsman_proto::p4::v1::entity::Entity;
+use pointsman_proto::pointsman::agent::v1 as pb;
+use pointsman_proto::pointsman::agent::v1::sync_request::Message as ToAgent;
+use pointsman_proto::pointsman::agent::v1::sync_response::Message as FromAgent;
+use pointsman_proto::pointsman::objective::v1 as objective;
+use pointsman_proto::pointsman::objective::v1::{Reason, State};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+/// A controller's stream.
+struct Master {
+    requests: mpsc::Sender<pb::SyncRequest>,
+    responses: Streaming<pb::SyncResponse>,
+    hello: pb::AgentHello,
+    revision: u64,
+}
+
+impl Master {
+    async fn open(agent: &TestAgent, election_id: u64) -> Result<Master, Status> {
+        let mut client = agent.service().await;
+        let (requests, stream) = mpsc::channel(4);
+        let hello = ToAgent::Hello(pb::SyncHello {
+            device_id: DEVICE,
+            election_id: Some(pb::ElectionId {
+                high: 0,
+                low: election_id,
+            }),
+            controller: format!("c{election_id}"),
+            cluster_id: "cluster".to_owned(),
+        });
+        let first = pb::SyncRequest {
+            message: Some(hello),
+        };
+        requests.send(first).await.expect("there is room");
+        let stream = ReceiverStream::new(stream);
+        let mut responses = client.sync_objectives(stream).await?.into_inner();
+        let first = responses.message().await?.and_then(|m| m.message);
+        let Some(FromAgent::Hello(hello)) = first else {
+            panic!("not a hello: {first:?}");
+        };
+        let is_new = hello.cluster_id != "cluster";
+        let mut master = Master {
+            requests,
+            responses,
+            revision: hello.revision,
+            hello,
+        };
+        if is_new {
+            // What an agent of no cluster is sent first is everything, here nothing.
+            assert!(master.send(Vec::new(), true).await.is_empty());
+        }
+        Ok(master)
+    }
+
+    /// Sends changes in one batch and returns their statuses by `kind name`.
+    async fn send(&mut self, changes: Vec<objective::Change>, snapshot: bool) -> Vec<String> {
+        let revised = changes.into_iter().map(|change| {
+            self.revision += 1;
+            pb::RevisedChange {
+                change: Some(change),
+                revision: self.revision,
+            }
+        });
+        let batch = pb::ChangeBatch {
+            changes: revised.collect(),
+            snapshot,
+            revision: self.revision,
+        };
+        self.requests
+            .send(pb::SyncRequest {
+                message: Some(ToAgent::Batch(batch)),
+            })
+            .await
+            .expect("the stream is open");
+        let acks = self.acks().await;
+        assert_eq!(acks.revision, self.revision);
+        acks.acks.iter().map(show).collect()
+    }
+
+    async fn put(&mut self, yaml: &str) -> Vec<String> {
+        self.send(puts(yaml), false).await
+    }
+
+    async fn delete(&mut self, ids: &[&str]) -> Vec<String> {
+        let changes = ids.iter().map(|id| {
+            let (kind, name) = id.split_once(' ').expect("kind and name");
+            let kind = match kind {
+                "forward" => Kind::Forward,
+                "next" => Kind::Next,
+                _ => Kind::Filter,
+            };
+            let objective = Objective::empty(kind, Name::new(name).expect("a name"));
+            objective::Change {
+                operation: objective::Operation::Delete.into(),
+                objective: Some((&objective).into()),
+            }
+        });
+        self.send(changes.collect(), false).await
+    }
+
+    async fn acks(&mut self) -> pb::AckBatch {
+        let message = self.responses.message().await.expect("no error");
+        match message.and_then(|m| m.message) {
+            Some(FromAgent::Acks(acks)) => acks,
+            other => panic!("not acknowledgements: {other:?}"),
+        }
+    }
+}
+
+fn show(ack: &pb::Ack) -> String {
+    let kind = match ack.kind() {
+        objective::Kind::Filter => "filter",
+        objective::Kind::Forward => "forward",
+        objective::Kind::Next => "next",
+        objective::Kind::Unspecified => "?",
+    };
+    let name = &ack.name;
+    match &ack.status {
+        _ if !ack.exists => format!("{kind} {name}: gone"),
+        Some(status) if status.state() == State::Applied => format!("{kind} {name}: applied"),
+        Some(status) => format!("{kind} {name}: {:?} {:?}", status.state(), status.reason()),
+        None => format!("{kind} {name}: ?"),
+    }
+}
+
+fn puts(yaml: &str) -> Vec<objective::Change> {
+    let text = format!("device: switch\nobjectives:\n{yaml}");
+    let model = Model::parse("test.yaml", &text).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let changes = model.objectives.iter();
+    changes
+        .map(|located| (&located.value.change).into())
+        .collect()
+}
+
+const NEXT: &str = "
+  - next: out
+    type: simple
+    meta: { vlan_vid: 10 }
+    buckets:
+      - { set: { eth_src: 02:00:00:00:00:fe, eth_dst: 02:00:00:00:00:02 }, output: swp2 }
+";
+
+const ROUTE: &str = "
+  - forward: rack2
+    flag: specific
+    selector: { eth_type: ipv4, ipv4_dst: 10.0.2.0/24 }
+    next: out
+";
+
+#[tokio::test]
+async fn a_forward_waits_for_its_next_and_a_next_stays_while_it_is_used() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    assert_eq!(
+        master.put(ROUTE).await,
+        ["forward rack2: Pending WaitsForNext"]
+    );
+    assert_eq!(
+        master.put(NEXT).await,
+        ["forward rack2: applied", "next out: applied"]
+    );
+    assert_eq!(
+        master.delete(&["next out"]).await,
+        ["next out: Failed NextInUse"]
+    );
+    let both = master.delete(&["forward rack2"]).await;
+    assert_eq!(both, ["forward rack2: gone", "next out: gone"]);
+    let state = agent.agent.lock();
+    let (_, store) = state.switch.contents().expect("a pipeline");
+    assert!(store.updates().is_empty(), "{:?}", store.updates());
+}
+
+#[tokio::test]
+async fn what_the_switch_cannot_do_leaves_the_version_before_in_force() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    master.put(NEXT).await;
+    let acks = master.put(&NEXT.replace("swp2", "swp9")).await;
+    assert_eq!(acks, ["next out: Failed UnknownPort"]);
+    let state = agent.agent.lock();
+    let id = ObjectiveId {
+        kind: Kind::Next,
+        name: Name::new("out").expect("a name"),
+    };
+    let wanted = state.objectives.get(&id).expect("it is wanted");
+    assert!(
+        wanted.status.message.contains("stays in force"),
+        "{:?}",
+        wanted.status
+    );
+    assert!(!state.objectives.entities(&id).is_empty());
+}
+
+#[tokio::test]
+async fn clients_and_objectives_keep_out_of_each_others_entries() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    master.put(&format!("{NEXT}{ROUTE}")).await;
+    let mut client = agent.primary(2).await;
+    let table = {
+        let state = agent.agent.lock();
+        let pipeline = state.switch.pipeline().expect("a pipeline");
+        pipeline
+            .schema
+            .table_named("routing_v4")
+            .expect("it has it")
+            .id
+    };
+    let filter = Entity::TableEntry(p4::TableEntry {
+        table_id: table,
+        ..Default::default()
+    });
+    let mut entries = client.read(filter).await.expect("readable");
+    let route = entries.pop().and_then(|e| e.entity).expect("there is one");
+    let error = client
+        .write(vec![update(p4::update::Type::Delete, route.clone())])
+        .await
+        .expect_err("it is the objective's");
+    assert_eq!(codes(&error), [Code::PermissionDenied]);
+    assert!(
+        error.message().contains("forward rack2"),
+        "{}",
+        error.message()
+    );
+
+    let mut master = Master::open(&agent, 3).await.expect("it is the highest");
+    master.delete(&["forward rack2"]).await;
+    let mut client = agent.primary(4).await;
+    let insert = update(p4::update::Type::Insert, route);
+    client.write(vec![insert]).await.expect("it is free now");
+    let mut master = Master::open(&agent, 5).await.expect("it is the highest");
+    assert_eq!(master.put(ROUTE).await, ["forward rack2: Failed Conflict"]);
+}
+
+#[tokio::test]
+async fn a_higher_election_id_ends_the_stream_of_the_lower_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut first = Master::open(&agent, 5).await.expect("it is the first");
+    let low = Master::open(&agent, 4).await.err().expect("it is lower");
+    assert_eq!(low.code(), Code::PermissionDenied);
+    let _second = Master::open(&agent, 6).await.expect("it is higher");
+    let ended = first.responses.message().await.expect_err("it is over");
+    assert_eq!(ended.code(), Code::Aborted);
+}
+
+#[tokio::test]
+async fn an_acknowledged_change_survives_a_restart_and_so_does_the_fence() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = config(dir.path());
+    let agent = TestAgent::start(&config).await;
+    let mut master = Master::open(&agent, 5).await.expect("it is the first");
+    master.put(&format!("{NEXT}{ROUTE}")).await;
+    let before = entries(&agent).await;
+    drop(master);
+    agent.stop().await;
+
+    let agent = TestAgent::start(&config).await;
+    assert_eq!(entries(&agent).await, before);
+    let low = Master::open(&agent, 4).await.err().expect("it is lower");
+    assert_eq!(low.code(), Code::PermissionDenied);
+    let mut master = Master::open(&agent, 5).await.expect("it is the same");
+    assert_eq!(master.hello.revision, 2);
+    let statuses: Vec<_> = master.hello.statuses.iter().map(show).collect();
+    assert_eq!(statuses, ["forward rack2: applied", "next out: applied"]);
+    // The same ids again: nothing has to change.
+    assert_eq!(master.put(ROUTE).await, ["forward rack2: applied"]);
+    assert_eq!(entries(&agent).await, before);
+}
+
+async fn entries(agent: &TestAgent) -> Vec<p4::Entity> {
+    let everything = Entity::TableEntry(p4::TableEntry::default());
+    let mut found = read(&mut agent.p4runtime().await, everything)
+        .await
+        .expect("readable");
+    found.sort_by_key(|entity| format!("{entity:?}"));
+    found
+}
+
+#[tokio::test]
+async fn a_snapshot_takes_away_what_is_not_in_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    master.put(&format!("{NEXT}{ROUTE}")).await;
+    let acks = master.send(puts(NEXT), true).await;
+    assert_eq!(acks, ["forward rack2: gone", "next out: applied"]);
+}
+
+#[tokio::test]
+async fn a_check_says_what_would_happen_and_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut client = agent.service().await;
+    let changes = puts(&format!(
+        "{NEXT}{ROUTE}{}",
+        NEXT.replace("swp2", "swp9")
+            .replace("next: out", "next: nowhere")
+    ));
+    let request = pb::CheckObjectivesRequest { changes };
+    let results = client
+        .check_objectives(request)
+        .await
+        .expect("it answers")
+        .into_inner()
+        .results;
+    let reasons: Vec<_> = results.iter().map(|s| (s.state(), s.reason())).collect();
+    let applied = (State::Applied, Reason::Unspecified);
+    assert_eq!(
+        reasons,
+        [applied, applied, (State::Failed, Reason::UnknownPort)]
+    );
+    let listed = client.list_objectives(pb::ListObjectivesRequest { entries: true });
+    assert!(
+        listed
+            .await
+            .expect("it answers")
+            .into_inner()
+            .objectives
+            .is_empty()
+    );
+    assert!(entries(&agent).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_pipeline_that_is_set_anew_has_the_objectives_in_it_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    master.put(&format!("{NEXT}{ROUTE}")).await;
+    let before = entries(&agent).await;
+    let mut client = agent.primary(2).await;
+    let source = agent
+        .agent
+        .lock()
+        .switch
+        .pipeline()
+        .expect("a pipeline")
+        .source
+        .clone();
+    let request = p4::SetForwardingPipelineConfigRequest {
+        device_id: DEVICE,
+        election_id: client.election_id,
+        action: p4::set_forwarding_pipeline_config_request::Action::VerifyAndCommit.into(),
+        config: Some(p4::ForwardingPipelineConfig {
+            p4info: Some(source.p4info),
+            p4_device_config: source.device_config,
+            cookie: None,
+        }),
+        ..Default::default()
+    };
+    client
+        .client
+        .set_forwarding_pipeline_config(request)
+        .await
+        .expect("it is good");
+    assert_eq!(entries(&agent).await, before);
+}
+
+#[tokio::test]
+async fn a_thousand_routes_are_acknowledged_in_under_a_second() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    let routes: String = (0..1000)
+        .map(|n| {
+            ROUTE
+                .replace("rack2", &format!("r{n}"))
+                .replace("10.0.2.0", &format!("10.{}.{}.0", n / 250, n % 250))
+        })
+        .collect();
+    let changes = puts(&format!("{NEXT}{routes}"));
+    let start = Instant::now();
+    let acks = master.send(changes, false).await;
+    assert!(acks.iter().all(|ack| ack.ends_with("applied")), "{acks:?}");
+    assert_eq!(acks.len(), 1001);
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_packet_takes_the_way_that_objectives_say() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    let filter = "
+  - filter: in
+    key: { in_port: swp1 }
+    conditions: { vlan_vid: untagged, eth_dst: 02:00:00:00:00:fe }
+    treatment: { push_vlan: 10 }
+";
+    let acks = master.put(&format!("{filter}{NEXT}{ROUTE}")).await;
+    assert!(acks.iter().all(|ack| ack.ends_with("applied")), "{acks:?}");
+    let packet = ipv4([10, 0, 2, 9]);
+    let outputs = agent.engine.receive(1, packet);
+    let ports: Vec<_> = outputs
+        .iter()
+        .map(|o| o.port)
+        .filter(|p| *p != CPU_PORT)
+        .collect();
+    assert_eq!(ports, [2]);
+    assert_eq!(outputs[0].bytes[..6], [2, 0, 0, 0, 0, 2]);
+}
+
+/// A frame to the gateway's MAC, without a payload.
+fn ipv4(destination: [u8; 4]) -> Vec<u8> {
+    let mut header = [
+        0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 1, 1, 0, 0, 0, 0,
+    ];
+    header[16..].copy_from_slice(&destination);
+    let sum: u32 = header
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+        .sum();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    let mut frame = vec![2, 0, 0, 0, 0, 0xfe, 2, 0, 0, 0, 0, 1, 8, 0];
+    frame.extend(header);
+    frame
+}
