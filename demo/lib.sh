@@ -4,6 +4,8 @@
 run_dir=${CARGO_TARGET_DIR:-target}/demo
 log_dir=$run_dir/logs
 started=$(date +%s.%N)
+# Logs are read in files, too.
+export NO_COLOR=1
 
 elapsed() { awk -v a="$started" -v b="$(date +%s.%N)" 'BEGIN { printf "%5.1fs", b - a }'; }
 
@@ -40,7 +42,7 @@ background() {
 start() {
     local name=$1 namespace=$2
     shift 2
-    background "$namespace" "$@" >"$log_dir/$name.log" 2>&1 </dev/null &
+    background "$namespace" "$@" >>"$log_dir/$name.log" 2>&1 </dev/null &
     echo $! >"$run_dir/$name.pid"
 }
 
