@@ -30,7 +30,7 @@ pub(super) struct Scope<'s> {
 }
 
 impl Translator<'_, '_> {
-    fn values<'f>(&mut self, facts: &'f Facts) -> Values<'f> {
+    fn values<'f>(&self, facts: &'f Facts) -> Values<'f> {
         Values {
             facts,
             priority: self.priority,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use pointsman_model::Match;
+
 use super::Refusal;
 use super::facts::{Fact, FactName, Facts};
 use super::manifest::{Choice, Pattern, Role, Rule, When};
-use pointsman_model::Match;
 
 /// The rules that apply, in the manifest's order: at least one of them a [`Role::Rule`].
 pub(super) fn applicable<'m>(

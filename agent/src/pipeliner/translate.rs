@@ -231,10 +231,8 @@ impl<'a> Translator<'a, '_> {
 
 /// What stays with the forward, and what makes a next of its own.
 fn split_treatment(forward: &Forward) -> (Vec<Instruction>, Vec<Instruction>) {
-    let sends = forward
-        .treatment
-        .iter()
-        .any(|step| matches!(step, Instruction::Output(_)));
+    let outputs = |step| matches!(step, &Instruction::Output(_));
+    let sends = forward.next.is_none() && forward.treatment.iter().any(outputs);
     let stays = |step: &Instruction| {
         !sends
             || matches!(
