@@ -47,8 +47,8 @@ struct Switch {
 
 impl Switch {
     /// Ports p1 and p2 with peers host1 and host2, and no agent.
-    fn new() -> Self {
-        let namespace = format!("pm-client-{}", std::process::id());
+    fn new(name: &str) -> Self {
+        let namespace = format!("{name}-{}", std::process::id());
         run(Command::new("ip").args(["netns", "add", &namespace]));
         let switch = Self {
             namespace,
@@ -119,8 +119,9 @@ impl Drop for Switch {
     }
 }
 
-#[test]
-fn an_independent_client_programs_a_route() {
+/// Whether what the program in this directory routes goes where the client says; `name` is this
+/// test's own.
+fn check(name: &str, program: &Path) {
     let python = repository().join(".venv/bin/python");
     if !is_root() {
         return skipped("network namespaces need root");
@@ -129,13 +130,13 @@ fn an_independent_client_programs_a_route() {
         return skipped("there is no Python environment with the client; `make clients` makes it");
     }
 
-    let mut switch = Switch::new();
+    let mut switch = Switch::new(name);
     switch.start_agent("127.0.0.1:9559");
     let client = switch
         .command(python.to_str().expect("a printable path"))
         .arg(repository().join("tests/clients/route.py"))
         .arg("127.0.0.1:9559")
-        .arg(repository().join("p4/programs/leaf_spine"))
+        .arg(program)
         .args(["host1", "host2"])
         .output()
         .expect("the client runs");
@@ -147,4 +148,20 @@ fn an_independent_client_programs_a_route() {
         String::from_utf8_lossy(&client.stderr),
         fs::read_to_string(switch.log()).expect("the log")
     );
+}
+
+#[test]
+fn an_independent_client_routes_with_leaf_spine() {
+    check(
+        "pm-client-leaf",
+        &repository().join("p4/programs/leaf_spine"),
+    );
+}
+
+#[test]
+fn an_independent_client_routes_with_onos_fabric() {
+    match pointsman_p4::vectors::directory() {
+        Some(directory) => check("pm-client-fabric", &directory.join("pipelines/onos-fabric")),
+        None => eprintln!("skipped: no shared pipelines beside the project"),
+    }
 }
