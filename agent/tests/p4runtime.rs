@@ -337,3 +337,57 @@ async fn a_thousand_entries_in_one_write_are_quick_and_all_there() {
         2000
     );
 }
+
+/// The packet_out header of leaf_spine, by field name.
+fn packet_out(agent: &TestAgent, values: &[(&str, u8)]) -> Vec<p4::PacketMetadata> {
+    let schema = Names::of(agent).0;
+    let header = schema.packet_out.as_ref().expect("leaf_spine has one");
+    let metadata = values.iter().map(|(name, value)| p4::PacketMetadata {
+        metadata_id: header
+            .fields
+            .iter()
+            .find(|f| f.name == *name)
+            .expect("a field")
+            .id,
+        value: vec![*value],
+    });
+    metadata.collect()
+}
+
+#[tokio::test]
+async fn a_packet_out_that_cannot_be_sent_comes_back_with_the_reason() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut backup = agent.controller(None).await;
+    backup.arbitration().await;
+    let mut primary = agent.primary(1).await;
+    backup.arbitration().await;
+    let packet = |metadata| p4::PacketOut {
+        payload: vec![0; 60],
+        metadata,
+    };
+    let whole = packet_out(&agent, &[("egress_port", 2), ("through_pipeline", 0)]);
+    for (controller, metadata, code) in [
+        (&mut backup, whole.clone(), Code::PermissionDenied),
+        (&mut primary, whole[..1].to_vec(), Code::InvalidArgument),
+    ] {
+        let sent = packet(metadata);
+        let message = p4::StreamMessageRequest {
+            update: Some(p4::stream_message_request::Update::Packet(sent.clone())),
+        };
+        controller
+            .requests
+            .send(message)
+            .await
+            .expect("the stream is open");
+        let answer = controller.next().await.expect("the stream goes on");
+        let p4::stream_message_response::Update::Error(error) = answer else {
+            panic!("not an error: {answer:?}");
+        };
+        assert_eq!(Code::from_i32(error.canonical_code), code);
+        let Some(p4::stream_error::Details::PacketOut(details)) = error.details else {
+            panic!("no details: {error:?}");
+        };
+        assert_eq!(details.packet_out, Some(sent));
+    }
+}
