@@ -240,10 +240,20 @@ async fn clients_and_objectives_keep_out_of_each_others_entries() {
     let mut master = Master::open(&agent, 3).await.expect("it is the highest");
     master.delete(&["forward rack2"]).await;
     let mut client = agent.primary(4).await;
-    let insert = update(p4::update::Type::Insert, route);
+    let insert = update(p4::update::Type::Insert, route.clone());
     client.write(vec![insert]).await.expect("it is free now");
     let mut master = Master::open(&agent, 5).await.expect("it is the highest");
     assert_eq!(master.put(ROUTE).await, ["forward rack2: Failed Conflict"]);
+
+    let mut client = agent.primary(6).await;
+    let delete = update(p4::update::Type::Delete, route);
+    client
+        .write(vec![delete])
+        .await
+        .expect("it is the client's");
+    let master = Master::open(&agent, 7).await.expect("it is the highest");
+    let statuses: Vec<_> = master.hello.statuses.iter().map(show).collect();
+    assert_eq!(statuses, ["forward rack2: applied", "next out: applied"]);
 }
 
 #[tokio::test]
@@ -352,23 +362,23 @@ async fn a_pipeline_that_is_set_anew_has_the_objectives_in_it_again() {
         .expect("a pipeline")
         .source
         .clone();
-    let request = p4::SetForwardingPipelineConfigRequest {
-        device_id: DEVICE,
-        election_id: client.election_id,
-        action: p4::set_forwarding_pipeline_config_request::Action::VerifyAndCommit.into(),
-        config: Some(p4::ForwardingPipelineConfig {
-            p4info: Some(source.p4info),
-            p4_device_config: source.device_config,
-            cookie: None,
-        }),
-        ..Default::default()
-    };
-    client
-        .client
-        .set_forwarding_pipeline_config(request)
-        .await
-        .expect("it is good");
-    assert_eq!(entries(&agent).await, before);
+    use p4::set_forwarding_pipeline_config_request::Action;
+    for action in [Action::VerifyAndCommit, Action::ReconcileAndCommit] {
+        let request = p4::SetForwardingPipelineConfigRequest {
+            device_id: DEVICE,
+            election_id: client.election_id,
+            action: action.into(),
+            config: Some(p4::ForwardingPipelineConfig {
+                p4info: Some(source.p4info.clone()),
+                p4_device_config: source.device_config.clone(),
+                cookie: None,
+            }),
+            ..Default::default()
+        };
+        let set = client.client.set_forwarding_pipeline_config(request);
+        set.await.expect("it is good");
+        assert_eq!(entries(&agent).await, before);
+    }
 }
 
 #[tokio::test]

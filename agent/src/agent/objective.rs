@@ -9,12 +9,14 @@ use thiserror::Error;
 
 use super::{Agent, State};
 use crate::arbitration::{RoleName, StreamId};
+use crate::entity::Update;
 use crate::journal::JournalError;
 use crate::objectives::{
     Batch, Context, DrySink, Objectives, RecordingSink, Sink, Status, SwitchSink, Wanted,
 };
 use crate::pipeliner::{self, Pipeliner, Refusal};
 use crate::switch::Pipeline;
+use crate::target::TargetError;
 
 /// How objectives become entries of the loaded pipeline.
 pub enum PipelinerState {
@@ -96,13 +98,43 @@ impl State {
         self.objectives_record()
     }
 
-    /// The pipeline is another one: everything that objectives need is written anew.
-    pub fn pipeline_changed(&mut self) -> Option<StateObjectives> {
-        self.pipeliner = match self.switch.pipeline() {
-            Some(pipeline) => PipelinerState::read(pipeline),
-            None => PipelinerState::None,
+    /// Loads a pipeline with what clients wrote, and with what objectives need: `prepare`
+    /// realises them. Packets find both from the first on. If the target refuses, all stays
+    /// as it was.
+    pub fn load_pipeline(
+        &mut self,
+        pipeline: Pipeline,
+        mut updates: Vec<Update>,
+        prepare: impl FnOnce(&mut Objectives, &Context<'_>, &mut dyn Sink),
+    ) -> Result<(), TargetError> {
+        let pipeliner = PipelinerState::read(&pipeline);
+        let ports = self.pipeliner_ports();
+        let context = Context {
+            pipeliner: pipeliner.get(),
+            ports: &ports,
         };
-        self.change_objectives(Objectives::restart)
+        let mut objectives = self.objectives.clone();
+        let mut sink = RecordingSink::default();
+        prepare(&mut objectives, &context, &mut sink);
+        let written = updates.len();
+        updates.append(&mut sink.0);
+        match self.switch.load(pipeline.clone(), &updates) {
+            Ok(()) => {
+                self.objectives = objectives;
+                self.pipeliner = pipeliner;
+                Ok(())
+            }
+            Err(TargetError::Entry(error)) if updates.len() > written => {
+                // What one objective needs must not keep the others from working.
+                tracing::warn!(%error, "realising the objectives one by one");
+                updates.truncate(written);
+                self.switch.load(pipeline, &updates)?;
+                self.pipeliner = pipeliner;
+                self.change_objectives(Objectives::restart);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// There are other ports: objectives that named one that was not there may be possible.
@@ -113,8 +145,18 @@ impl State {
         })
     }
 
+    /// Entries are gone: objectives that needed their place may be possible.
+    pub fn entries_freed(&mut self) -> Option<StateObjectives> {
+        if !self.objectives.iter().any(Wanted::lacks_room) {
+            return None;
+        }
+        self.change_objectives(|objectives, context, sink| {
+            objectives.retry(Wanted::lacks_room, context, sink);
+        })
+    }
+
     /// What of the objectives has changed, to be kept. The controller is told, too.
-    fn objectives_record(&mut self) -> Option<StateObjectives> {
+    pub fn objectives_record(&mut self) -> Option<StateObjectives> {
         let changed = self.objectives.take_changed();
         if changed.is_empty() {
             return None;

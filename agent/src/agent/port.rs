@@ -22,6 +22,7 @@ impl Agent {
         let mut guard = self.lock();
         let state = &mut *guard;
         let number = state.ports.add(spec)?;
+        state.switch.target_mut().set_port_up(number, false);
         for link in links {
             let commands = state.ports.link_changed(link);
             state.carry_out(commands);

@@ -11,9 +11,7 @@ use super::State;
 use super::objective::PipelinerState;
 use crate::arbitration::{Arbitration, ElectionId, RoleName};
 use crate::entity::Update;
-use crate::objectives::{
-    Context, Objectives, PersistError, Realised, RecordingSink, SwitchSink, Wanted,
-};
+use crate::objectives::{Objectives, PersistError, Realised, Wanted};
 use crate::p4runtime::decode::{self, DecodeError};
 use crate::p4runtime::{encode, pipeline::saved_pipeline};
 use crate::ports::{PortError, PortSpec, Ports};
@@ -119,6 +117,10 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
         pipeliner: PipelinerState::None,
         ports,
     };
+    for port in state.ports.iter() {
+        // Until its interface is attached and has a link.
+        state.switch.target_mut().set_port_up(port.number, false);
+    }
     let source = match saved.pipeline {
         Some(pipeline) => Some(PipelineSource {
             p4info: pipeline.p4info.unwrap_or_default(),
@@ -133,47 +135,17 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
         let updates = saved.updates.iter();
         let updates = updates.map(|update| decode::update(&pipeline.schema, update));
         let updates = updates.collect::<Result<Vec<Update>, _>>()?;
-        load(&mut state, pipeline, updates, &saved.realised)?;
+        let realised = saved.realised;
+        state.load_pipeline(pipeline, updates, |objectives, context, sink| {
+            objectives.rebuild(&realised, context, sink);
+        })?;
+        // What was not possible before may be possible with this configuration.
+        state.change_objectives(|objectives, context, sink| {
+            let unapplied = |wanted: &Wanted| wanted.status.state != pb::State::Applied;
+            objectives.retry(unapplied, context, sink);
+        });
     }
     Ok(state)
-}
-
-fn load(
-    state: &mut State,
-    pipeline: Pipeline,
-    mut updates: Vec<Update>,
-    realised: &Realised,
-) -> Result<(), RestoreError> {
-    state.pipeliner = PipelinerState::read(&pipeline);
-    let ports = state.pipeliner_ports();
-    let context = Context {
-        pipeliner: state.pipeliner.get(),
-        ports: &ports,
-    };
-    let written = updates.len();
-    let mut sink = RecordingSink::default();
-    state.objectives.rebuild(realised, &context, &mut sink);
-    updates.append(&mut sink.0);
-    match state.switch.load(pipeline.clone(), &updates) {
-        Ok(()) => {}
-        Err(TargetError::Entry(error)) if updates.len() > written => {
-            // What one objective needs must not keep the others from working.
-            tracing::warn!(%error, "an objective is not possible any more; realising them one by one");
-            updates.truncate(written);
-            state.switch.load(pipeline, &updates)?;
-            if let Some(transaction) = state.switch.begin() {
-                let mut sink = SwitchSink(transaction);
-                state.objectives.restart(&context, &mut sink);
-            }
-        }
-        Err(error) => return Err(error.into()),
-    }
-    if let Some(transaction) = state.switch.begin() {
-        let mut sink = SwitchSink(transaction);
-        let unapplied = |wanted: &Wanted| wanted.status.state != pb::State::Applied;
-        state.objectives.retry(unapplied, &context, &mut sink);
-    }
-    Ok(())
 }
 
 /// Records that restore to the state as it is.

@@ -15,7 +15,7 @@ mod resource;
 mod table;
 
 pub use profile::{Group, GroupMember, Member};
-pub use replication::{CloneSession, MulticastGroup, Replica};
+pub use replication::{CloneSession, MulticastGroup, PortForm, Replica};
 pub use resource::{CounterCell, MeterCell, RegisterCell, ValueSet};
 pub use table::{DefaultAction, OneShotAction, TableAction, TableEntry};
 

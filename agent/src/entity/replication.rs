@@ -2,6 +2,16 @@
 
 pub use pointsman_p4::dataplane::Replica;
 
+/// How P4Runtime writes the port of a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PortForm {
+    /// As bytes.
+    #[default]
+    Bytes,
+    /// As a number, which is deprecated; clients that write it so compare it so.
+    Number,
+}
+
 /// A multicast group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MulticastGroup {
@@ -9,6 +19,8 @@ pub struct MulticastGroup {
     pub id: u32,
     /// The copies it makes; no two are equal.
     pub replicas: Vec<Replica>,
+    /// How the replicas' ports were written, and are read.
+    pub ports: PortForm,
     /// Echoed on Read.
     pub metadata: Vec<u8>,
 }
@@ -20,6 +32,8 @@ pub struct CloneSession {
     pub id: u32,
     /// The copies it makes; no two are equal.
     pub replicas: Vec<Replica>,
+    /// How the replicas' ports were written, and are read.
+    pub ports: PortForm,
     /// Echoed on Read.
     pub class_of_service: u32,
     /// The clone is cut to this many bytes; 0 does not cut.

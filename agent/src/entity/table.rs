@@ -14,8 +14,6 @@ pub struct TableEntry {
     pub meter: Option<MeterConfig>,
     /// What its direct counter is set to; `None` leaves it alone.
     pub counter: Option<CounterData>,
-    /// Zero never ages.
-    pub idle_timeout_ns: i64,
     /// Echoed on Read (`metadata`).
     pub metadata: Vec<u8>,
     /// Echoed on Read (`controller_metadata`).
@@ -30,7 +28,6 @@ impl TableEntry {
             action: Some(action),
             meter: None,
             counter: None,
-            idle_timeout_ns: 0,
             metadata: Vec::new(),
             controller_metadata: 0,
         }

@@ -75,11 +75,7 @@ impl Objectives {
         }
         if frees {
             self.finish_leaving(context, sink);
-            self.retry(
-                |wanted| matches!(wanted.status.reason, Reason::Conflict | Reason::TableFull),
-                context,
-                sink,
-            );
+            self.retry(Wanted::lacks_room, context, sink);
         }
     }
 
@@ -237,6 +233,13 @@ impl Objectives {
                 return;
             }
         }
+    }
+}
+
+impl Wanted {
+    /// Something else has the entry that it needs, or the table is full.
+    pub fn lacks_room(&self) -> bool {
+        matches!(self.status.reason, Reason::Conflict | Reason::TableFull)
     }
 }
 

@@ -10,7 +10,7 @@ use pointsman_proto::p4::v1::field_match::{self, FieldMatchType};
 
 use crate::entity::{
     CloneSession, DefaultAction, Entity, Group, Member, MulticastGroup, OneShotAction, Operation,
-    Replica, TableAction, TableEntry, Update, ValueSet,
+    PortForm, Replica, TableAction, TableEntry, Update, ValueSet,
 };
 use crate::schema::{FieldSchema, Schema};
 
@@ -91,7 +91,6 @@ pub fn table_entry(schema: &Schema, entry: &TableEntry) -> p4::TableEntry {
         controller_metadata: entry.controller_metadata,
         meter_config: entry.meter.map(meter_config),
         counter_data: entry.counter.map(counter_data),
-        idle_timeout_ns: entry.idle_timeout_ns,
         metadata: entry.metadata.clone(),
         ..entry_key(schema, &entry.key)
     }
@@ -244,7 +243,7 @@ fn replication(kind: p4::packet_replication_engine_entry::Type) -> Message {
 fn multicast(group: &MulticastGroup) -> p4::MulticastGroupEntry {
     p4::MulticastGroupEntry {
         multicast_group_id: group.id,
-        replicas: group.replicas.iter().map(replica).collect(),
+        replicas: replicas(&group.replicas, group.ports),
         metadata: group.metadata.clone(),
     }
 }
@@ -252,18 +251,24 @@ fn multicast(group: &MulticastGroup) -> p4::MulticastGroupEntry {
 fn clone_session(session: &CloneSession) -> p4::CloneSessionEntry {
     p4::CloneSessionEntry {
         session_id: session.id,
-        replicas: session.replicas.iter().map(replica).collect(),
+        replicas: replicas(&session.replicas, session.ports),
         class_of_service: session.class_of_service,
         packet_length_bytes: i32::try_from(session.packet_length_bytes).unwrap_or(i32::MAX),
     }
 }
 
-fn replica(replica: &Replica) -> p4::Replica {
-    p4::Replica {
-        port_kind: Some(p4::replica::PortKind::Port(port_bytes(replica.port))),
+fn replicas(replicas: &[Replica], form: PortForm) -> Vec<p4::Replica> {
+    use p4::replica::PortKind;
+    let replicas = replicas.iter().map(|replica| p4::Replica {
+        port_kind: Some(match form {
+            PortForm::Bytes => PortKind::Port(port_bytes(replica.port)),
+            #[allow(deprecated)]
+            PortForm::Number => PortKind::EgressPort(replica.port),
+        }),
         instance: replica.instance,
         backup_replicas: Vec::new(),
-    }
+    });
+    replicas.collect()
 }
 
 fn port_bytes(port: u32) -> Vec<u8> {

@@ -9,6 +9,7 @@ use tonic::Status;
 use super::{decode, encode, request, status};
 use crate::agent::{Agent, State};
 use crate::entity::Update;
+use crate::objectives::Objectives;
 use crate::switch::{Pipeline, PipelineSource};
 use crate::target::TargetError;
 
@@ -57,7 +58,7 @@ pub fn set(agent: &Agent, request: p4::SetForwardingPipelineConfigRequest) -> Re
             (saved, Vec::new())
         }
     };
-    let ticket = commit(agent, &mut state, pipeline, &entities)?;
+    let ticket = commit(agent, &mut state, pipeline, entities)?;
     drop(state);
     ticket.wait().map_err(|error| status::journal(&error))
 }
@@ -66,7 +67,7 @@ fn commit(
     agent: &Agent,
     state: &mut State,
     pipeline: Pipeline,
-    entities: &[Update],
+    entities: Vec<Update>,
 ) -> Result<crate::journal::Ticket, Status> {
     let name = pipeline.schema.name.clone();
     let record = StateRecord {
@@ -77,11 +78,14 @@ fn commit(
             .collect(),
         ..StateRecord::default()
     };
-    state.switch.load(pipeline, entities).map_err(refused)?;
+    let kept = entities.len();
+    state
+        .load_pipeline(pipeline, entities, Objectives::restart)
+        .map_err(refused)?;
     state.saved = None;
-    tracing::info!(pipeline = name, entries = entities.len(), "pipeline set");
+    tracing::info!(pipeline = name, kept, "pipeline set");
     let ticket = agent.journal().append(record);
-    let objectives = state.pipeline_changed();
+    let objectives = state.objectives_record();
     agent.objectives_changed(state, objectives);
     Ok(ticket)
 }
@@ -114,7 +118,11 @@ fn carried_over(state: &State, pipeline: &Pipeline) -> Result<Vec<Update>, Statu
     let Some((old, store)) = state.switch.contents() else {
         return Ok(Vec::new());
     };
-    let updates = store.updates().into_iter().map(|update| {
+    // Objectives bring their own.
+    let objectives = &state.objectives;
+    let updates = store.updates().into_iter();
+    let updates = updates.filter(|update| objectives.owner(&update.entity).is_none());
+    let updates = updates.map(|update| {
         let message = encode::update(&old.schema, &update);
         decode::update(&pipeline.schema, &message).map_err(|error| {
             Status::invalid_argument(format!(

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 
 use super::{decode, encode, request, status};
 use crate::agent::Agent;
-use crate::entity::{Entity, Update};
+use crate::entity::{Entity, Operation, Update};
 use crate::objectives::Objectives;
 use crate::schema::Schema;
 use crate::switch::{Transaction, UpdateError};
@@ -51,6 +51,11 @@ pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
         ..StateRecord::default()
     };
     let ticket = (!record.updates.is_empty()).then(|| agent.journal().append(record));
+    if kept_any_deletion(&outcome.kept) {
+        // What a client had may be what an objective waits for.
+        let objectives = state.entries_freed();
+        agent.objectives_changed(state, objectives);
+    }
     let compacted = agent.compact(state);
     drop(guard);
     compacted.map_err(|error| status::journal(&error))?;
@@ -113,6 +118,11 @@ fn apply(
         }
     }
     Outcome { errors, kept }
+}
+
+fn kept_any_deletion(updates: &[Update]) -> bool {
+    let mut operations = updates.iter().map(|update| update.operation);
+    operations.any(|operation| operation == Operation::Delete)
 }
 
 /// Counts and registers are state of the data plane, which a restart loses.

@@ -257,6 +257,8 @@ impl EntityKey {
     fn find(entity: &Entity) -> Option<EntityKey> {
         match entity {
             Entity::TableEntry(entry) => Some(EntityKey::Table(entry.key.clone())),
+            // Part of its entry.
+            Entity::DirectMeter(key, _) => Some(EntityKey::Table(key.clone())),
             Entity::MulticastGroup(group) => Some(EntityKey::MulticastGroup(group.id)),
             Entity::CloneSession(session) => Some(EntityKey::CloneSession(session.id)),
             _ => None,

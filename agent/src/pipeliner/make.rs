@@ -15,7 +15,7 @@ use super::rules::choose;
 use super::translate::Translator;
 use super::value::{Value, Values};
 use crate::entity::{
-    CloneSession, Entity, MulticastGroup, OneShotAction, Replica, TableAction, TableEntry,
+    CloneSession, Entity, MulticastGroup, OneShotAction, PortForm, Replica, TableAction, TableEntry,
 };
 
 /// More entries than this for one objective are a mistake of the operator.
@@ -60,6 +60,7 @@ impl Translator<'_, '_> {
                 self.entities.push(Entity::CloneSession(CloneSession {
                     id,
                     replicas,
+                    ports: PortForm::default(),
                     class_of_service: 0,
                     packet_length_bytes: 0,
                 }));
@@ -94,6 +95,7 @@ impl Translator<'_, '_> {
         self.entities.push(Entity::MulticastGroup(MulticastGroup {
             id,
             replicas,
+            ports: PortForm::default(),
             metadata: Vec::new(),
         }));
         Ok(())

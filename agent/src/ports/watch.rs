@@ -99,6 +99,12 @@ pub async fn watch(
                     index: message.header.index,
                 });
             }
+            // Changes came faster than they were read: look at everything again.
+            NetlinkPayload::Overrun(_) => {
+                for link in links().await? {
+                    report(LinkEvent::Changed(link));
+                }
+            }
             _ => {}
         }
     }

@@ -43,8 +43,6 @@ pub struct StoredEntry {
     pub one_shot: Option<OneShotGroup>,
     /// Its direct meter.
     pub meter: Option<MeterConfig>,
-    /// Zero never ages.
-    pub idle_timeout_ns: i64,
     /// Echoed.
     pub metadata: Vec<u8>,
     /// Echoed.
@@ -122,7 +120,6 @@ impl Store {
                 action: TableAction::Call(call),
                 one_shot: None,
                 meter: None,
-                idle_timeout_ns: 0,
                 metadata: Vec::new(),
                 controller_metadata: 0,
                 is_const: described.is_const,

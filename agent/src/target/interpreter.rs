@@ -4,7 +4,7 @@
 //! Packets are run by [`Engine::receive`], on the thread that received them, under a lock of
 //! the interpreter alone, so that a long Write does not wait for traffic longer than a packet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -22,7 +22,8 @@ use super::{Attachment, Fill, Interface, Target, TargetError};
 pub struct InterpreterTarget {
     engine: Arc<Engine>,
     plane: Option<SharedPlane>,
-    down: Vec<u32>,
+    /// Ports that cannot carry packets; a new program has to be told.
+    down: BTreeSet<u32>,
 }
 
 /// What runs packets; shared with the threads that receive them.
@@ -49,7 +50,7 @@ impl InterpreterTarget {
                 packets: AtomicU64::new(0),
             }),
             plane: None,
-            down: Vec::new(),
+            down: BTreeSet::new(),
         }
     }
 
@@ -127,9 +128,10 @@ impl Target for InterpreterTarget {
     }
 
     fn set_port_up(&mut self, port: u32, up: bool) {
-        self.down.retain(|down| *down != port);
-        if !up {
-            self.down.push(port);
+        if up {
+            self.down.remove(&port);
+        } else {
+            self.down.insert(port);
         }
         if let Some(plane) = &mut self.plane {
             plane.set_port_up(port, up);

@@ -4,7 +4,7 @@
 //! multicast, clones) arrives at [`XdpEvents`], which runs the slow path and sends the results through
 //! packet sockets. This file owns those sockets; tables and programs are `pointsman-ebpf`'s.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -34,6 +34,8 @@ const EVENTS_A_TURN: usize = 64;
 pub struct XdpTarget {
     switch: Switch,
     slow: Arc<Slow>,
+    /// Ports that cannot carry packets; a new pipeline has to be told.
+    down: BTreeSet<u32>,
 }
 
 /// What the kernel hands up. One task runs it.
@@ -83,6 +85,7 @@ impl XdpTarget {
             XdpTarget {
                 switch,
                 slow: Arc::clone(&slow),
+                down: BTreeSet::new(),
             },
             XdpEvents { events, slow },
             receiver,
@@ -166,6 +169,9 @@ impl Target for XdpTarget {
 
     fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError> {
         let mut plane = self.switch.prepare(program).map_err(load_error)?;
+        for port in &self.down {
+            plane.set_port_up(*port, false);
+        }
         fill(&mut plane)?;
         let path = plane.slow_path().clone();
         self.switch
@@ -213,6 +219,11 @@ impl Target for XdpTarget {
     }
 
     fn set_port_up(&mut self, port: u32, up: bool) {
+        if up {
+            self.down.remove(&port);
+        } else {
+            self.down.insert(port);
+        }
         self.switch.set_port_up(port, up);
     }
 

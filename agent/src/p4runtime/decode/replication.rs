@@ -7,7 +7,7 @@ use pointsman_proto::p4::v1::{self as p4, replica::PortKind};
 
 use super::error::{DecodeError, invalid};
 use super::value::port;
-use crate::entity::{CloneSession, Entity, MulticastGroup, Operation, Replica};
+use crate::entity::{CloneSession, Entity, MulticastGroup, Operation, PortForm, Replica};
 
 pub(super) fn entry(
     operation: Operation,
@@ -28,6 +28,7 @@ pub(super) fn entry(
                 } else {
                     Vec::new()
                 },
+                ports: port_form(&group.replicas),
                 metadata: group.metadata.clone(),
             }))
         }
@@ -45,6 +46,7 @@ pub(super) fn entry(
                 } else {
                     Vec::new()
                 },
+                ports: port_form(&session.replicas),
                 class_of_service: session.class_of_service,
                 packet_length_bytes,
             }))
@@ -53,6 +55,16 @@ pub(super) fn entry(
             place: "packet replication engine entry".to_owned(),
             what: "the multicast group or clone session",
         }),
+    }
+}
+
+fn port_form(replicas: &[p4::Replica]) -> PortForm {
+    #[allow(deprecated)]
+    let is_number =
+        |replica: &p4::Replica| matches!(replica.port_kind, Some(PortKind::EgressPort(_)));
+    match replicas.iter().any(is_number) {
+        true => PortForm::Number,
+        false => PortForm::Bytes,
     }
 }
 

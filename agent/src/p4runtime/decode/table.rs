@@ -79,7 +79,6 @@ pub(super) fn table_entry(
         action: None,
         meter: None,
         counter: None,
-        idle_timeout_ns: 0,
         metadata: Vec::new(),
         controller_metadata: 0,
     };
@@ -111,7 +110,7 @@ pub(super) fn table_entry(
         direct(table, table.direct_counter, "direct counter")?;
         decoded.counter = Some(counter_data(&table.name, data)?);
     }
-    decoded.idle_timeout_ns = idle_timeout(table, entry)?;
+    idle_timeout(table, entry)?;
     decoded.metadata.clone_from(&entry.metadata);
     decoded.controller_metadata = controller_metadata(entry);
     Ok(Entity::TableEntry(decoded))
@@ -123,18 +122,17 @@ pub(super) fn controller_metadata(entry: &p4::TableEntry) -> u64 {
     entry.controller_metadata
 }
 
-fn idle_timeout(table: &TableSchema, entry: &p4::TableEntry) -> Result<i64, DecodeError> {
+/// Nothing reports entries that age, so none may.
+fn idle_timeout(table: &TableSchema, entry: &p4::TableEntry) -> Result<(), DecodeError> {
     match entry.idle_timeout_ns {
-        0 => Ok(0),
-        ns if ns < 0 => Err(invalid(
+        0 => Ok(()),
+        ns if ns > 0 && table.idle_timeout => Err(DecodeError::Unsupported {
+            what: "an idle timeout",
+        }),
+        ns => Err(invalid(
             format!("table {}", table.name),
-            format!("idle timeout {ns} ns is negative; 0 never expires"),
+            format!("does not support idle timeouts ({ns} ns is given); leave idle_timeout_ns 0"),
         )),
-        _ if !table.idle_timeout => Err(invalid(
-            format!("table {}", table.name),
-            "does not support idle timeouts; leave idle_timeout_ns 0",
-        )),
-        ns => Ok(ns),
     }
 }
 

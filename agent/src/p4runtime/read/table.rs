@@ -26,7 +26,6 @@ impl Reader<'_> {
                         action: Some(stored.action.clone()),
                         meter: filter.meter_config.and(stored.meter),
                         counter: None,
-                        idle_timeout_ns: stored.idle_timeout_ns,
                         metadata: stored.metadata.clone(),
                         controller_metadata: stored.controller_metadata,
                     },

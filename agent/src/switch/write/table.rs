@@ -47,7 +47,6 @@ impl Writer<'_> {
             action: action.clone(),
             one_shot,
             meter: entry.meter,
-            idle_timeout_ns: entry.idle_timeout_ns,
             metadata: entry.metadata.clone(),
             controller_metadata: entry.controller_metadata,
             is_const: false,
@@ -83,7 +82,6 @@ impl Writer<'_> {
         };
         let mut new = StoredEntry {
             meter: entry.meter,
-            idle_timeout_ns: entry.idle_timeout_ns,
             metadata: entry.metadata.clone(),
             controller_metadata: entry.controller_metadata,
             ..old.clone()
@@ -364,7 +362,6 @@ pub(in crate::switch) fn stored_entity(key: EntryKey, stored: StoredEntry) -> Ta
         action: Some(stored.action),
         meter: stored.meter,
         counter: None,
-        idle_timeout_ns: stored.idle_timeout_ns,
         metadata: stored.metadata,
         controller_metadata: stored.controller_metadata,
     }
