@@ -78,9 +78,12 @@ pub enum CliError {
         /// Its message.
         message: String,
     },
-    /// The command needs something else.
+    /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
+    /// What was asked for is not there, or was refused.
+    #[error("{0}")]
+    Failed(String),
     /// A message holds what no server of this version sends.
     #[error("{peer} sent an objective that this version does not understand: {message}")]
     BadAnswer {

@@ -43,5 +43,8 @@ fn main() -> ExitCode {
 
 fn report(error: &CliError, output: &Output) -> ExitCode {
     output.complain(error);
-    ExitCode::FAILURE
+    match error {
+        CliError::Usage(_) => ExitCode::from(2),
+        _ => ExitCode::FAILURE,
+    }
 }

@@ -38,7 +38,7 @@ pub async fn run(
         .collect();
     if found.is_empty() {
         let place = device.map_or("any device".to_owned(), str::to_owned);
-        return Err(CliError::Usage(format!(
+        return Err(CliError::Failed(format!(
             "there is no {objective} on {place}"
         )));
     }
@@ -53,7 +53,7 @@ pub async fn run(
         output.text(&explanations.iter().map(text).collect::<Vec<_>>().join("\n"))
     })?;
     for error in &answer.errors {
-        output.complain(&CliError::Usage(error.clone()));
+        output.complain(&CliError::Failed(error.clone()));
     }
     Ok(ExitCode::SUCCESS)
 }

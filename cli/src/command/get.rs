@@ -59,7 +59,7 @@ async fn from_controller(
             if !device.is_empty() {
                 all.retain(|known| known.name == device);
                 if all.is_empty() {
-                    return Err(CliError::Usage(format!("there is no device {device:?}")));
+                    return Err(CliError::Failed(format!("there is no device {device:?}")));
                 }
             }
             show_devices(&all, output)?;
@@ -239,7 +239,7 @@ fn show_objectives(answer: &Objectives, output: &mut Output) -> Result<ExitCode,
         output.value(views, |output| output.table(&objectives::table(views)))?;
     }
     for error in &answer.errors {
-        output.complain(&CliError::Usage(error.clone()));
+        output.complain(&CliError::Failed(error.clone()));
     }
     if views.is_empty() {
         output.remark("no objectives");

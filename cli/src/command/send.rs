@@ -75,9 +75,9 @@ fn refuse(errors: &[pb::ApplyError], model: Option<&Model>, output: &Output) {
     }
     for error in sentences {
         let reason = words::reason(error.reason());
-        output.complain(&CliError::Usage(format!("{reason}: {}", error.message)));
+        output.complain(&CliError::Failed(format!("{reason}: {}", error.message)));
     }
-    output.complain(&CliError::Usage("refused; nothing was changed".to_owned()));
+    output.complain(&CliError::Failed("refused; nothing was changed".to_owned()));
 }
 
 fn locate(model: &Model, error: &pb::ApplyError) -> Option<Problem> {

@@ -118,12 +118,7 @@ impl Distribution {
         spec: &DeviceSpec,
         wishes: impl Iterator<Item = Wish<'a>>,
     ) -> Vec<Status> {
-        // What a session with an earlier address has learned is about another switch.
-        match self
-            .shared
-            .device(&spec.name)
-            .filter(|device| device.spec == *spec)
-        {
+        match self.session_of(spec) {
             Some(device) => {
                 device.with_sync(|sync| wishes.map(|wish| sync.status(&wish)).collect())
             }
@@ -143,10 +138,35 @@ impl Distribution {
         self.statuses(device.spec(), wishes)
     }
 
+    /// How many of these wishes, from the first, the device has applied or refused.
+    pub fn count_settled<'a>(
+        &self,
+        spec: &DeviceSpec,
+        mut wishes: impl Iterator<Item = Wish<'a>>,
+    ) -> usize {
+        let Some(device) = self.session_of(spec) else {
+            return 0;
+        };
+        device.with_sync(|sync| {
+            let mut count = 0;
+            while wishes.next().is_some_and(|wish| sync.is_settled(&wish)) {
+                count += 1;
+            }
+            count
+        })
+    }
+
     /// Is it pointless to wait for this device now?
     pub fn is_known_unreachable(&self, spec: &DeviceSpec) -> bool {
-        self.shared.device(&spec.name).is_some_and(|device| {
-            device.spec == *spec && device.with_sync(|sync| sync.is_known_unreachable())
-        })
+        self.session_of(spec)
+            .is_some_and(|device| device.with_sync(|sync| sync.is_known_unreachable()))
+    }
+
+    /// The session with exactly this switch. What one with an earlier address has learned is
+    /// about another.
+    fn session_of(&self, spec: &DeviceSpec) -> Option<Arc<Device>> {
+        self.shared
+            .device(&spec.name)
+            .filter(|device| device.spec == *spec)
     }
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::statuses::{Ack, Statuses, Wish};
 use crate::state::Revision;
-use crate::status::{Reason, Status};
+use crate::status::{Progress, Reason, Status};
 
 /// Batches that may be on their way without an acknowledgement.
 pub const MAX_BATCHES_IN_FLIGHT: usize = 8;
@@ -159,6 +159,13 @@ impl DeviceSync {
                 revision,
             ),
         }
+    }
+
+    /// Has the agent applied or refused it?
+    pub fn is_settled(&self, wish: &Wish<'_>) -> bool {
+        self.statuses
+            .get(wish)
+            .is_some_and(|status| status.progress != Progress::Pending)
     }
 
     /// Is this what went wrong the last time already?

@@ -13,8 +13,8 @@ use crate::agents::AgentError;
 use crate::distribution::Wish;
 use crate::objective::{Objective, ObjectiveKey};
 use crate::state::{
-    Command, ObjectiveChange, ObjectiveEffect, Operation, Plan, Rejection, Response, Revision,
-    Subject, Summary, plan,
+    Command, DeviceSpec, ObjectiveChange, ObjectiveEffect, Operation, Plan, Rejection, Response,
+    Revision, Subject, Summary, plan,
 };
 use crate::status::{Progress, Reason, Status};
 
@@ -134,49 +134,76 @@ impl ControllerService {
     async fn wait_for(&self, targets: &[Target], limit: Duration) -> Vec<Status> {
         let deadline = tokio::time::Instant::now() + limit;
         let mut progress = self.distribution.watch();
+        let mut waiting = by_device(targets);
         loop {
             progress.mark_unchanged();
-            let (statuses, is_settled) = self.statuses(targets);
-            if is_settled
+            waiting.retain_mut(|(device, indexes)| {
+                let settled = self.settled(device, indexes, targets);
+                indexes.drain(..settled);
+                !indexes.is_empty()
+            });
+            if waiting.is_empty()
                 || tokio::time::timeout_at(deadline, progress.changed())
                     .await
                     .is_err()
             {
-                return statuses;
+                return self.statuses(targets);
             }
         }
     }
 
-    /// The status of each target, and whether waiting would not change them.
-    fn statuses(&self, targets: &[Target]) -> (Vec<Status>, bool) {
-        let mut by_device: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, target) in targets.iter().enumerate() {
-            by_device.entry(&target.device).or_default().push(index);
+    /// How many of these targets of a device, from the first, need no more waiting. What comes
+    /// after the first that does is not looked at, so that a wait for many is not quadratic.
+    fn settled(&self, device: &str, indexes: &[usize], targets: &[Target]) -> usize {
+        match self.spec_of(device) {
+            // Somebody removed it meanwhile.
+            None => indexes.len(),
+            Some(spec) if self.distribution.is_known_unreachable(&spec) => indexes.len(),
+            Some(spec) => {
+                let wishes = indexes.iter().map(|index| targets[*index].wish());
+                self.distribution.count_settled(&spec, wishes)
+            }
         }
+    }
+
+    fn spec_of(&self, device: &str) -> Option<DeviceSpec> {
+        self.store
+            .read(|state| state.device(device).map(|device| device.spec().clone()))
+    }
+
+    /// The status of each target.
+    fn statuses(&self, targets: &[Target]) -> Vec<Status> {
         // What stays if the device is gone by now.
         let removed = "another request removed the device meanwhile";
         let mut statuses: Vec<_> = targets
             .iter()
             .map(|target| Status::pending(Reason::Conflict, removed, target.revision))
             .collect();
-        let mut is_settled = true;
-        for (name, indexes) in by_device {
-            let spec = self
-                .store
-                .read(|state| state.device(name).map(|device| device.spec().clone()));
-            let Some(spec) = spec else { continue };
+        for (device, indexes) in by_device(targets) {
+            let Some(spec) = self.spec_of(device) else {
+                continue;
+            };
             let wishes = indexes.iter().map(|index| targets[*index].wish());
             let found = self.distribution.statuses(&spec, wishes);
-            is_settled &= self.distribution.is_known_unreachable(&spec)
-                || found
-                    .iter()
-                    .all(|status| status.progress != Progress::Pending);
             for (index, status) in indexes.into_iter().zip(found) {
                 statuses[index] = status;
             }
         }
-        (statuses, is_settled)
+        statuses
     }
+}
+
+/// The indexes of the targets of each device, in order of revision: that in which
+/// acknowledgements come.
+fn by_device(targets: &[Target]) -> Vec<(&str, Vec<usize>)> {
+    let mut by_device: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (index, target) in targets.iter().enumerate() {
+        by_device.entry(&target.device).or_default().push(index);
+    }
+    for indexes in by_device.values_mut() {
+        indexes.sort_by_key(|index| targets[*index].revision);
+    }
+    by_device.into_iter().collect()
 }
 
 /// One objective that a request names, and what it wants of it.

@@ -1,0 +1,337 @@
+//! The command as users run it, against a controller that answers what a test says.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+use pointsman_proto::pointsman::controller::v1 as pb;
+use pointsman_proto::pointsman::controller::v1::controller_server::{Controller, ControllerServer};
+use pointsman_proto::pointsman::objective::v1 as objective_pb;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+/// Answers every apply with the same response and keeps the request.
+struct CannedController {
+    answer: pb::ApplyResponse,
+    requests: Arc<Mutex<Vec<pb::ApplyRequest>>>,
+}
+
+#[tonic::async_trait]
+impl Controller for CannedController {
+    async fn apply(
+        &self,
+        request: Request<pb::ApplyRequest>,
+    ) -> Result<Response<pb::ApplyResponse>, Status> {
+        self.requests.lock().unwrap().push(request.into_inner());
+        Ok(Response::new(self.answer.clone()))
+    }
+
+    async fn get_objectives(
+        &self,
+        _: Request<pb::GetObjectivesRequest>,
+    ) -> Result<Response<pb::GetObjectivesResponse>, Status> {
+        Ok(Response::new(pb::GetObjectivesResponse::default()))
+    }
+
+    async fn get_devices(
+        &self,
+        _: Request<pb::GetDevicesRequest>,
+    ) -> Result<Response<pb::GetDevicesResponse>, Status> {
+        Ok(Response::new(pb::GetDevicesResponse::default()))
+    }
+
+    async fn get_ports(
+        &self,
+        _: Request<pb::GetPortsRequest>,
+    ) -> Result<Response<pb::GetPortsResponse>, Status> {
+        let leaf1 = pb::DevicePorts {
+            device: "leaf1".into(),
+            error: "no answer".into(),
+            ports: vec![],
+        };
+        Ok(Response::new(pb::GetPortsResponse {
+            devices: vec![leaf1],
+        }))
+    }
+
+    async fn get_tables(
+        &self,
+        _: Request<pb::GetTablesRequest>,
+    ) -> Result<Response<pb::GetTablesResponse>, Status> {
+        Err(Status::not_found(
+            "there is no device \"leaf7\"; known devices: leaf1",
+        ))
+    }
+
+    async fn get_status(
+        &self,
+        _: Request<pb::GetStatusRequest>,
+    ) -> Result<Response<pb::ClusterStatus>, Status> {
+        let status = pb::ClusterStatus {
+            cluster_id: "c0ffee".into(),
+            node: "controller-1".into(),
+            leader: "controller-1".into(),
+            voters: vec!["controller-1".into()],
+            ..pb::ClusterStatus::default()
+        };
+        Ok(Response::new(status))
+    }
+}
+
+/// A canned controller that runs as long as this lives.
+struct Served {
+    address: SocketAddr,
+    requests: Arc<Mutex<Vec<pb::ApplyRequest>>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn serve(answer: pb::ApplyResponse) -> Served {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let listener = runtime
+        .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    let requests = Arc::default();
+    let service = CannedController {
+        answer,
+        requests: Arc::clone(&requests),
+    };
+    let router = tonic::transport::Server::builder().add_service(ControllerServer::new(service));
+    runtime.spawn(router.serve_with_incoming(TcpIncoming::from(listener)));
+    Served {
+        address,
+        requests,
+        _runtime: runtime,
+    }
+}
+
+fn pointsman(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pointsman"));
+    command
+        .args(arguments)
+        .env_remove("POINTSMAN_CONTROLLER")
+        .env_remove("POINTSMAN_AGENT")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs the command with a file on its standard input.
+fn run(arguments: &[&str], input: &str) -> Output {
+    let mut child = pointsman(arguments).spawn().unwrap();
+    // A command that does not read it may have ended already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+const FILE: &str = "device: leaf1
+objectives:
+  - next: spine
+    type: simple
+    buckets:
+      - { output: swp9 }
+  - forward: rack2
+    flag: specific
+    selector: { eth_type: ipv4, ipv4_dst: 10.0.2.0/24 }
+    next: spine
+";
+
+fn applied(states: [objective_pb::State; 2]) -> pb::ApplyResponse {
+    let status = |state: objective_pb::State| objective_pb::Status {
+        state: state.into(),
+        ..objective_pb::Status::default()
+    };
+    pb::ApplyResponse {
+        statuses: states.map(status).to_vec(),
+        created: 2,
+        revision: 3,
+        ..pb::ApplyResponse::default()
+    }
+}
+
+#[test]
+fn an_unreachable_controller_is_named_with_what_to_do() {
+    let output = run(&["status", "--controller", "127.0.0.1:1"], "");
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = stderr(&output);
+    assert!(
+        stderr.contains("cannot reach the controller at 127.0.0.1:1"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("POINTSMAN_CONTROLLER"), "{stderr}");
+}
+
+#[test]
+fn what_is_applied_is_reported_and_succeeds() {
+    use objective_pb::State::Applied;
+    let served = serve(applied([Applied, Applied]));
+    let output = run(
+        &[
+            "apply",
+            "-f",
+            "-",
+            "--controller",
+            &served.address.to_string(),
+        ],
+        FILE,
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let stdout = stdout(&output);
+    assert!(stdout.contains("2 objectives: 2 created"), "{stdout}");
+    let request = served.requests.lock().unwrap()[0].clone();
+    assert_eq!(
+        (request.objectives.len(), request.wait_milliseconds),
+        (2, 10_000)
+    );
+}
+
+#[test]
+fn what_is_still_pending_fails_unless_nobody_waits_for_it() {
+    use objective_pb::State::{Applied, Pending};
+    let served = serve(applied([Applied, Pending]));
+    let address = served.address.to_string();
+    let apply = ["apply", "-f", "-", "--controller", &address];
+    assert_eq!(run(&apply, FILE).status.code(), Some(1));
+    let without_wait = [&apply[..], &["--wait", "0"]].concat();
+    assert_eq!(run(&without_wait, FILE).status.code(), Some(0));
+}
+
+#[test]
+fn a_refusal_is_shown_at_its_place_in_the_file() {
+    let error = pb::ApplyError {
+        subject: pb::apply_error::Subject::Objective.into(),
+        index: 1,
+        reason: objective_pb::Reason::UnsupportedByPipeline.into(),
+        message: "forward/rack2 of leaf1: the pipeline has no such table".into(),
+        field: "ipv4_dst".into(),
+    };
+    let served = serve(pb::ApplyResponse {
+        errors: vec![error],
+        ..Default::default()
+    });
+    let output = run(
+        &[
+            "apply",
+            "-f",
+            "-",
+            "--controller",
+            &served.address.to_string(),
+        ],
+        FILE,
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = stderr(&output);
+    assert!(
+        stderr.contains("the pipeline has no such table"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("<stdin>:9:43"), "{stderr}");
+    assert!(stderr.contains("nothing was changed"), "{stderr}");
+}
+
+#[test]
+fn a_mistake_in_the_file_is_shown_without_asking_anyone() {
+    let output = run(
+        &["check", "-f", "-"],
+        &FILE.replace("10.0.2.0/24", "10.0.2.0/33"),
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = stderr(&output);
+    assert!(stderr.contains("<stdin>:9:43"), "{stderr}");
+    let output = run(&["check", "-f", "-"], FILE);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        stdout(&output),
+        "0 devices and 2 objectives, all in order\n"
+    );
+}
+
+#[test]
+fn a_wrong_command_line_has_an_exit_code_of_its_own() {
+    for arguments in [
+        &["apply"][..],
+        &["get", "switches"],
+        &["--nonsense"],
+        &["delete"],
+    ] {
+        assert_eq!(run(arguments, "").status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn nothing_is_changed_past_the_controller() {
+    let output = run(&["apply", "-f", "-", "--agent", "127.0.0.1:1"], FILE);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("through the controller"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn an_answer_of_the_controller_that_is_an_error_is_shown_as_it_is() {
+    let served = serve(pb::ApplyResponse::default());
+    let address = served.address.to_string();
+    let output = run(&["get", "tables", "leaf7", "--controller", &address], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("known devices: leaf1"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_device_that_does_not_answer_fails_the_command_but_not_the_rest_of_the_answer() {
+    let served = serve(pb::ApplyResponse::default());
+    let address = served.address.to_string();
+    let output = run(&["get", "ports", "--controller", &address], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stdout(&output).contains("leaf1: no answer"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
+fn json_is_one_document_and_nothing_else() {
+    let served = serve(pb::ApplyResponse::default());
+    let address = served.address.to_string();
+    let output = run(&["status", "-o", "json", "--controller", &address], "");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["cluster"]["leader"], "controller-1");
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let mut child = pointsman(&["schema"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), stderr(&output).as_str()),
+        (Some(0), "")
+    );
+}
+
+#[test]
+fn there_are_no_colours_off_a_terminal() {
+    let output = run(&["check", "-f", "-"], "nonsense: true\n");
+    assert!(!stderr(&output).contains('\u{1b}'), "{}", stderr(&output));
+}
