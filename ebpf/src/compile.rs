@@ -11,14 +11,17 @@
 
 mod access;
 mod action;
+mod cells;
 mod control;
 mod deparser;
 mod expr;
 pub mod hash;
+mod interval;
 pub mod layout;
 pub mod output;
 mod parser;
 mod select;
+mod wide;
 
 use std::collections::HashSet;
 use std::fmt;

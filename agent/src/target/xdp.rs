@@ -174,10 +174,18 @@ impl Target for XdpTarget {
         }
         fill(&mut plane)?;
         let path = plane.slow_path().clone();
+        let stats = plane.fast().stats();
         self.switch
             .activate(plane)
             .map_err(|e| system("switching to the new pipeline", &e))?;
         self.slow.lock().path = Some(path);
+        tracing::info!(
+            instructions = stats.instructions,
+            table_bytes = stats.table_bytes,
+            compile_ms = stats.compile.as_secs_f64() * 1e3,
+            load_ms = stats.load.as_secs_f64() * 1e3,
+            "a pipeline runs in the kernel"
+        );
         Ok(())
     }
 

@@ -2,21 +2,16 @@
 
 use std::collections::HashMap;
 
-use num_traits::ToPrimitive;
-use pointsman_p4::ir::{Action, CloneSource, Expr, FieldRef, HeaderId, LValue, Op, Program};
+use pointsman_p4::ir::{Action, CloneSource, Expr, HeaderId, LValue, Op, Program};
 
 use crate::asm::{Alu, Cond, Label, Reg, Size};
-use crate::tables::cells::{COUNTER_BYTES, CounterPlan, METER_BYTES, METER_TIME_SHIFT, MeterPlan};
 use crate::tables::records::arg_words;
 
 use super::Emitter;
-use super::layout::{Control, Slot};
+use super::cells::Access;
+use super::layout::Control;
 
-const HELPER_KTIME_GET_NS: u32 = 5;
 const HELPER_PRANDOM: u32 = 7;
-/// How often a meter's bucket is tried again when another CPU was faster.
-const METER_ATTEMPTS: u32 = 4;
-
 /// `egress_spec` of a dropped packet.
 pub(super) const DROP_PORT: u64 = 511;
 
@@ -24,7 +19,7 @@ pub(super) const DROP_PORT: u64 = 511;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Params {
     /// Offset from R9 and width of each.
-    slots: Vec<(i32, u32)>,
+    pub(super) slots: Vec<(i32, u32)>,
 }
 
 impl Params {
@@ -211,57 +206,7 @@ impl Emitter<'_> {
             self.value_of_width(value, width);
             return self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
         }
-        match value {
-            Expr::Field(source) if self.width(*source) == width => {
-                self.copy_bits(field, Source::Field(*source), width);
-            }
-            Expr::Param(index) if self.param_width(*index) == width => {
-                let (offset, _) = self.params.slots[*index as usize];
-                let pad = arg_words(width) as i32 * 8 - width.div_ceil(8) as i32;
-                self.copy_bits(field, Source::Record(offset + pad), width);
-            }
-            Expr::Const(constant) if constant.to_u64().is_some() => {
-                self.asm
-                    .mov_imm(Reg::R0, constant.to_u64().expect("just checked"));
-                self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
-            }
-            _ => self.refuse(
-                format!(
-                    "a computation of {width} bits for {}",
-                    self.program.field_name(field)
-                ),
-                "a copy, or at most 64 bits",
-            ),
-        }
-    }
-
-    /// Copies a long field byte by byte; both must begin at a byte.
-    fn copy_bits(&mut self, target: FieldRef, source: Source, width: u32) {
-        let Slot::Wire {
-            offset: to, bit: 0, ..
-        } = self.layout.slot(target)
-        else {
-            return self.refuse(
-                "a long field that does not begin at a byte",
-                "fields aligned to bytes",
-            );
-        };
-        let (base, from) = match source {
-            Source::Record(offset) => (Reg::R9, offset),
-            Source::Field(field) => match self.layout.slot(field) {
-                Slot::Wire { offset, bit: 0, .. } => (Reg::R7, offset),
-                _ => {
-                    return self.refuse(
-                        "a long field that does not begin at a byte",
-                        "fields aligned to bytes",
-                    );
-                }
-            },
-        };
-        if !width.is_multiple_of(8) {
-            return self.refuse(format!("a copy of {width} bits"), "whole bytes");
-        }
-        self.copy_bytes(base, from, Reg::R7, to, width / 8);
+        self.assign_wide(field, width, value);
     }
 
     /// Copies bytes through R0.
@@ -349,149 +294,6 @@ impl Emitter<'_> {
             .map_or(64, |(_, width)| *width)
     }
 
-    fn count_indirect(&mut self, plan: CounterPlan, size: u32, index: &Expr) {
-        let out = self.asm.label();
-        self.value(index);
-        self.asm.mov_imm(Reg::R1, u64::from(size));
-        self.asm.jump_if(Cond::Ge, Reg::R0, Reg::R1, out);
-        self.count(plan);
-        self.asm.place(out);
-    }
-
-    /// Counts the packet in cell R0. Overwrites R0 to R3.
-    pub(super) fn count(&mut self, plan: CounterPlan) {
-        self.asm
-            .alu32_imm(Alu::And, Reg::R0, (plan.cells - 1) as i32);
-        self.asm.alu_imm(Alu::Mul, Reg::R0, COUNTER_BYTES as i32);
-        self.asm.load(Size::W, Reg::R1, Reg::R7, Control::CPU);
-        self.asm.alu_imm(Alu::And, Reg::R1, (plan.cpus - 1) as i32);
-        self.asm
-            .alu_imm(Alu::Mul, Reg::R1, (plan.cells * COUNTER_BYTES) as i32);
-        self.arena(Reg::R2, plan.offset);
-        self.asm.alu(Alu::Add, Reg::R2, Reg::R0);
-        self.asm.alu(Alu::Add, Reg::R2, Reg::R1);
-        self.asm.load(Size::DW, Reg::R3, Reg::R2, 0);
-        self.asm.alu_imm(Alu::Add, Reg::R3, 1);
-        self.asm.store(Size::DW, Reg::R2, 0, Reg::R3);
-        self.asm.load(Size::DW, Reg::R3, Reg::R2, 8);
-        self.asm.load(Size::W, Reg::R0, Reg::R7, Control::LENGTH);
-        self.asm.alu(Alu::Add, Reg::R3, Reg::R0);
-        self.asm.store(Size::DW, Reg::R2, 8, Reg::R3);
-    }
-
-    /// Meters the packet by cell R0 and stores the colour. Overwrites R0 to R5 and R8.
-    pub(super) fn meter(
-        &mut self,
-        plan: MeterPlan,
-        unit: pointsman_p4::ir::MeterUnit,
-        target: FieldRef,
-    ) {
-        let (enabled, red, done) = (self.asm.label(), self.asm.label(), self.asm.label());
-        self.asm
-            .alu32_imm(Alu::And, Reg::R0, (plan.cells - 1) as i32);
-        self.asm.alu_imm(Alu::Mul, Reg::R0, METER_BYTES as i32);
-        self.arena(Reg::R8, plan.offset);
-        self.asm.alu(Alu::Add, Reg::R8, Reg::R0);
-        self.asm.load(Size::DW, Reg::R1, Reg::R8, 0);
-        self.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, enabled);
-        self.asm.mov_imm(Reg::R0, 0);
-        self.asm.jump(done);
-
-        self.asm.place(enabled);
-        self.asm.call(HELPER_KTIME_GET_NS);
-        self.asm.alu_imm(Alu::Lsh, Reg::R0, METER_TIME_SHIFT as i32);
-        self.asm
-            .store(Size::DW, Reg::R7, Control::TEMPORARY, Reg::R0);
-        // Red: not even the peak bucket has room. Yellow: only that one has.
-        self.bucket(24, 48, unit, red);
-        let yellow = self.asm.label();
-        self.bucket(8, 40, unit, yellow);
-        self.asm.mov_imm(Reg::R0, 0);
-        self.asm.jump(done);
-        self.asm.place(yellow);
-        self.asm.mov_imm(Reg::R0, 1);
-        self.asm.jump(done);
-        self.asm.place(red);
-        self.asm.mov_imm(Reg::R0, 2);
-        self.asm.place(done);
-        self.store_field(target, Reg::R0, [Reg::R1, Reg::R2]);
-    }
-
-    /// Takes the packet from one bucket of the meter at R8, or goes to `full`. The rate is at
-    /// `rate`, the burst after it, the time at which it is full again at `state`.
-    fn bucket(&mut self, rate: i32, state: i32, unit: pointsman_p4::ir::MeterUnit, full: Label) {
-        let taken = self.asm.label();
-        for _ in 0..METER_ATTEMPTS {
-            let behind = self.asm.label();
-            // R3 = how far the full-again time is ahead; one in the past counts as now.
-            self.asm
-                .load(Size::DW, Reg::R4, Reg::R7, Control::TEMPORARY);
-            self.asm.load(Size::DW, Reg::R0, Reg::R8, state);
-            self.asm.load(Size::DW, Reg::R5, Reg::R8, rate + 8);
-            self.asm.mov(Reg::R3, Reg::R0);
-            self.asm.alu(Alu::Sub, Reg::R3, Reg::R4);
-            self.asm.jump_if(Cond::Le, Reg::R3, Reg::R5, behind);
-            self.asm.mov_imm(Reg::R3, 0);
-            self.asm.place(behind);
-            self.asm.load(Size::DW, Reg::R1, Reg::R8, rate);
-            if unit == pointsman_p4::ir::MeterUnit::Bytes {
-                self.asm.load(Size::W, Reg::R2, Reg::R7, Control::LENGTH);
-                self.asm.alu(Alu::Mul, Reg::R1, Reg::R2);
-            }
-            self.asm.alu(Alu::Add, Reg::R3, Reg::R1);
-            self.asm.jump_if(Cond::Gt, Reg::R3, Reg::R5, full);
-            self.asm.alu(Alu::Add, Reg::R3, Reg::R4);
-            self.asm.mov(Reg::R1, Reg::R0);
-            self.asm.cmpxchg64(Reg::R8, state, Reg::R3);
-            self.asm.jump_if(Cond::Eq, Reg::R0, Reg::R1, taken);
-        }
-        self.asm.place(taken);
-    }
-
-    fn register_access(
-        &mut self,
-        register: pointsman_p4::ir::RegisterId,
-        index: &Expr,
-        access: Access<'_>,
-    ) {
-        let (size, width) = {
-            let register = &self.program.registers[register.index()];
-            (register.size, register.width)
-        };
-        if width > 64 {
-            let name = self.program.registers[register.index()].name.clone();
-            return self.refuse(
-                format!("the register {name} of {width} bits"),
-                "at most 64 bits",
-            );
-        }
-        let (offset, cells) = self.plan.registers[&register];
-        let out = self.asm.label();
-        self.value(index);
-        self.asm.mov_imm(Reg::R1, u64::from(size));
-        self.asm.jump_if(Cond::Ge, Reg::R0, Reg::R1, out);
-        self.asm.alu32_imm(Alu::And, Reg::R0, (cells - 1) as i32);
-        self.asm.alu_imm(Alu::Lsh, Reg::R0, 3);
-        self.arena(Reg::R8, offset);
-        self.asm.alu(Alu::Add, Reg::R8, Reg::R0);
-        match access {
-            Access::Read(target) => {
-                if let Some(field) = self.fixed_field(target) {
-                    self.asm.load(Size::DW, Reg::R0, Reg::R8, 0);
-                    if self.width(field) < width {
-                        self.keep_low(Reg::R0, self.width(field));
-                    }
-                    self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
-                }
-            }
-            Access::Write(value) => {
-                self.value_of_width(value, width);
-                self.asm.store(Size::DW, Reg::R8, 0, Reg::R0);
-            }
-        }
-        self.asm.place(out);
-    }
-
     /// `target = low + random % (high - low + 1)`; 0 as the divisor stands for all 64 bits.
     fn random(&mut self, target: &LValue, low: &Expr, high: &Expr) {
         let Some(field) = self.fixed_field(target) else {
@@ -522,16 +324,6 @@ impl Emitter<'_> {
         self.keep_low(Reg::R0, self.width(field));
         self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
     }
-}
-
-enum Source {
-    Field(FieldRef),
-    Record(i32),
-}
-
-enum Access<'e> {
-    Read(&'e LValue),
-    Write(&'e Expr),
 }
 
 fn primitive_name(op: &Op) -> &'static str {

@@ -6,74 +6,19 @@
 //! fits; an expression that does not is refused.
 
 use num_bigint::BigInt;
-use num_traits::{One, ToPrimitive, Zero};
+use num_traits::ToPrimitive;
 use pointsman_p4::ir::{BinaryOp, Expr, FieldKind, FieldRef, HeaderRef, LValue, UnaryOp};
 
 use crate::asm::{Alu, Cond, Label, Reg, Size};
 
 use super::Emitter;
+use super::interval::{Interval, comparison};
 
 /// Registers that hold intermediate values, in the order they are taken.
 const VALUES: [Reg; 6] = [Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
 /// Values beyond this one go to the stack: an operation needs two more registers to work in.
 const LAST: usize = 3;
 const STACK_BYTES: i32 = 480;
-
-/// What values an expression can have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Interval {
-    low: BigInt,
-    high: BigInt,
-}
-
-impl Interval {
-    fn bits(width: u32) -> Interval {
-        Interval {
-            low: BigInt::zero(),
-            high: (BigInt::one() << width) - 1,
-        }
-    }
-
-    fn signed(width: u32) -> Interval {
-        let half = BigInt::one() << (width - 1);
-        Interval {
-            low: -half.clone(),
-            high: half - 1,
-        }
-    }
-
-    fn is_unsigned64(&self) -> bool {
-        self.low >= BigInt::zero() && self.high.bits() <= 64
-    }
-
-    fn is_signed64(&self) -> bool {
-        let limits = Interval::signed(64);
-        self.low >= limits.low && self.high <= limits.high
-    }
-
-    fn fits(&self, width: u32) -> bool {
-        self.low >= BigInt::zero() && self.high.bits() <= u64::from(width)
-    }
-
-    fn corners(&self, other: &Interval, f: impl Fn(&BigInt, &BigInt) -> BigInt) -> Interval {
-        let all = [
-            f(&self.low, &other.low),
-            f(&self.low, &other.high),
-            f(&self.high, &other.low),
-            f(&self.high, &other.high),
-        ];
-        let low = all.iter().min().cloned().unwrap_or_default();
-        let high = all.into_iter().max().unwrap_or_default();
-        Interval { low, high }
-    }
-
-    fn union(&self, other: &Interval) -> Interval {
-        Interval {
-            low: self.low.clone().min(other.low.clone()),
-            high: self.high.clone().max(other.high.clone()),
-        }
-    }
-}
 
 /// How two registers compare as the numbers they stand for.
 enum Ordering64 {
@@ -147,24 +92,6 @@ impl Emitter<'_> {
         }
     }
 
-    fn is_truth(&self, expr: &Expr) -> bool {
-        match expr {
-            Expr::Bool(_) | Expr::Valid(_) | Expr::UnionValid(_) => true,
-            Expr::Unary {
-                op: UnaryOp::Not | UnaryOp::ToBool,
-                ..
-            } => true,
-            Expr::Unary {
-                op: UnaryOp::ToData,
-                arg,
-            } => self.is_truth(arg),
-            Expr::Binary { op, .. } => {
-                comparison(*op).is_some() || matches!(op, BinaryOp::And | BinaryOp::Or)
-            }
-            _ => false,
-        }
-    }
-
     /// Evaluates both sides into VALUES[k] and, unless it is a small constant, VALUES[k + 1].
     fn compare(&mut self, op: BinaryOp, left: &Expr, right: &Expr, k: usize) -> Cond {
         let ordering = self.ordering(op, left, right);
@@ -191,62 +118,6 @@ impl Emitter<'_> {
                 "operands of at most 64 bits",
             );
             Ordering64::Unsigned
-        }
-    }
-
-    /// Equality of fields of more than 64 bits, or of one and a constant, piece by piece.
-    fn wide_comparison(
-        &mut self,
-        op: BinaryOp,
-        left: &Expr,
-        right: &Expr,
-        wanted: bool,
-        label: Label,
-    ) -> bool {
-        let equal_wanted = match op {
-            BinaryOp::Eq => wanted,
-            BinaryOp::Ne => !wanted,
-            _ => return false,
-        };
-        let (left, right) = (strip_mask(self, left), strip_mask(self, right));
-        let width = match (self.wide_field(left), self.wide_field(right)) {
-            (Some(l), Some(r)) if self.width(l) == self.width(r) => self.width(l),
-            (Some(l), None) if matches!(right, Expr::Const(c) if c.bits() <= u64::from(self.width(l))) => {
-                self.width(l)
-            }
-            _ => return false,
-        };
-        let differ = self.asm.label();
-        let mut skip = 0;
-        while skip < width {
-            let take = (width - skip).min(64);
-            let low = width - skip - take;
-            for (side, reg) in [(left, Reg::R0), (right, Reg::R1)] {
-                match side {
-                    Expr::Field(field) => self.load_bits(reg, Reg::R2, *field, skip, take),
-                    Expr::Const(c) => {
-                        let piece: BigInt = (c >> low) & ((BigInt::one() << take) - 1);
-                        self.asm
-                            .mov_imm(reg, piece.to_u64().expect("cut to 64 bits"));
-                    }
-                    _ => {}
-                }
-            }
-            let to = if equal_wanted { differ } else { label };
-            self.asm.jump_if(Cond::Ne, Reg::R0, Reg::R1, to);
-            skip += take;
-        }
-        if equal_wanted {
-            self.asm.jump(label);
-        }
-        self.asm.place(differ);
-        true
-    }
-
-    fn wide_field(&self, expr: &Expr) -> Option<FieldRef> {
-        match expr {
-            Expr::Field(field) if self.width(*field) > 64 => Some(*field),
-            _ => None,
         }
     }
 
@@ -629,173 +500,6 @@ impl Emitter<'_> {
         self.asm.load(Size::DW, VALUES[k], Reg::R10, -self.stack);
         self.stack -= 8;
     }
-
-    fn interval(&self, expr: &Expr) -> Interval {
-        let truth = Interval::bits(1);
-        match expr {
-            Expr::Const(value) => Interval {
-                low: value.clone(),
-                high: value.clone(),
-            },
-            Expr::Field(field) => {
-                let field = self.program.field(*field);
-                match field.kind {
-                    FieldKind::Signed => Interval::signed(field.width.max(1)),
-                    _ => Interval::bits(field.width),
-                }
-            }
-            Expr::FieldOf {
-                header: HeaderRef::Header(header),
-                field,
-            } => self.interval(&Expr::Field(FieldRef {
-                header: *header,
-                field: *field,
-            })),
-            Expr::FieldOf {
-                header: HeaderRef::Element { stack, .. },
-                field,
-            } => match self.program.stacks[stack.index()].elements.first() {
-                Some(first) => self.interval(&Expr::Field(FieldRef {
-                    header: *first,
-                    field: *field,
-                })),
-                None => truth,
-            },
-            Expr::Param(index) => Interval::bits(self.param_width(*index)),
-            Expr::Lookahead { width, .. } => Interval::bits(*width),
-            Expr::Unary { op, arg } => match op {
-                UnaryOp::Negate => {
-                    let arg = self.interval(arg);
-                    Interval {
-                        low: -arg.high,
-                        high: -arg.low,
-                    }
-                }
-                UnaryOp::BitNot => {
-                    let arg = self.interval(arg);
-                    Interval {
-                        low: -arg.high - 1,
-                        high: -arg.low - 1,
-                    }
-                }
-                UnaryOp::ToData if !self.is_truth(arg) => self.interval(arg),
-                _ => truth,
-            },
-            Expr::Binary { op, left, right } => self.interval_of(*op, left, right),
-            Expr::Conditional {
-                then, otherwise, ..
-            } => self.interval(then).union(&self.interval(otherwise)),
-            _ => truth,
-        }
-    }
-
-    fn interval_of(&self, op: BinaryOp, left: &Expr, right: &Expr) -> Interval {
-        let (l, r) = (self.interval(left), self.interval(right));
-        let zero = BigInt::zero();
-        let known_shift = |r: &Interval| {
-            (r.low == r.high)
-                .then(|| r.low.to_u32())
-                .flatten()
-                .filter(|s| *s <= 4096)
-        };
-        match op {
-            BinaryOp::Add => Interval {
-                low: l.low + r.low,
-                high: l.high + r.high,
-            },
-            BinaryOp::Sub => Interval {
-                low: l.low - r.high,
-                high: l.high - r.low,
-            },
-            BinaryOp::Mul => l.corners(&r, |a, b| a * b),
-            BinaryOp::Shl => match known_shift(&r) {
-                Some(shift) => Interval {
-                    low: l.low << shift,
-                    high: l.high << shift,
-                },
-                // As large as it gets: nobody may rely on it.
-                None => Interval {
-                    low: l.low << 256,
-                    high: l.high << 256,
-                },
-            },
-            BinaryOp::Shr => match known_shift(&r) {
-                Some(shift) => Interval {
-                    low: l.low >> shift,
-                    high: l.high >> shift,
-                },
-                None => Interval {
-                    low: l.low.min(zero.clone()),
-                    high: l.high.max(zero),
-                },
-            },
-            BinaryOp::BitAnd => match (l.low >= zero, r.low >= zero) {
-                (true, true) => Interval {
-                    low: zero,
-                    high: l.high.min(r.high),
-                },
-                (true, false) => Interval {
-                    low: zero,
-                    high: l.high,
-                },
-                (false, true) => Interval {
-                    low: zero,
-                    high: r.high,
-                },
-                (false, false) => signed_union(&l, &r),
-            },
-            BinaryOp::BitOr | BinaryOp::BitXor => {
-                if l.low >= zero && r.low >= zero {
-                    Interval::bits(l.high.bits().max(r.high.bits()) as u32)
-                } else {
-                    signed_union(&l, &r)
-                }
-            }
-            BinaryOp::Div => Interval {
-                low: l.low.min(zero.clone()),
-                high: l.high.max(zero),
-            },
-            BinaryOp::Mod => Interval {
-                low: zero,
-                high: r.high.max(BigInt::one()),
-            },
-            BinaryOp::TwoComplement => match r.high.to_u32() {
-                Some(width @ 1..=4096) => Interval::signed(width),
-                _ => l,
-            },
-            BinaryOp::SaturateSigned => match r.high.to_u32() {
-                Some(width @ 1..=4096) => Interval::signed(width),
-                _ => l,
-            },
-            BinaryOp::SaturateUnsigned => match r.high.to_u32() {
-                Some(width @ 1..=4096) => Interval::bits(width),
-                _ => l,
-            },
-            _ => Interval::bits(1),
-        }
-    }
-}
-
-fn signed_union(l: &Interval, r: &Interval) -> Interval {
-    let bits = [&l.low, &l.high, &r.low, &r.high]
-        .iter()
-        .map(|n| n.bits())
-        .max()
-        .unwrap_or(0);
-    Interval::signed(bits as u32 + 1)
-}
-
-/// The conditions for unsigned and signed operands.
-fn comparison(op: BinaryOp) -> Option<(Cond, Cond)> {
-    Some(match op {
-        BinaryOp::Eq => (Cond::Eq, Cond::Eq),
-        BinaryOp::Ne => (Cond::Ne, Cond::Ne),
-        BinaryOp::Lt => (Cond::Lt, Cond::Slt),
-        BinaryOp::Le => (Cond::Le, Cond::Sle),
-        BinaryOp::Gt => (Cond::Gt, Cond::Sgt),
-        BinaryOp::Ge => (Cond::Ge, Cond::Sge),
-        _ => return None,
-    })
 }
 
 fn small_constant(expr: &Expr) -> Option<i32> {
@@ -808,19 +512,4 @@ fn small_constant(expr: &Expr) -> Option<i32> {
 fn modulo_2_64(value: &BigInt) -> u64 {
     let low = value & BigInt::from(u64::MAX);
     low.to_u64().expect("masked to 64 bits")
-}
-
-/// `field & ones` is the field.
-fn strip_mask<'e>(emitter: &Emitter<'_>, expr: &'e Expr) -> &'e Expr {
-    if let Expr::Binary {
-        op: BinaryOp::BitAnd,
-        left,
-        right,
-    } = expr
-        && let (Some(field), Expr::Const(mask)) = (emitter.wide_field(left), right.as_ref())
-        && *mask == (BigInt::one() << emitter.width(field)) - 1
-    {
-        return left;
-    }
-    expr
 }

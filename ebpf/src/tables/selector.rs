@@ -126,11 +126,6 @@ impl Profile {
         }
     }
 
-    /// Members there are.
-    pub fn member_count(&self) -> usize {
-        self.members.len()
-    }
-
     /// The index by which entries name a member.
     pub fn member(&self, id: u32) -> Option<u32> {
         self.members.get(&id).copied()

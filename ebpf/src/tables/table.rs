@@ -1,7 +1,7 @@
 //! A table as its writer sees it: keys in the shape of its structure, records, counter cells.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::Release;
 
 use pointsman_p4::dataplane::{Bits, DataPlaneError, EntryKey, Match, Occupancy};
 use pointsman_p4::ir::{MatchKind, Table};
@@ -395,11 +395,6 @@ impl TableWriter {
                 _ => return Err(self.mismatch(part)),
             },
         })
-    }
-
-    /// Whether the default action's record is set.
-    pub fn has_default(&self) -> bool {
-        self.memory.u32(self.plan.default_at as usize).load(Acquire) != 0
     }
 }
 
