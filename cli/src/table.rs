@@ -76,6 +76,13 @@ impl Table {
         self.notes.push((self.rows.len(), text.into()));
     }
 
+    /// Adds a line that says how many more there would be, if there are any.
+    pub fn and_more(&mut self, more: usize, where_to_look: &str) {
+        if more > 0 {
+            self.note(format!("and {more} more: {where_to_look}"));
+        }
+    }
+
     /// Is there nothing in it?
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.notes.is_empty()

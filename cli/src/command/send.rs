@@ -13,6 +13,9 @@ use crate::output::Output;
 use crate::view::apply::{ApplyView, Subject};
 use crate::words;
 
+/// How long a command may be silent.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
 /// A request, and what its changes are called.
 pub struct Change<'m> {
     pub request: pb::ApplyRequest,
@@ -39,7 +42,8 @@ pub async fn send(
     let limit = Duration::from_millis(request.wait_milliseconds.into()) + Duration::from_secs(60);
     let mut request = tonic::Request::new(request);
     request.set_timeout(limit);
-    let answer = match controller.client.apply(request).await {
+    let call = controller.client.apply(request);
+    let answer = match remark_if_slow(call, output).await {
         Ok(answer) => answer.into_inner(),
         Err(status) => return Err(controller.error(status)),
     };
@@ -58,6 +62,18 @@ pub async fn send(
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Waits for an answer, and says after a while that it is being waited for.
+async fn remark_if_slow<T>(answer: impl Future<Output = T>, output: &Output) -> T {
+    let mut answer = std::pin::pin!(answer);
+    match tokio::time::timeout(PATIENCE, &mut answer).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            output.remark("waiting for the switches ...");
+            answer.await
+        }
+    }
 }
 
 /// Shows refusals where they stand in the files, or as sentences where there are none.

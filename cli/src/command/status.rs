@@ -10,6 +10,7 @@ use crate::args::Global;
 use crate::connect;
 use crate::error::CliError;
 use crate::output::Output;
+use crate::view::apply::MOST_SHOWN;
 use crate::view::devices::{self, AgentView, DeviceView};
 use crate::view::nodes::{self, ClusterView};
 use crate::view::objectives::{self, ObjectiveView};
@@ -42,7 +43,11 @@ pub async fn run(global: &Global, output: &mut Output) -> Result<ExitCode, CliEr
     output.value(&overview, |output| {
         output.text(&format!("{}\n", nodes::summary(&overview.cluster)))?;
         output.table(&devices::table(&overview.devices))?;
-        output.table(&objectives::table(&overview.unapplied))?;
+        let shown = overview.unapplied.iter().take(MOST_SHOWN);
+        let mut unapplied = objectives::table(shown);
+        let more = overview.unapplied.len().saturating_sub(MOST_SHOWN);
+        unapplied.and_more(more, "pointsman get objectives");
+        output.table(&unapplied)?;
         output.text(&format!("{}\n", verdict(&overview)))
     })?;
     Ok(if is_well(&overview) {

@@ -12,6 +12,9 @@ use super::objectives::why;
 use crate::table::{Cell, Table};
 use crate::words;
 
+/// More lines than this hide the rest of the answer.
+pub const MOST_SHOWN: usize = 20;
+
 /// The outcome of a request that was not refused.
 #[derive(Debug, Serialize)]
 pub struct ApplyView {
@@ -183,7 +186,7 @@ impl ApplyView {
 
     fn unapplied_table(&self) -> Table {
         let mut table = Table::new(["DEVICE", "OBJECTIVE", "STATE", "WHY"]);
-        for objective in &self.unapplied {
+        for objective in self.unapplied.iter().take(MOST_SHOWN) {
             table.row([
                 objective.device.as_str().into(),
                 format!("{}/{}", objective.kind, objective.name).into(),
@@ -191,6 +194,8 @@ impl ApplyView {
                 why(objective.reason, &objective.message).into(),
             ]);
         }
+        let more = self.unapplied.len().saturating_sub(MOST_SHOWN);
+        table.and_more(more, "pointsman get objectives");
         table
     }
 
@@ -315,6 +320,23 @@ mod tests {
             revision 27 after 0.12 s
         "#]]
         .assert_eq(&view.text(false));
+    }
+
+    #[test]
+    fn a_thousand_failures_do_not_hide_the_summary() {
+        let subject = subjects()[0].clone();
+        let failed = status(State::Failed, Reason::TableFull, "");
+        let answer = pb::ApplyResponse {
+            statuses: vec![failed; 1000],
+            ..Default::default()
+        };
+        let view = ApplyView::new(&vec![subject; 1000], answer, Duration::ZERO, false);
+        let text = view.text(false);
+        assert!(
+            text.contains("and 980 more: pointsman get objectives"),
+            "{text}"
+        );
+        assert!(text.lines().count() < 30, "{text}");
     }
 
     #[test]
