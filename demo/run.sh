@@ -98,7 +98,7 @@ thousand_routes() {
 [ "$(id -u)" -eq 0 ] || fail "network namespaces and XDP need root"
 
 step "building (profile $profile)"
-cargo build --quiet --workspace --bins --profile "$profile"
+cargo build --workspace --bins --profile "$profile"
 
 step "clearing what an earlier run left"
 demo_down
