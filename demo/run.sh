@@ -48,13 +48,13 @@ how_to_look() {
 
 It is all still up. To look at it (in the management network, where the controller is):
 
-  alias pm='nsenter --net=/run/netns/pm-ctl $PWD/$bin_dir/pointsman --controller $controller'
+  alias pm="nsenter --net=/run/netns/pm-ctl $(realpath "$bin_dir")/pointsman --controller $controller"
   pm status
   pm get objectives
   pm get tables
   nsenter --net=/run/netns/pm-h1 ping 10.0.20.13
   nsenter --net=/run/netns/pm-leaf1 ip -s link show dev swp49
-  tail -f $log_dir/leaf1.log
+  tail -f $(realpath "$log_dir")/leaf1.log
 
 make demo-down removes it.
 EOF
@@ -81,7 +81,7 @@ agent_answers() {
 # Ends the stream and says what was lost of it; at most one ping in ten may be.
 stream_report() {
     local sent lost
-    read -r sent lost < <(stream_stop)
+    stream_stop
     say "$sent pings sent over 8 flows, $lost lost"
     [ "$sent" -gt 0 ] && [ $((lost * 10)) -lt "$sent" ] || fail "traffic did not carry on"
 }

@@ -61,14 +61,16 @@ stream_start() {
     done
 }
 
-# stream_stop: prints "SENT LOST" over all flows.
+# stream_stop: ends them, and leaves the sums over all flows in `sent` and `lost`. In this shell and
+# not in one that substitution would make, which could not wait for the pings.
 stream_stop() {
     local pid
     for pid in $(jobs -rp); do
         grep -qz '^ping$' "/proc/$pid/cmdline" 2>/dev/null && kill -INT "$pid"
     done
     wait_children
-    awk '/packets transmitted/ { sent += $1; received += $4 } END { print sent, sent - received }' "$run_dir/stream/"*
+    sent=$(awk '/packets transmitted/ { sum += $1 } END { print sum + 0 }' "$run_dir/stream/"*)
+    lost=$(awk '/packets transmitted/ { sum += $1 - $4 } END { print sum + 0 }' "$run_dir/stream/"*)
 }
 
 # tcp_stream FROM TO ADDRESS SECONDS: one iperf3 stream, its goodput in Mbit/s.
