@@ -1,5 +1,5 @@
 //! The agent's own gRPC service, beside P4Runtime on the same port: status, ports, tables and
-//! objectives. Each RPC is a call on the [`Agent`](crate::agent::Agent).
+//! objectives. Each RPC is a call on the [`Agent`].
 
 mod describe;
 mod sync;

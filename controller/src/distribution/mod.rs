@@ -7,7 +7,7 @@
 //!                                                              sync::step
 //! ```
 //!
-//! [`sync`] decides and is pure; [`session`] owns the connection and timers of
+//! `sync` decides and is pure; `session` owns the connection and timers of
 //! one device; [`Distribution`] starts and stops sessions as devices come, go
 //! and move, and answers what is known of them. It reads the store and claims
 //! mastership in it; it never changes an objective.

@@ -7,7 +7,7 @@
 //! (that is `state`) and talks to no switch (that is `distribution`).
 //!
 //! Today a cluster has one node. Nothing here assumes so, except that
-//! [`network`] has no transport yet.
+//! `network` has no transport yet.
 
 mod database;
 mod log_store;

@@ -1,7 +1,7 @@
 //! The controller's gRPC API.
 //!
 //! Messages come in, are turned into the controller's own types, and answers go
-//! out; nothing is decided here. [`apply`] carries out change sets, [`reads`]
+//! out; nothing is decided here. `apply` carries out change sets, `reads`
 //! puts together what the store, the distribution and the agents say.
 
 mod apply;

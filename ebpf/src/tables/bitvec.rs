@@ -155,7 +155,7 @@ impl BitVectorPlan {
     }
 }
 
-/// Fills the 64 bytes that turn a [`DE_BRUIJN`] product into a bit number.
+/// Fills the 64 bytes that turn a `DE_BRUIJN` product into a bit number.
 pub fn write_bit_numbers(memory: &SharedMemory, at: u32) {
     for bit in 0..64u8 {
         let index = (1u64 << bit).wrapping_mul(DE_BRUIJN) >> 58;
