@@ -163,6 +163,7 @@ pub fn pipeline(choice: &PipelineChoice) -> Result<Option<PipelineSource>, Start
         device_config,
         cookie: None,
         manifest,
+        configured: true,
     }))
 }
 

@@ -6,6 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{CPU_PORT, DEVICE, TestAgent, codes, config, read, update};
+use pointsman_agent::config::PipelineChoice;
 use pointsman_model::{Kind, Model, Name, Objective, ObjectiveId};
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity;
@@ -403,6 +404,83 @@ async fn a_thousand_routes_are_acknowledged_in_under_a_second() {
         "{:?}",
         start.elapsed()
     );
+}
+
+#[tokio::test]
+async fn another_pipeline_in_the_configuration_takes_the_objectives_over() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut config = config(dir.path());
+    let agent = TestAgent::start(&config).await;
+    let mut master = Master::open(&agent, 5).await.expect("it is the first");
+    master.put(&format!("{NEXT}{ROUTE}")).await;
+    drop(master);
+    agent.stop().await;
+
+    config.pipeline = PipelineChoice::None;
+    let agent = TestAgent::start(&config).await;
+    let name = |agent: &TestAgent| {
+        let state = agent.agent.lock();
+        state
+            .switch
+            .pipeline()
+            .map(|pipeline| pipeline.schema.name.clone())
+    };
+    assert_eq!(name(&agent).as_deref(), Some("leaf_spine"));
+    agent.stop().await;
+
+    let program = pointsman_p4::programs::embedded("leaf_spine").expect("it is built in");
+    let other = tempfile::tempdir().expect("a directory");
+    let files = [
+        ("bmv2.json", program.bmv2_json.to_owned()),
+        (
+            "p4info.txtpb",
+            program.p4info.replacen("leaf_spine", "other", 1),
+        ),
+        ("pipeline.yaml", program.manifest.to_owned()),
+    ];
+    for (file, text) in files {
+        std::fs::write(other.path().join(file), text).expect("it can be written");
+    }
+    config.pipeline = PipelineChoice::Directory(other.path().to_owned());
+    let agent = TestAgent::start(&config).await;
+    assert_eq!(name(&agent).as_deref(), Some("other"));
+    let master = Master::open(&agent, 6).await.expect("it is the highest");
+    let statuses: Vec<_> = master.hello.statuses.iter().map(show).collect();
+    assert_eq!(statuses, ["forward rack2: applied", "next out: applied"]);
+}
+
+#[tokio::test]
+async fn an_application_with_a_role_of_its_own_gets_what_objectives_punt() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    let acks = master
+        .put(
+            "
+  - filter: in
+    key: { in_port: swp1 }
+    conditions: { vlan_vid: untagged, eth_dst: 02:00:00:00:00:fe }
+    treatment: { push_vlan: 10 }
+  - forward: arp
+    flag: versatile
+    selector: { eth_type: arp }
+    treatment: { punt: true }
+",
+        )
+        .await;
+    assert!(acks.iter().all(|ack| ack.ends_with("applied")), "{acks:?}");
+    let mut application = agent.controller_in_role("arp", Some(1)).await;
+    application.arbitration().await;
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 0, 1, 8, 6]);
+    frame.extend([0; 46]);
+    agent.engine.receive(1, frame.clone());
+    let answer = application.next().await.expect("the stream goes on");
+    let p4::stream_message_response::Update::Packet(packet) = answer else {
+        panic!("not a packet: {answer:?}");
+    };
+    assert_eq!(packet.payload, frame);
+    assert_eq!(packet.metadata[0].value, [1]);
 }
 
 #[tokio::test]

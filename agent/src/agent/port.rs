@@ -4,7 +4,7 @@ use pointsman_proto::pointsman::agent::v1::{StatePort, StateRecord};
 
 use super::{Agent, State};
 use crate::journal::Ticket;
-use crate::ports::{Link, LinkEvent, PortCommand, PortError, PortSpec};
+use crate::ports::{Link, LinkEvent, Origin, PortCommand, PortError, PortSpec};
 
 impl Agent {
     /// A link has changed.
@@ -21,7 +21,7 @@ impl Agent {
     pub fn add_port(&self, spec: PortSpec, links: &[Link]) -> Result<(u32, Ticket), PortError> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let number = state.ports.add(spec)?;
+        let number = state.ports.add(spec, Origin::Requested)?;
         state.switch.target_mut().set_port_up(number, false);
         for link in links {
             let commands = state.ports.link_changed(link);

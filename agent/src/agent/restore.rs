@@ -14,7 +14,7 @@ use crate::entity::Update;
 use crate::objectives::{Objectives, PersistError, Realised, Wanted};
 use crate::p4runtime::decode::{self, DecodeError};
 use crate::p4runtime::{encode, pipeline::saved_pipeline};
-use crate::ports::{PortError, PortSpec, Ports};
+use crate::ports::{Origin, PortError, PortSpec, Ports};
 use crate::switch::{Pipeline, PipelineError, PipelineSource, Switch};
 use crate::target::{Target, TargetError};
 
@@ -95,17 +95,18 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
     let saved = Saved::read(records)?;
     let mut ports = Ports::new(start.cpu_port);
     for spec in start.ports {
-        ports.add(spec)?;
+        ports.add(spec, Origin::Configured)?;
     }
-    for port in saved.ports.values() {
-        // What the configuration names now goes before what was added then.
-        let free = ports.by_number(port.number).is_err() && ports.by_name(&port.name).is_err();
-        if !port.removed && free {
-            ports.add(PortSpec {
-                number: Some(port.number),
-                name: Some(port.name.clone()),
-                interface: port.interface.clone(),
-            })?;
+    for port in saved.ports.into_values().filter(|port| !port.removed) {
+        let number = port.number;
+        let spec = PortSpec {
+            number: Some(number),
+            name: Some(port.name),
+            interface: port.interface,
+        };
+        // What the configuration says now goes before what was asked for then.
+        if let Err(error) = ports.add(spec, Origin::Requested) {
+            tracing::warn!(port = number, %error, "a port that was added earlier is left out");
         }
     }
     let mut state = State {
@@ -121,20 +122,16 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
         // Until its interface is attached and has a link.
         state.switch.target_mut().set_port_up(port.number, false);
     }
-    let source = match saved.pipeline {
-        Some(pipeline) => Some(PipelineSource {
-            p4info: pipeline.p4info.unwrap_or_default(),
-            device_config: pipeline.device_config,
-            cookie: pipeline.cookie,
-            manifest: pipeline.manifest,
-        }),
-        None => start.pipeline,
+    let (source, is_other) = match (saved.pipeline.map(PipelineSource::from), start.pipeline) {
+        (Some(saved), Some(configured)) if saved.configured && saved != configured => {
+            tracing::info!("the configured pipeline takes the place of the saved one");
+            (Some(configured), true)
+        }
+        (saved, configured) => (saved.or(configured), false),
     };
     if let Some(source) = source {
         let pipeline = Pipeline::read(source)?;
-        let updates = saved.updates.iter();
-        let updates = updates.map(|update| decode::update(&pipeline.schema, update));
-        let updates = updates.collect::<Result<Vec<Update>, _>>()?;
+        let updates = updates(&pipeline, &saved.updates, is_other)?;
         let realised = saved.realised;
         state.load_pipeline(pipeline, updates, |objectives, context, sink| {
             objectives.rebuild(&realised, context, sink);
@@ -146,6 +143,38 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
         });
     }
     Ok(state)
+}
+
+/// What clients wrote. In another pipeline than it was written for, what has no place is left
+/// out.
+fn updates(
+    pipeline: &Pipeline,
+    saved: &[p4::Update],
+    is_other: bool,
+) -> Result<Vec<Update>, DecodeError> {
+    let mut updates = Vec::with_capacity(saved.len());
+    for update in saved {
+        match decode::update(&pipeline.schema, update) {
+            Ok(update) => updates.push(update),
+            Err(error) if is_other => {
+                tracing::warn!(%error, "an entry has no place in the configured pipeline");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(updates)
+}
+
+impl From<StatePipeline> for PipelineSource {
+    fn from(saved: StatePipeline) -> PipelineSource {
+        PipelineSource {
+            p4info: saved.p4info.unwrap_or_default(),
+            device_config: saved.device_config,
+            cookie: saved.cookie,
+            manifest: saved.manifest,
+            configured: saved.configured,
+        }
+    }
 }
 
 /// Records that restore to the state as it is.
@@ -170,7 +199,9 @@ pub fn snapshot(state: &State) -> Vec<StateRecord> {
             low,
         }
     });
-    let ports = state.ports.iter().map(|port| StatePort {
+    let requested = state.ports.iter();
+    let requested = requested.filter(|port| port.origin == Origin::Requested);
+    let ports = requested.map(|port| StatePort {
         number: port.number,
         name: port.name.clone(),
         interface: port.interface.clone(),

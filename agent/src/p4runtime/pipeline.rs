@@ -97,6 +97,7 @@ pub fn saved_pipeline(source: &PipelineSource) -> StatePipeline {
         device_config: source.device_config.clone(),
         cookie: source.cookie,
         manifest: source.manifest.clone(),
+        configured: source.configured,
     }
 }
 
@@ -109,6 +110,7 @@ fn read(config: p4::ForwardingPipelineConfig) -> Result<Pipeline, Status> {
         device_config: config.p4_device_config,
         cookie: config.cookie.map(|cookie| cookie.cookie),
         manifest: None,
+        configured: false,
     })
     .map_err(|error| Status::invalid_argument(error.to_string()))
 }

@@ -59,6 +59,15 @@ pub enum PortError {
     },
 }
 
+/// Where a port comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The configuration, which is read at every start.
+    Configured,
+    /// A request while the agent ran, which is kept.
+    Requested,
+}
+
 /// A port.
 #[derive(Debug, Clone)]
 pub struct Port {
@@ -68,6 +77,8 @@ pub struct Port {
     pub name: String,
     /// Its Linux interface.
     pub interface: String,
+    /// Where it comes from.
+    pub origin: Origin,
     /// What is known of the interface; `None` while it does not exist.
     pub link: Option<Link>,
     /// Whether packets reach the pipeline.
@@ -183,7 +194,7 @@ impl Ports {
     }
 
     /// Adds a port; it has no interface until a link fact says so. Returns its number.
-    pub fn add(&mut self, spec: PortSpec) -> Result<u32, PortError> {
+    pub fn add(&mut self, spec: PortSpec, origin: Origin) -> Result<u32, PortError> {
         let number = match spec.number {
             Some(number) => number,
             None => (1..=LAST_PORT)
@@ -221,6 +232,7 @@ impl Ports {
             number,
             name,
             interface: spec.interface,
+            origin,
             link: None,
             state: PortState::NoInterface,
         };
@@ -336,7 +348,9 @@ mod tests {
         let mut ports = Ports::new(255);
         for spec in specs {
             let spec = spec.parse().expect("a port");
-            ports.add(spec).expect("the port is free");
+            ports
+                .add(spec, Origin::Configured)
+                .expect("the port is free");
         }
         ports
     }
@@ -401,7 +415,7 @@ mod tests {
     fn numbers_names_and_interfaces_are_unique() {
         let mut ports = ports(&["eth1", "eth2"]);
         assert_eq!(ports.by_name("eth2").map(|p| p.number), Ok(2));
-        let mut add = |spec: &str| ports.add(spec.parse().expect("a port"));
+        let mut add = |spec: &str| ports.add(spec.parse().expect("a port"), Origin::Requested);
         assert!(matches!(add("2=eth3"), Err(PortError::NumberTaken { .. })));
         assert!(matches!(add("3=eth2"), Err(PortError::NameTaken { .. })));
         assert!(matches!(

@@ -8,6 +8,6 @@ mod core;
 mod spec;
 mod watch;
 
-pub use self::core::{Port, PortCommand, PortError, PortState, Ports};
+pub use self::core::{Origin, Port, PortCommand, PortError, PortState, Ports};
 pub use spec::{PortSpec, PortSpecError};
 pub use watch::{Link, LinkCounters, LinkEvent, WatchError, links, watch};

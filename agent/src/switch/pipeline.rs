@@ -31,6 +31,8 @@ pub struct PipelineSource {
     pub cookie: Option<u64>,
     /// How objectives become entries (`pipeline.yaml`); none for a pipeline that was set over P4Runtime.
     pub manifest: Option<String>,
+    /// It comes from the configuration and not from a client.
+    pub configured: bool,
 }
 
 /// Why a pipeline is refused.

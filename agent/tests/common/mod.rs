@@ -114,12 +114,21 @@ impl TestAgent {
 
     /// A client that has sent its first arbitration message.
     pub async fn controller(&self, election_id: Option<u64>) -> Controller {
+        self.controller_in_role("", election_id).await
+    }
+
+    /// The same, in a role.
+    pub async fn controller_in_role(&self, role: &str, election_id: Option<u64>) -> Controller {
         let mut client = self.p4runtime().await;
         let (requests, stream) = mpsc::channel(16);
         let election_id = election_id.map(|low| p4::Uint128 { high: 0, low });
         let hello = p4::MasterArbitrationUpdate {
             device_id: DEVICE,
             election_id,
+            role: (!role.is_empty()).then(|| p4::Role {
+                name: role.to_owned(),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let controller = async {

@@ -27,6 +27,7 @@ fn pipeline(name: &'static str, bmv2_json: &str, p4info: &str) -> Pipeline {
         device_config: bmv2_json.as_bytes().to_vec(),
         cookie: None,
         manifest: None,
+        configured: true,
     })
     .expect("a pipeline whose parts fit");
     let manifest = programs::MANIFESTS.iter().find(|(known, _)| *known == name);
