@@ -21,6 +21,7 @@ pub mod layout;
 pub mod output;
 mod parser;
 mod select;
+mod stack;
 mod wide;
 
 use std::collections::HashSet;
@@ -107,7 +108,7 @@ pub fn phv_bytes(program: &Program) -> u32 {
     Layout::new(program, scratch_bytes(program)).bytes
 }
 
-/// The longest of: a packed key, the input of a hash, sixteen bytes looked ahead.
+/// The longest of: a packed key, the input of a hash, what a parser looks ahead at.
 fn scratch_bytes(program: &Program) -> u32 {
     let keys = program.tables.iter().map(|t| {
         // A part never begins in a word that it does not fit, so each may cost one more word.
@@ -117,7 +118,11 @@ fn scratch_bytes(program: &Program) -> u32 {
         .calculations
         .iter()
         .map(|c| hash::input_bytes(program, c));
-    keys.chain(hashes).max().unwrap_or(0).max(16) + 16
+    keys.chain(hashes)
+        .max()
+        .unwrap_or(0)
+        .max(parser::MAX_LOOKAHEAD)
+        + 16
 }
 
 /// What code is being generated for.
@@ -170,7 +175,7 @@ impl<'a> Emitter<'a> {
             source: SourceInfo::default(),
             ends,
             params: action::Params::default(),
-            stack: 0,
+            stack: parser::STACK_RESERVED,
         }
     }
 

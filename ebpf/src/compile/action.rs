@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use pointsman_p4::ir::{Action, CloneSource, Expr, HeaderId, LValue, Op, Program};
+use pointsman_p4::ir::{
+    Action, CloneSource, Expr, HeaderId, HeaderRef, LValue, Op, Program, UnionId,
+};
 
 use crate::asm::{Alu, Cond, Label, Reg, Size};
 use crate::tables::records::arg_words;
@@ -10,6 +12,7 @@ use crate::tables::records::arg_words;
 use super::Emitter;
 use super::cells::Access;
 use super::layout::Control;
+use super::stack::Chosen;
 
 const HELPER_PRANDOM: u32 = 7;
 /// `egress_spec` of a dropped packet.
@@ -92,23 +95,27 @@ impl Emitter<'_> {
     pub(super) fn op(&mut self, op: &Op) {
         match op {
             Op::Assign { target, value } => self.assign(target, value),
-            Op::AssignHeader { target, source } => {
-                let (target, source) = (self.fixed_header(target), self.fixed_header(source));
-                if let (Some(target), Some(source)) = (target, source) {
-                    self.copy_header(target, source);
-                }
-            }
+            Op::AssignHeader { target, source } => self.assign_header(target, source),
             Op::SetValid(header) => {
-                if let Some(header) = self.fixed_header(header) {
-                    self.set_valid(header);
-                }
+                let chosen = self.choose_header(header);
+                self.with_header(&chosen, Reg::R1, Self::set_valid);
             }
             Op::SetInvalid(header) => {
-                if let Some(header) = self.fixed_header(header) {
-                    self.asm
-                        .store_imm(Size::B, Reg::R7, self.layout.valid(header), 0);
+                let chosen = self.choose_header(header);
+                self.with_header(&chosen, Reg::R1, |e, header| {
+                    e.asm.store_imm(Size::B, Reg::R7, e.layout.valid(header), 0);
+                });
+            }
+            Op::InvalidateUnion(union) => self.invalidate_union(*union),
+            Op::AssignUnion { target, source } => {
+                let members = |union: UnionId| &self.program.unions[union.index()].members;
+                for (target, source) in members(*target).iter().zip(members(*source)) {
+                    self.copy_header(*target, *source);
                 }
             }
+            Op::AssignStack { target, source } => self.copy_stack(*target, *source),
+            Op::Push { stack, count } => self.push_front(*stack, *count),
+            Op::Pop { stack, count } => self.pop_front(*stack, *count),
             Op::MarkToDrop => {
                 self.asm.mov_imm(Reg::R0, DROP_PORT);
                 self.store_field(
@@ -133,8 +140,7 @@ impl Emitter<'_> {
                 index,
                 target,
             } => {
-                let field = self.fixed_field(target);
-                if let (Some(plan), Some(field)) = (self.plan.meters.get(meter).copied(), field) {
+                if let Some(plan) = self.plan.meters.get(meter).copied() {
                     let (size, unit) = {
                         let meter = &self.program.meters[meter.index()];
                         (meter.size, meter.unit)
@@ -143,7 +149,7 @@ impl Emitter<'_> {
                     self.value(index);
                     self.asm.mov_imm(Reg::R1, u64::from(size));
                     self.asm.jump_if(Cond::Ge, Reg::R0, Reg::R1, out);
-                    self.meter(plan, unit, field);
+                    self.meter(plan, unit, target);
                     self.asm.place(out);
                 }
             }
@@ -198,15 +204,80 @@ impl Emitter<'_> {
     }
 
     fn assign(&mut self, target: &LValue, value: &Expr) {
-        let Some(field) = self.fixed_field(target) else {
+        match target {
+            LValue::Field(field) if self.width(*field) > 64 => {
+                self.assign_wide(*field, self.width(*field), value);
+            }
+            target => {
+                self.value(value);
+                self.store_to(target, Some(value));
+            }
+        }
+    }
+
+    /// Stores R0, cut to the width of the target; `value` is what is in R0, if an expression says
+    /// that it needs no cutting. Overwrites R1 to R5.
+    pub(super) fn store_to(&mut self, target: &LValue, value: Option<&Expr>) {
+        let cut = |emitter: &mut Self, width: u32| {
+            if !value.is_some_and(|v| emitter.interval(v).fits(width)) {
+                emitter.keep_low(Reg::R0, width.min(64));
+            }
+        };
+        if let LValue::Field(field) = target {
+            cut(self, self.width(*field));
+            return self.store_field(*field, Reg::R0, [Reg::R1, Reg::R2]);
+        }
+        self.asm
+            .store(Size::DW, Reg::R7, Control::TEMPORARY2, Reg::R0);
+        let chosen = self.choose_field(target);
+        let Some(width) = self.chosen_width(&chosen) else {
             return;
         };
-        let width = self.width(field);
-        if width <= 64 {
-            self.value_of_width(value, width);
-            return self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
+        if width > 64 {
+            return self.refuse(
+                format!("a value of {width} bits for a chosen header"),
+                "at most 64 bits",
+            );
         }
-        self.assign_wide(field, width, value);
+        self.asm
+            .load(Size::DW, Reg::R0, Reg::R7, Control::TEMPORARY2);
+        cut(self, width);
+        self.with_field(&chosen, Reg::R1, |e, field| {
+            e.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
+        });
+    }
+
+    fn assign_header(&mut self, target: &HeaderRef, source: &HeaderRef) {
+        match (target, source) {
+            (HeaderRef::Header(target), source) => {
+                let chosen = self.choose_header(source);
+                if matches!(chosen, Chosen::OneOf(_)) {
+                    // An index out of range reads an invalid header.
+                    self.asm
+                        .store_imm(Size::B, Reg::R7, self.layout.valid(*target), 0);
+                }
+                self.with_header(&chosen, Reg::R1, |e, source| e.copy_header(*target, source));
+            }
+            (target, source) => {
+                let chosen = self.choose_header(target);
+                match source {
+                    HeaderRef::Header(source) => {
+                        self.with_header(&chosen, Reg::R1, |e, target| {
+                            e.copy_header(target, *source)
+                        });
+                    }
+                    _ => match (chosen, self.choose_header(source)) {
+                        (Chosen::Known(target), source) => {
+                            self.with_header(&source, Reg::R1, |e, s| e.copy_header(target, s));
+                        }
+                        _ => self.refuse(
+                            "an assignment between two elements chosen at run time",
+                            "one of them",
+                        ),
+                    },
+                }
+            }
+        }
     }
 
     /// Copies bytes through R0.
@@ -225,7 +296,8 @@ impl Emitter<'_> {
         }
     }
 
-    fn copy_header(&mut self, target: HeaderId, source: HeaderId) {
+    /// Copies a header and its validity.
+    pub(super) fn copy_header(&mut self, target: HeaderId, source: HeaderId) {
         let bytes = self.program.headers[source.index()].fixed_bits() / 8;
         let (invalid, done) = (self.asm.label(), self.asm.label());
         self.asm
@@ -240,6 +312,7 @@ impl Emitter<'_> {
         );
         self.asm
             .store_imm(Size::B, Reg::R7, self.layout.valid(target), 1);
+        self.invalidate_siblings(target);
         self.asm.jump(done);
         self.asm.place(invalid);
         self.asm
@@ -262,6 +335,7 @@ impl Emitter<'_> {
         }
         self.asm
             .store_imm(Size::B, Reg::R7, self.layout.valid(header), 1);
+        self.invalidate_siblings(header);
         self.asm.place(already);
     }
 
@@ -296,9 +370,6 @@ impl Emitter<'_> {
 
     /// `target = low + random % (high - low + 1)`; 0 as the divisor stands for all 64 bits.
     fn random(&mut self, target: &LValue, low: &Expr, high: &Expr) {
-        let Some(field) = self.fixed_field(target) else {
-            return;
-        };
         self.value(low);
         self.asm
             .store(Size::DW, Reg::R7, Control::TEMPORARY, Reg::R0);
@@ -321,19 +392,14 @@ impl Emitter<'_> {
         self.asm.alu(Alu::Mod, Reg::R0, Reg::R2);
         self.asm.place(all);
         self.asm.alu(Alu::Add, Reg::R0, Reg::R1);
-        self.keep_low(Reg::R0, self.width(field));
-        self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
+        self.store_to(target, None);
     }
 }
 
 fn primitive_name(op: &Op) -> &'static str {
     match op {
         Op::AssignVarbit { .. } => "assignment of a varbit field",
-        Op::AssignStack { .. } => "assignment of a header stack",
-        Op::AssignUnion { .. } | Op::AssignUnionStack { .. } => "assignment of a header union",
-        Op::InvalidateUnion(_) => "setInvalid of a header union",
-        Op::Push { .. } => "push_front",
-        Op::Pop { .. } => "pop_front",
+        Op::AssignUnionStack { .. } => "assignment of a stack of header unions",
         Op::Clone { .. } => "clone from egress",
         Op::Resubmit { .. } => "resubmit",
         Op::Recirculate { .. } => "recirculate",

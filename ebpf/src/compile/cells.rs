@@ -1,6 +1,6 @@
 //! Counters, meters and registers: cells in the arena, see [`crate::tables::cells`].
 
-use pointsman_p4::ir::{Expr, FieldRef, LValue, MeterUnit, RegisterId};
+use pointsman_p4::ir::{Expr, LValue, MeterUnit, RegisterId};
 
 use crate::asm::{Alu, Cond, Label, Reg, Size};
 use crate::tables::cells::{COUNTER_BYTES, CounterPlan, METER_BYTES, METER_TIME_SHIFT, MeterPlan};
@@ -51,7 +51,7 @@ impl Emitter<'_> {
     }
 
     /// Meters the packet by cell R0 and stores the colour. Overwrites R0 to R5 and R8.
-    pub(super) fn meter(&mut self, plan: MeterPlan, unit: MeterUnit, target: FieldRef) {
+    pub(super) fn meter(&mut self, plan: MeterPlan, unit: MeterUnit, target: &LValue) {
         let (enabled, red, done) = (self.asm.label(), self.asm.label(), self.asm.label());
         self.asm
             .alu32_imm(Alu::And, Reg::R0, (plan.cells - 1) as i32);
@@ -80,7 +80,7 @@ impl Emitter<'_> {
         self.asm.place(red);
         self.asm.mov_imm(Reg::R0, 2);
         self.asm.place(done);
-        self.store_field(target, Reg::R0, [Reg::R1, Reg::R2]);
+        self.store_to(target, None);
     }
 
     /// Takes the packet from one bucket of the meter at R8, or goes to `full`. The rate is at
@@ -143,13 +143,8 @@ impl Emitter<'_> {
         self.asm.alu(Alu::Add, Reg::R8, Reg::R0);
         match access {
             Access::Read(target) => {
-                if let Some(field) = self.fixed_field(target) {
-                    self.asm.load(Size::DW, Reg::R0, Reg::R8, 0);
-                    if self.width(field) < width {
-                        self.keep_low(Reg::R0, self.width(field));
-                    }
-                    self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
-                }
+                self.asm.load(Size::DW, Reg::R0, Reg::R8, 0);
+                self.store_to(target, None);
             }
             Access::Write(value) => {
                 self.value_of_width(value, width);

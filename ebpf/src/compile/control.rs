@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use pointsman_p4::ir::{
-    ActionId, Conditional, FieldRef, HeaderKind, Implementation, Key, KeySource, Node, Table,
-    TableId, TableNext,
+    ActionId, Conditional, FieldRef, HeaderKind, HeaderRef, Implementation, Key, KeySource, LValue,
+    Node, Table, TableId, TableNext,
 };
 
 use crate::asm::{Alu, Cond, Label, Reg, Size};
@@ -175,7 +175,7 @@ impl Emitter<'_> {
             let meter = &self.program.meters[id.index()];
             if let Some(target) = meter.target {
                 self.asm.load(Size::W, Reg::R0, Reg::R9, 4);
-                self.meter(cells, meter.unit, target);
+                self.meter(cells, meter.unit, &LValue::Field(target));
             }
         }
     }
@@ -185,7 +185,17 @@ impl Emitter<'_> {
         for (index, word) in plan.layout.words.iter().enumerate() {
             for (position, piece) in word.iter().enumerate() {
                 let key = &table.key[piece.part];
+                // Choosing a header overwrites every register.
+                let is_chosen = is_chosen(&key.source);
+                if is_chosen && position > 0 {
+                    self.asm
+                        .store(Size::DW, Reg::R7, Control::TEMPORARY, Reg::R5);
+                }
                 self.key_piece(key, piece.low_bit, piece.width);
+                if is_chosen && position > 0 {
+                    self.asm
+                        .load(Size::DW, Reg::R5, Reg::R7, Control::TEMPORARY);
+                }
                 if piece.shift > 0 {
                     self.asm.alu_imm(Alu::Lsh, Reg::R0, piece.shift as i32);
                 }
@@ -200,23 +210,26 @@ impl Emitter<'_> {
         }
     }
 
-    /// R0 = bits of a key's value. Overwrites R1; R5 stays.
+    /// R0 = bits of a key's value. Overwrites R1; R5 stays unless a header is chosen at run time.
     fn key_piece(&mut self, key: &Key, low_bit: u32, width: u32) {
-        let field = match &key.source {
+        match &key.source {
             KeySource::Valid(header) => {
-                if let Some(header) = self.fixed_header(header) {
-                    self.asm
-                        .load(Size::B, Reg::R0, Reg::R7, self.layout.valid(header));
-                }
-                return;
+                let chosen = self.choose_header(header);
+                self.asm.mov_imm(Reg::R0, 0);
+                return self.with_header(&chosen, Reg::R1, |e, header| {
+                    e.asm
+                        .load(Size::B, Reg::R0, Reg::R7, e.layout.valid(header));
+                });
             }
-            KeySource::UnionValid(_) => {
-                return self.refuse("the validity of a union as a key", "headers");
+            KeySource::UnionValid(union) => return self.union_valid(*union, Reg::R0, Reg::R1),
+            KeySource::Field(place) => {
+                let chosen = self.choose_field(place);
+                self.asm.mov_imm(Reg::R0, 0);
+                self.with_field(&chosen, Reg::R1, |e, field| {
+                    e.key_field(field, low_bit, width)
+                });
             }
-            KeySource::Field(place) => self.fixed_field(place),
-        };
-        let Some(field) = field else { return };
-        self.key_field(field, low_bit, width);
+        }
         if let Some(mask) = &key.mask {
             let digits = (mask >> low_bit).iter_u64_digits().next().unwrap_or(0);
             self.asm.and_mask(Reg::R0, digits, Reg::R1);
@@ -236,5 +249,15 @@ impl Emitter<'_> {
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, done);
         self.load_bits(Reg::R0, Reg::R1, field, whole - low_bit - width, width);
         self.asm.place(done);
+    }
+}
+
+/// Whether finding the value of a key needs a computation.
+fn is_chosen(source: &KeySource) -> bool {
+    match source {
+        KeySource::Field(LValue::Field(_)) | KeySource::UnionValid(_) => false,
+        KeySource::Field(LValue::FieldOf { header, .. }) | KeySource::Valid(header) => {
+            !matches!(header, HeaderRef::Header(_))
+        }
     }
 }

@@ -141,9 +141,11 @@ impl Emitter<'_> {
         seen
     }
 
-    /// Headers that an action makes valid or invalid.
+    /// Headers that an action makes valid or invalid, or may: all that are chosen at run time.
     fn headers_of_changing_validity(&self) -> HashSet<HeaderId> {
-        let mut found = HashSet::new();
+        let stacks = self.program.stacks.iter().flat_map(|s| &s.elements);
+        let unions = self.program.unions.iter().flat_map(|u| &u.members);
+        let mut found: HashSet<HeaderId> = stacks.chain(unions).copied().collect();
         self.each_op(|op| match op {
             Op::SetValid(HeaderRef::Header(h)) | Op::SetInvalid(HeaderRef::Header(h)) => {
                 found.insert(*h);
@@ -153,14 +155,6 @@ impl Emitter<'_> {
                 ..
             } => {
                 found.insert(*h);
-            }
-            Op::SetValid(_) | Op::SetInvalid(_) | Op::AssignHeader { .. } => {
-                found.extend(
-                    self.program
-                        .stacks
-                        .iter()
-                        .flat_map(|s| s.elements.iter().copied()),
-                );
             }
             _ => {}
         });

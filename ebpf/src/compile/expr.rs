@@ -7,12 +7,13 @@
 
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
-use pointsman_p4::ir::{BinaryOp, Expr, FieldKind, FieldRef, HeaderRef, LValue, UnaryOp};
+use pointsman_p4::ir::{BinaryOp, Expr, FieldKind, FieldRef, HeaderRef, UnaryOp};
 
 use crate::asm::{Alu, Cond, Label, Reg, Size};
 
 use super::Emitter;
 use super::interval::{Interval, comparison};
+use super::stack::Chosen;
 
 /// Registers that hold intermediate values, in the order they are taken.
 const VALUES: [Reg; 6] = [Reg::R0, Reg::R1, Reg::R2, Reg::R3, Reg::R4, Reg::R5];
@@ -142,14 +143,17 @@ impl Emitter<'_> {
                 self.load_field(dst, scratch, *field);
             }
             Expr::Valid(header) => {
-                if let Some(header) = self.fixed_header(header) {
-                    self.asm
-                        .load(Size::B, dst, Reg::R7, self.layout.valid(header));
-                }
+                let chosen = self.choose_keeping(header, k);
+                self.default_zero(&chosen, dst);
+                self.with_header(&chosen, scratch, |e, header| {
+                    e.asm.load(Size::B, dst, Reg::R7, e.layout.valid(header));
+                });
             }
             Expr::FieldOf { header, field } => {
-                if let Some(header) = self.fixed_header(header) {
-                    self.load_field(
+                let chosen = self.choose_keeping(header, k);
+                self.default_zero(&chosen, dst);
+                self.with_header(&chosen, scratch, |e, header| {
+                    e.load_field(
                         dst,
                         scratch,
                         FieldRef {
@@ -157,7 +161,7 @@ impl Emitter<'_> {
                             field: *field,
                         },
                     );
-                }
+                });
             }
             Expr::Param(index) => self.param(dst, *index),
             Expr::Lookahead { offset, width } => self.looked_ahead(dst, scratch, *offset, *width),
@@ -170,66 +174,34 @@ impl Emitter<'_> {
             } => {
                 self.choose(condition, then, otherwise, k);
             }
-            Expr::UnionValid(_) | Expr::UnionEq(..) | Expr::UnionStackSize(_) => {
-                self.refuse("a header union", "headers and metadata");
+            Expr::UnionValid(union) => self.union_valid(*union, dst, scratch),
+            Expr::StackSize(stack) => {
+                self.asm
+                    .load(Size::B, dst, Reg::R7, self.layout.next(*stack));
             }
-            Expr::StackSize(_) => self.refuse("a header stack's index", "headers and metadata"),
+            Expr::UnionEq(..) => self.refuse("a comparison of unions", "comparisons of fields"),
+            Expr::UnionStackSize(_) => {
+                self.refuse("the index of a stack of unions", "headers and metadata");
+            }
             Expr::HeaderEq(..) => self.refuse("a comparison of headers", "comparisons of fields"),
         }
     }
 
-    /// A header that is known now; others are refused.
-    pub(super) fn fixed_header(
-        &mut self,
-        header: &HeaderRef,
-    ) -> Option<pointsman_p4::ir::HeaderId> {
-        match header {
-            HeaderRef::Header(header) => Some(*header),
-            HeaderRef::Element { stack, index } => {
-                if let Expr::Const(index) = index.as_ref()
-                    && let Some(element) = index
-                        .to_usize()
-                        .and_then(|i| self.program.stacks[stack.index()].elements.get(i))
-                {
-                    return Some(*element);
-                }
-                self.refuse(
-                    format!(
-                        "a run-time index into the header stack {}",
-                        self.program.stacks[stack.index()].name
-                    ),
-                    "constant indices",
-                );
-                None
-            }
-            HeaderRef::Next(stack) | HeaderRef::Last(stack) => {
-                self.refuse(
-                    format!(
-                        "the next-index of the header stack {}",
-                        self.program.stacks[stack.index()].name
-                    ),
-                    "constant indices",
-                );
-                None
-            }
-            HeaderRef::UnionElement { .. } => {
-                self.refuse("a stack of header unions", "headers");
-                None
-            }
+    /// Finds out which header is meant, keeping the values before VALUES[k].
+    fn choose_keeping(&mut self, header: &HeaderRef, k: usize) -> Chosen {
+        if let HeaderRef::Header(header) = header {
+            return Chosen::Known(*header);
         }
+        let saved = self.save(k);
+        let chosen = self.choose_header(header);
+        self.restore(k, saved);
+        chosen
     }
 
-    /// A field that is known now; others are refused.
-    pub(super) fn fixed_field(&mut self, place: &LValue) -> Option<FieldRef> {
-        match place {
-            LValue::Field(field) => Some(*field),
-            LValue::FieldOf { header, field } => {
-                let header = self.fixed_header(header)?;
-                Some(FieldRef {
-                    header,
-                    field: *field,
-                })
-            }
+    /// What an index out of range reads.
+    fn default_zero(&mut self, chosen: &Chosen, dst: Reg) {
+        if matches!(chosen, Chosen::OneOf(_)) {
+            self.asm.mov_imm(dst, 0);
         }
     }
 

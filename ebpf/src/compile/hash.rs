@@ -288,9 +288,6 @@ impl Emitter<'_> {
         calculation: CalculationId,
         max: &Expr,
     ) {
-        let Some(field) = self.fixed_field(target) else {
-            return;
-        };
         self.calculate(calculation);
         self.asm.mov(Reg::R8, Reg::R0);
         match max {
@@ -312,9 +309,7 @@ impl Emitter<'_> {
         }
         self.value(base);
         self.asm.alu(Alu::Add, Reg::R0, Reg::R8);
-        let width = self.width(field);
-        self.keep_low(Reg::R0, width.min(64));
-        self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
+        self.store_to(target, None);
     }
 
     /// After the parser: `checksum_error` is 1 if any checksum is wrong. Nobody reads it, nobody checks.

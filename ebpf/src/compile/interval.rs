@@ -106,23 +106,29 @@ impl Emitter<'_> {
                     _ => Interval::bits(field.width),
                 }
             }
-            Expr::FieldOf {
-                header: HeaderRef::Header(header),
-                field,
-            } => self.interval(&Expr::Field(FieldRef {
-                header: *header,
-                field: *field,
-            })),
-            Expr::FieldOf {
-                header: HeaderRef::Element { stack, .. },
-                field,
-            } => match self.program.stacks[stack.index()].elements.first() {
-                Some(first) => self.interval(&Expr::Field(FieldRef {
-                    header: *first,
-                    field: *field,
-                })),
-                None => truth,
-            },
+            Expr::FieldOf { header, field } => {
+                let first = match header {
+                    HeaderRef::Header(header) => Some(*header),
+                    HeaderRef::Element { stack, .. }
+                    | HeaderRef::Next(stack)
+                    | HeaderRef::Last(stack) => {
+                        self.program.stacks[stack.index()].elements.first().copied()
+                    }
+                    HeaderRef::UnionElement { stack, member, .. } => {
+                        let union = self.program.union_stacks[stack.index()].elements.first();
+                        union.map(|u| self.program.unions[u.index()].members[*member as usize])
+                    }
+                };
+                match first {
+                    // An index out of range reads 0, which each of these includes.
+                    Some(header) => self.interval(&Expr::Field(FieldRef {
+                        header,
+                        field: *field,
+                    })),
+                    None => truth,
+                }
+            }
+            Expr::StackSize(_) => Interval::bits(8),
             Expr::Param(index) => Interval::bits(self.param_width(*index)),
             Expr::Lookahead { width, .. } => Interval::bits(*width),
             Expr::Unary { op, arg } => match op {

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! 0     control words, see `Control`
-//! 64    scratch: packed keys, hash input, bits looked ahead
+//! 128   scratch: packed keys, hash input, bits looked ahead
 //!       validity, one byte for each header        \ zeroed for each packet
+//!       next-index, one byte for each stack        |
 //!       metadata, one aligned slot for each field  /
 //!       headers as on the wire, each followed by padding
 //! ```
@@ -12,7 +13,7 @@
 //! padded in front to a multiple of eight bytes. Headers are padded so that eight bytes can be
 //! read from any of their bytes.
 
-use pointsman_p4::ir::{FieldKind, FieldRef, HeaderId, HeaderKind, Program};
+use pointsman_p4::ir::{FieldKind, FieldRef, HeaderId, HeaderKind, Program, StackId};
 
 use crate::asm::Size;
 
@@ -43,10 +44,14 @@ impl Control {
     pub const TEMPORARY2: i32 = 40;
     /// u32: bytes of the headers that the deparser emits.
     pub const HEADER_BYTES: i32 = 48;
+    /// u32: which element of a stack is meant.
+    pub const INDEX: i32 = 52;
+    /// Eight u64: the parts of a transition key that is longer than 64 bits.
+    pub const KEY_PARTS: i32 = 64;
 }
 
 /// Where scratch space begins.
-pub const SCRATCH: i32 = 64;
+pub const SCRATCH: i32 = 128;
 
 /// Where a field is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +80,7 @@ pub enum Slot {
 #[derive(Debug)]
 pub struct Layout {
     valid: i32,
+    next: i32,
     headers: Vec<i32>,
     slots: Vec<Vec<Slot>>,
     /// What is zeroed at the start of each packet.
@@ -87,7 +93,8 @@ impl Layout {
     /// Lays out a program's headers behind `scratch` bytes.
     pub fn new(program: &Program, scratch: u32) -> Layout {
         let valid = SCRATCH + scratch.next_multiple_of(8) as i32;
-        let mut at = valid + (program.headers.len() as i32 + 7) / 8 * 8;
+        let next = valid + program.headers.len() as i32;
+        let mut at = (next + program.stacks.len() as i32 + 7) / 8 * 8;
         let mut headers = vec![0; program.headers.len()];
         let mut slots = vec![Vec::new(); program.headers.len()];
         let of_kind = |kind| {
@@ -139,6 +146,7 @@ impl Layout {
         let end = (at + 7) / 8 * 8;
         Layout {
             valid,
+            next,
             headers,
             slots,
             zeroed: valid..end,
@@ -154,6 +162,11 @@ impl Layout {
     /// Offset of the byte that says whether a header is valid.
     pub fn valid(&self, header: HeaderId) -> i32 {
         self.valid + header.0 as i32
+    }
+
+    /// Offset of the byte that is a stack's next-index.
+    pub fn next(&self, stack: StackId) -> i32 {
+        self.next + stack.0 as i32
     }
 
     /// Offset of a header's first byte.

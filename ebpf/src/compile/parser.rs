@@ -22,6 +22,14 @@ const CTX_DATA: i32 = 0;
 const CTX_DATA_END: i32 = 4;
 /// Packet offsets are below this; the verifier allows 65,535.
 pub(super) const MAX_OFFSET: i32 = 0x1000;
+/// Parts of a transition key.
+const MAX_KEY_PARTS: usize = 8;
+/// Bytes that a parser can look ahead at.
+pub(super) const MAX_LOOKAHEAD: u32 = 64;
+/// Where the number of rounds is kept: a known number on each path, so that the verifier sees an end.
+const ROUNDS: i32 = -8;
+/// Bytes of the stack that the parser keeps for itself.
+pub(super) const STACK_RESERVED: i32 = 8;
 /// How often a packet may go round a loop of the parser before the interpreter takes over.
 const MAX_LOOPS: i32 = 6;
 
@@ -32,8 +40,7 @@ impl Emitter<'_> {
         let labels: HashMap<ParserStateId, Label> =
             reachable.iter().map(|id| (*id, self.asm.label())).collect();
         self.check_depth(&reachable);
-        // Rounds; a known number on each path, so that the verifier sees an end.
-        self.asm.mov_imm(Reg::R8, 0);
+        self.asm.store_imm(Size::DW, Reg::R10, ROUNDS, 0);
         match self.program.parser_start {
             Some(start) => self.asm.jump(labels[&start]),
             None => self.asm.jump(end),
@@ -116,11 +123,10 @@ impl Emitter<'_> {
             self.parser_op(op, end);
         }
         self.source = state.source.clone();
-        let width: u32 = state.key.iter().map(|k| k.width).sum();
-        if width > 64 {
+        if state.key.len() > MAX_KEY_PARTS || state.key.iter().any(|k| k.width > 64) {
             return self.refuse(
-                format!("a select over {width} bits in state {}", state.name),
-                "at most 64 bits",
+                format!("the select of state {}", state.name),
+                "at most eight parts of at most 64 bits",
             );
         }
         if !state.key.is_empty() {
@@ -135,7 +141,7 @@ impl Emitter<'_> {
             match &transition.when {
                 TransitionMatch::Default => {}
                 TransitionMatch::Value { value, mask } => {
-                    self.unless_key(value, mask.as_ref(), skip)
+                    self.unless_key(state, value, mask.as_ref(), skip)
                 }
                 TransitionMatch::ValueSet { set, .. } => {
                     let name = self.program.value_sets[set.index()].name.clone();
@@ -143,9 +149,11 @@ impl Emitter<'_> {
                 }
             }
             if is_loop {
-                self.asm.alu_imm(Alu::Add, Reg::R8, 1);
+                self.asm.load(Size::DW, Reg::R0, Reg::R10, ROUNDS);
+                self.asm.alu_imm(Alu::Add, Reg::R0, 1);
+                self.asm.store(Size::DW, Reg::R10, ROUNDS, Reg::R0);
                 self.asm
-                    .jump_if_imm(Cond::Gt, Reg::R8, MAX_LOOPS, self.ends.slow_path);
+                    .jump_if_imm(Cond::Gt, Reg::R0, MAX_LOOPS, self.ends.slow_path);
             }
             self.asm.jump(target);
             self.asm.place(skip);
@@ -157,36 +165,63 @@ impl Emitter<'_> {
         self.asm.jump(end);
     }
 
-    /// Leaves the key in the PHV's temporary.
+    /// Leaves the parts of the key in `Control::KEY_PARTS`: one number if they fit, else one each.
     fn transition_key(&mut self, state: &ParserState, end: Label) {
-        self.asm.store_imm(Size::DW, Reg::R7, Control::TEMPORARY, 0);
-        let single = state.key.len() == 1;
-        for part in &state.key {
+        let together = key_width(state) <= 64;
+        for (index, part) in state.key.iter().enumerate() {
             self.look_ahead(&part.value, end);
             self.value_of_width(&part.value, part.width);
-            if !single {
-                self.asm
-                    .load(Size::DW, Reg::R1, Reg::R7, Control::TEMPORARY);
-                self.asm
-                    .alu_imm(Alu::Lsh, Reg::R1, (part.width % 64) as i32);
+            let at = Control::KEY_PARTS + if together { 0 } else { 8 * index as i32 };
+            if together && index > 0 {
+                self.asm.load(Size::DW, Reg::R1, Reg::R7, at);
+                self.asm.alu_imm(Alu::Lsh, Reg::R1, part.width as i32);
                 self.asm.alu(Alu::Or, Reg::R0, Reg::R1);
             }
-            self.asm
-                .store(Size::DW, Reg::R7, Control::TEMPORARY, Reg::R0);
+            self.asm.store(Size::DW, Reg::R7, at, Reg::R0);
         }
     }
 
-    fn unless_key(&mut self, value: &BigUint, mask: Option<&BigUint>, skip: Label) {
-        let mask = mask.map_or(u64::MAX, |m| m.to_u64().unwrap_or(u64::MAX));
-        let value = value.to_u64().unwrap_or(0) & mask;
-        self.asm
-            .load(Size::DW, Reg::R0, Reg::R7, Control::TEMPORARY);
-        self.asm.and_mask(Reg::R0, mask, Reg::R1);
-        match i32::try_from(value) {
-            Ok(imm) => self.asm.jump_if_imm(Cond::Ne, Reg::R0, imm, skip),
-            Err(_) => {
-                self.asm.mov_imm(Reg::R1, value);
-                self.asm.jump_if(Cond::Ne, Reg::R0, Reg::R1, skip);
+    /// Goes to `skip` unless the key is the value, under the mask.
+    fn unless_key(
+        &mut self,
+        state: &ParserState,
+        value: &BigUint,
+        mask: Option<&BigUint>,
+        skip: Label,
+    ) {
+        let mut low = key_width(state);
+        let widths: Vec<u32> = match low {
+            0..=64 => vec![low],
+            _ => state.key.iter().map(|k| k.width).collect(),
+        };
+        for (index, width) in widths.into_iter().enumerate() {
+            low -= width;
+            let ones = if width == 64 {
+                u64::MAX
+            } else {
+                (1 << width) - 1
+            };
+            let cut = |n: &BigUint| (n >> low).iter_u64_digits().next().unwrap_or(0) & ones;
+            let mask = mask.map_or(ones, cut);
+            let value = cut(value) & mask;
+            if mask == 0 {
+                continue;
+            }
+            self.asm.load(
+                Size::DW,
+                Reg::R0,
+                Reg::R7,
+                Control::KEY_PARTS + 8 * index as i32,
+            );
+            if mask != ones {
+                self.asm.and_mask(Reg::R0, mask, Reg::R1);
+            }
+            match i32::try_from(value) {
+                Ok(imm) => self.asm.jump_if_imm(Cond::Ne, Reg::R0, imm, skip),
+                Err(_) => {
+                    self.asm.mov_imm(Reg::R1, value);
+                    self.asm.jump_if(Cond::Ne, Reg::R0, Reg::R1, skip);
+                }
             }
         }
     }
@@ -194,8 +229,18 @@ impl Emitter<'_> {
     fn parser_op(&mut self, op: &ParserOp, end: Label) {
         match op {
             ParserOp::Extract(header) => {
-                if let Some(header) = self.fixed_header(header) {
-                    self.extract(header, end);
+                if let HeaderRef::Next(stack) = header {
+                    let (full, taken) = (self.asm.label(), self.asm.label());
+                    self.take_next(*stack, full);
+                    self.asm.jump(taken);
+                    self.asm.place(full);
+                    self.parser_error("StackOutOfBounds", end);
+                    self.asm.place(taken);
+                }
+                let chosen = self.choose_header(header);
+                self.with_header(&chosen, Reg::R0, |e, header| e.extract(header, end));
+                if let HeaderRef::Next(stack) = header {
+                    self.advance_next(*stack);
                 }
             }
             ParserOp::Set { target, value } => {
@@ -252,6 +297,7 @@ impl Emitter<'_> {
         self.asm.store(Size::W, Reg::R7, Control::PARSED, Reg::R1);
         self.asm
             .store_imm(Size::B, Reg::R7, self.layout.valid(header), 1);
+        self.invalidate_siblings(header);
         self.asm.jump(done);
         self.asm.place(short);
         self.parser_error("PacketTooShort", end);
@@ -259,16 +305,29 @@ impl Emitter<'_> {
     }
 
     fn advance(&mut self, length: &Expr, end: Label) {
-        let Expr::Const(bits) = length else {
-            return self.refuse("an advance by a computed length", "a constant length");
-        };
-        let bytes = bits.to_i32().unwrap_or(i32::MAX) / 8;
-        if bytes >= MAX_OFFSET / 2 {
-            return self.refuse(format!("an advance by {bytes} bytes"), "at most 2047 bytes");
-        }
         let (short, done) = (self.asm.label(), self.asm.label());
-        self.packet_at(bytes, short);
-        self.asm.alu_imm(Alu::Add, Reg::R1, bytes);
+        match length {
+            Expr::Const(bits) => {
+                let bytes = bits.to_i32().unwrap_or(i32::MAX) / 8;
+                if bytes >= MAX_OFFSET / 2 {
+                    return self
+                        .refuse(format!("an advance by {bytes} bytes"), "at most 2047 bytes");
+                }
+                self.packet_at(bytes, short);
+                self.asm.alu_imm(Alu::Add, Reg::R1, bytes);
+            }
+            length => {
+                self.value_of_width(length, 32);
+                self.asm.alu_imm(Alu::Rsh, Reg::R0, 3);
+                // Nothing this long is a packet whose headers XDP could parse.
+                self.asm
+                    .jump_if_imm(Cond::Ge, Reg::R0, MAX_OFFSET / 2, self.ends.slow_path);
+                self.packet_at(0, short);
+                self.asm.alu(Alu::Add, Reg::R2, Reg::R0);
+                self.asm.jump_if(Cond::Gt, Reg::R2, Reg::R3, short);
+                self.asm.alu(Alu::Add, Reg::R1, Reg::R0);
+            }
+        }
         self.asm.store(Size::W, Reg::R7, Control::PARSED, Reg::R1);
         self.asm.jump(done);
         self.asm.place(short);
@@ -283,8 +342,8 @@ impl Emitter<'_> {
             return;
         }
         let bytes = bits.div_ceil(8);
-        if bytes > 16 {
-            return self.refuse(format!("a lookahead of {bits} bits"), "at most 128 bits");
+        if bytes > MAX_LOOKAHEAD {
+            return self.refuse(format!("a lookahead of {bits} bits"), "at most 512 bits");
         }
         let (short, done) = (self.asm.label(), self.asm.label());
         self.packet_at(bytes as i32, short);
@@ -315,6 +374,10 @@ impl Emitter<'_> {
         }
         self.asm.jump(end);
     }
+}
+
+fn key_width(state: &ParserState) -> u32 {
+    state.key.iter().map(|k| k.width).sum()
 }
 
 /// How many bits ahead an expression looks.
@@ -353,7 +416,10 @@ pub(super) fn skips(state: &ParserState) -> bool {
     state.ops.iter().any(|(op, _)| {
         matches!(
             op,
-            ParserOp::Advance { .. } | ParserOp::Shift { .. } | ParserOp::ExtractVarbit { .. }
+            ParserOp::Advance { .. }
+                | ParserOp::Shift { .. }
+                | ParserOp::ExtractVarbit { .. }
+                | ParserOp::Extract(HeaderRef::Next(_) | HeaderRef::Element { .. })
         ) || matches!(
             op,
             ParserOp::Set {
