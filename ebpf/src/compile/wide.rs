@@ -8,12 +8,16 @@ use crate::asm::{Cond, Label, Reg};
 use crate::tables::records::arg_words;
 
 use super::Emitter;
-use super::layout::Slot;
+use super::layout::{SCRATCH, Slot};
 
 /// Where a long value is copied from.
 enum Source {
+    /// A field.
     Field(FieldRef),
+    /// An argument of the action, at this offset.
     Record(i32),
+    /// Bytes that the parser looked ahead at, from this one.
+    LookedAhead(u32),
 }
 
 impl Emitter<'_> {
@@ -27,6 +31,12 @@ impl Emitter<'_> {
                 let (offset, _) = self.params.slots[*index as usize];
                 let pad = arg_words(width) as i32 * 8 - width.div_ceil(8) as i32;
                 self.copy_bits(field, Source::Record(offset + pad), width);
+            }
+            Expr::Lookahead {
+                offset,
+                width: ahead,
+            } if *ahead == width && offset % 8 == 0 => {
+                self.copy_bits(field, Source::LookedAhead(offset / 8), width);
             }
             Expr::Const(constant) if constant.to_u64().is_some() => {
                 self.asm
@@ -56,6 +66,7 @@ impl Emitter<'_> {
         };
         let (base, from) = match source {
             Source::Record(offset) => (Reg::R9, offset),
+            Source::LookedAhead(byte) => (Reg::R7, SCRATCH + byte as i32),
             Source::Field(field) => match self.layout.slot(field) {
                 Slot::Wire { offset, bit: 0, .. } => (Reg::R7, offset),
                 _ => {
