@@ -5,10 +5,12 @@ use std::sync::Arc;
 use openraft::storage::RaftStateMachine;
 use openraft::testing::{StoreBuilder, Suite};
 use pointsman_proto::pointsman::objective::v1 as pb;
+use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::database::StoreDatabase;
+use super::database::{StoreDatabase, Sync};
 use super::log_store::LogStore;
+use super::rows;
 use super::state_machine::{SharedState, StateMachine};
 use super::types::{StorageError, TypeConfig};
 use super::{OpenError, StartError, Store, StoreConfig};
@@ -48,7 +50,7 @@ fn config(directory: &TempDir) -> StoreConfig {
 }
 
 fn device(name: &str) -> DeviceChange {
-    let device_id = 1;
+    let device_id = if name == "leaf1" { 1 } else { 2 };
     DeviceChange::Put(DeviceSpec {
         name: name.into(),
         address: format!("{name}:9559"),
@@ -222,5 +224,52 @@ async fn a_damaged_store_is_refused_and_left_as_it_is() {
         };
         assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
         assert_eq!(std::fs::read(&path).unwrap(), damaged, "{error}");
+    }
+}
+
+fn command_strategy() -> impl Strategy<Value = Command> {
+    let name = || prop::sample::select(vec!["leaf1", "leaf2"]);
+    let changes = |devices, objectives| {
+        Command::Apply(ChangeSet {
+            devices,
+            objectives,
+            prune: vec![],
+        })
+    };
+    let delete = |device: &str, index| ObjectiveChange {
+        device: device.into(),
+        operation: Operation::Delete(put(device, index).operation.key()),
+    };
+    prop_oneof![
+        3 => name().prop_map(move |name| changes(vec![device(name)], vec![])),
+        1 => name().prop_map(move |name| changes(vec![DeviceChange::Remove(name.into())], vec![])),
+        8 => (name(), 0..6usize).prop_map(move |(name, index)| changes(vec![], vec![put(name, index)])),
+        4 => (name(), 0..6usize).prop_map(move |(name, index)| changes(vec![], vec![delete(name, index)])),
+        1 => name().prop_map(|name| Command::Claim { node: 1, devices: vec![name.into()] }),
+        1 => name().prop_map(|name| Command::Apply(ChangeSet {
+            prune: vec![name.into()],
+            ..ChangeSet::default()
+        })),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Every row that a command changes is among those it says it touched.
+    #[test]
+    fn the_rows_on_disk_are_the_state_in_memory_after_any_commands(
+        commands in prop::collection::vec(command_strategy(), 1..40),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let database = StoreDatabase::open(directory.path(), 1).unwrap();
+        let mut state = State::default();
+        for command in commands {
+            let touched = state.apply(command).touched;
+            database
+                .write(Sync::Later, |transaction| rows::store(transaction, &state, &touched))
+                .unwrap();
+        }
+        prop_assert_eq!(rows::load(&database.begin_read().unwrap()).unwrap(), state);
     }
 }

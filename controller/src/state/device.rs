@@ -133,6 +133,29 @@ impl DeviceState {
         &self.tombstones
     }
 
+    /// Asserts the invariants above.
+    #[cfg(test)]
+    pub(super) fn validate(&self) {
+        let mut reindexed = self.clone();
+        reindexed.reindex();
+        assert_eq!(self.changes, reindexed.changes);
+        assert!(
+            self.tombstones
+                .keys()
+                .all(|key| !self.objectives.contains_key(key))
+        );
+        assert!(
+            self.tombstones
+                .values()
+                .all(|revision| *revision > self.horizon)
+        );
+        assert!(
+            self.changes
+                .keys()
+                .all(|revision| *revision <= self.revision)
+        );
+    }
+
     fn forget_change(&mut self, key: &ObjectiveKey) {
         let earlier = self
             .objectives

@@ -499,6 +499,7 @@ proptest! {
                 false => Operation::Put(objective),
             };
             state.apply(Command::Apply(on_leaf1([operation])));
+            state.device("leaf1").unwrap().validate();
             if index == away_after {
                 let device = state.device("leaf1").unwrap();
                 replay(&mut held, device.tail_after(held_at, usize::MAX).changes);
