@@ -267,7 +267,10 @@ async fn a_fenced_controller_says_so_and_writes_nothing() {
         ))
         .await;
     let status = &response.statuses[0];
-    assert_eq!(status.state(), State::Pending);
+    assert_eq!(
+        (status.state(), status.reason()),
+        (State::Pending, Reason::Conflict)
+    );
     assert!(
         status.message.contains("another controller is master"),
         "{}",

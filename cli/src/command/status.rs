@@ -60,7 +60,7 @@ pub async fn run(global: &Global, output: &mut Output) -> Result<ExitCode, CliEr
 fn is_well(overview: &Overview) -> bool {
     overview.unapplied.is_empty()
         && overview.cluster.leader.is_some()
-        && overview.devices.iter().all(|device| device.reachable)
+        && overview.devices.iter().all(DeviceView::is_in_sync)
 }
 
 fn verdict(overview: &Overview) -> String {
@@ -76,15 +76,15 @@ fn verdict(overview: &Overview) -> String {
             words::count(applied, "objective")
         );
     }
-    let unreachable = overview
+    let out_of_sync = overview
         .devices
         .iter()
-        .filter(|device| !device.reachable)
+        .filter(|device| !device.is_in_sync())
         .count();
     format!(
-        "not all is as wanted: {} not applied, {} unreachable",
+        "not all is as wanted: {} not applied, {} unreachable or out of sync",
         words::count(overview.unapplied.len(), "objective"),
-        words::count(unreachable, "device")
+        words::count(out_of_sync, "device")
     )
 }
 

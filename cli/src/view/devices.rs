@@ -93,6 +93,13 @@ impl From<pb::Device> for DeviceView {
     }
 }
 
+impl DeviceView {
+    /// Does the controller reach it, and bring it what is wanted?
+    pub fn is_in_sync(&self) -> bool {
+        self.reachable && self.message.is_empty()
+    }
+}
+
 /// Devices for people; those that do not answer with the reason below them.
 pub fn table(devices: &[DeviceView]) -> Table {
     let mut table = Table::new([
@@ -100,10 +107,10 @@ pub fn table(devices: &[DeviceView]) -> Table {
         "MASTER",
     ]);
     for device in devices {
-        let (state, style) = if device.reachable {
-            ("up", words::GOOD)
-        } else {
-            ("unreachable", words::BAD)
+        let (state, style) = match (device.reachable, device.is_in_sync()) {
+            (true, true) => ("up", words::GOOD),
+            (true, false) => ("out of sync", words::BAD),
+            (false, _) => ("unreachable", words::BAD),
         };
         let pipeline = device
             .agent

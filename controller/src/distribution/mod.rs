@@ -156,10 +156,10 @@ impl Distribution {
         })
     }
 
-    /// Is it pointless to wait for this device now?
-    pub fn is_known_unreachable(&self, spec: &DeviceSpec) -> bool {
-        self.session_of(spec)
-            .is_some_and(|device| device.with_sync(|sync| sync.is_known_unreachable()))
+    /// Why there is no session with this switch; `None` if there is one, or is about to be.
+    pub fn fault(&self, spec: &DeviceSpec) -> Option<String> {
+        self.session_of(spec)?
+            .with_sync(|sync| sync.fault().map(|fault| fault.message().to_owned()))
     }
 
     /// The session with exactly this switch. What one with an earlier address has learned is

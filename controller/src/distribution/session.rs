@@ -315,7 +315,7 @@ impl Session {
     /// The first failure and every new kind of failure; not each retry.
     fn log_loss(&self, fault: &Fault) {
         let spec = &self.device.spec;
-        let is_news = self.device.with_sync(|sync| !sync.has_fault(fault));
+        let is_news = self.device.with_sync(|sync| sync.is_news(fault));
         if is_news {
             tracing::warn!(
                 device = spec.name,

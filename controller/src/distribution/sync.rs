@@ -53,6 +53,15 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Why objectives are not applied because of it.
+    fn reason(&self) -> Reason {
+        match self {
+            Fault::Unreachable(_) => Reason::DeviceUnreachable,
+            Fault::Fenced(_) => Reason::Conflict,
+            Fault::Protocol(_) => Reason::Internal,
+        }
+    }
+
     /// The words for people.
     pub fn message(&self) -> &str {
         match self {
@@ -152,7 +161,7 @@ impl DeviceSync {
         }
         let revision = wish.revision;
         match &self.fault {
-            Some(fault) => Status::pending(Reason::DeviceUnreachable, fault.message(), revision),
+            Some(fault) => Status::pending(fault.reason(), fault.message(), revision),
             None => Status::pending(
                 Reason::InFlight,
                 "accepted, and on its way to the switch",
@@ -168,14 +177,18 @@ impl DeviceSync {
             .is_some_and(|status| status.progress != Progress::Pending)
     }
 
-    /// Is this what went wrong the last time already?
-    pub fn has_fault(&self, fault: &Fault) -> bool {
-        self.fault.as_ref() == Some(fault)
+    /// What went wrong the last time; `None` while there is a session, or has been none yet.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
     }
 
-    /// Has the last attempt to reach the agent failed?
-    pub fn is_known_unreachable(&self) -> bool {
-        self.fault.is_some()
+    /// Is this worth telling an operator who knows what went wrong the last time?
+    pub fn is_news(&self, fault: &Fault) -> bool {
+        match (&self.fault, fault) {
+            // Each names another election id, because each attempt claims a new one.
+            (Some(Fault::Fenced(_)), Fault::Fenced(_)) => false,
+            (last, new) => last.as_ref() != Some(new),
+        }
     }
 }
 
@@ -290,6 +303,10 @@ fn lost(sync: &mut DeviceSync, fault: Fault, jitter: f64, now: Instant) -> Vec<C
     let doublings = sync.attempts.saturating_sub(1).min(10);
     let delay = (FIRST_RETRY * 2u32.pow(doublings)).min(LAST_RETRY);
     let is_fenced = matches!(fault, Fault::Fenced(_));
+    if is_fenced {
+        // Somebody else writes the switch: what it acknowledged to us is no fact any more.
+        sync.statuses.clear();
+    }
     sync.link = Link::Waiting;
     sync.fault = Some(fault);
     let mut commands = vec![Command::Disconnect, Command::Announce];

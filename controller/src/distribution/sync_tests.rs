@@ -172,6 +172,19 @@ fn a_fenced_master_claims_anew_before_it_retries() {
 }
 
 #[test]
+fn what_a_fenced_master_was_told_is_no_fact_any_more() {
+    let mut case = Case::synced_at(0);
+    case.step(acked(Some(Status::applied(Revision(5))), 5));
+    let fault = Fault::Fenced("another controller".into());
+    case.step(Event::Lost { fault, jitter: 0.5 });
+    let status = case.status(5, true);
+    assert_eq!(
+        (status.progress, status.reason),
+        (Progress::Pending, Some(Reason::Conflict))
+    );
+}
+
+#[test]
 fn an_acknowledgement_of_an_earlier_revision_says_nothing_about_a_later_one() {
     let mut case = Case::synced_at(0);
     case.step(acked(Some(Status::applied(Revision(5))), 5));

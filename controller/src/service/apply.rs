@@ -158,7 +158,7 @@ impl ControllerService {
         match self.spec_of(device) {
             // Somebody removed it meanwhile.
             None => indexes.len(),
-            Some(spec) if self.distribution.is_known_unreachable(&spec) => indexes.len(),
+            Some(spec) if self.distribution.fault(&spec).is_some() => indexes.len(),
             Some(spec) => {
                 let wishes = indexes.iter().map(|index| targets[*index].wish());
                 self.distribution.count_settled(&spec, wishes)

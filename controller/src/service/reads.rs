@@ -103,9 +103,10 @@ impl ControllerService {
         mastership: Option<Mastership>,
         statuses: Vec<Status>,
     ) -> pb::Device {
-        let (agent, message) = match self.agents.status(&spec.address).await {
-            Ok(status) => (Some(status), String::new()),
-            Err(error) => (None, error.to_string()),
+        let answer = self.agents.status(&spec.address).await;
+        let (agent, message) = match (answer, self.distribution.fault(&spec)) {
+            (Ok(status), fault) => (Some(status), fault.unwrap_or_default()),
+            (Err(error), _) => (None, error.to_string()),
         };
         let count = |progress| {
             let count = statuses
