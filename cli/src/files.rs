@@ -65,3 +65,42 @@ fn files_of(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     }
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEVICE: &str = "devices: [ { name: NAME, address: 'h:1', device_id: ID } ]\n";
+
+    fn device(name: &str, id: u64) -> String {
+        DEVICE.replace("NAME", name).replace("ID", &id.to_string())
+    }
+
+    #[test]
+    fn a_directory_is_read_in_the_order_of_its_names_and_only_its_yaml() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let write = |name: &str, text: &str| {
+            std::fs::write(directory.path().join(name), text).expect("writes");
+        };
+        write("b.yaml", &device("second", 2));
+        write("a.yml", &device("first", 1));
+        write("notes.txt", "not: [ yaml");
+        let model = read(&[directory.path().to_owned()]).expect("valid");
+        let names: Vec<_> = model
+            .devices
+            .iter()
+            .map(|located| located.value.name.as_str())
+            .collect();
+        assert_eq!(names, ["first", "second"]);
+    }
+
+    #[test]
+    fn a_directory_without_yaml_and_a_file_that_is_not_there_are_named() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let error = read(&[directory.path().to_owned()]).expect_err("refused");
+        assert!(matches!(error, CliError::EmptyDirectory { .. }), "{error}");
+        let missing = directory.path().join("missing.yaml");
+        let error = read(&[missing]).expect_err("refused").to_string();
+        assert!(error.contains("missing.yaml"), "{error}");
+    }
+}

@@ -116,3 +116,68 @@ fn text(explanation: &Explanation<'_>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use pointsman_model::Model;
+    use pointsman_proto::pointsman::objective::v1 as pb;
+
+    use super::*;
+    use crate::error::Peer;
+
+    const YAML: &str = "
+device: leaf1
+objectives:
+  - next: spine
+    type: simple
+    buckets: [ { output: 49 } ]
+  - forward: rack2
+    flag: specific
+    selector: { eth_type: ipv4, ipv4_dst: 10.0.2.0/24 }
+    next: spine
+";
+
+    fn views() -> Vec<ObjectiveView> {
+        let model = Model::parse("test.yaml", YAML).expect("valid");
+        let views = model.objectives.iter().map(|located| {
+            let answer = pb::ObjectiveStatus {
+                objective: Some((&located.value.change.objective).into()),
+                status: Some(pb::Status {
+                    state: pb::State::Pending.into(),
+                    reason: pb::Reason::NoPipeline.into(),
+                    message: "set one first".into(),
+                    revision: 7,
+                }),
+                entries: vec!["next.simple: next_id=1 -> output(port=49)".into()],
+            };
+            ObjectiveView::new(&Peer::Agent(String::new()), "leaf1", answer).expect("understood")
+        });
+        views.collect()
+    }
+
+    #[test]
+    fn an_objective_is_explained_with_what_it_uses_what_uses_it_and_what_it_became() {
+        let views = views();
+        let name = views[0].model.name.clone();
+        let explanation = Explanation {
+            objective: &views[0],
+            used_by: users(&views, "leaf1", Kind::Next, &name),
+        };
+        expect![[r#"
+            device: leaf1
+            objectives:
+              - next: spine
+                type: simple
+                buckets:
+                  - { output: 49 }
+
+            state:    pending, revision 7
+            because:  no pipeline: set one first
+            used by:  forward/rack2
+            entries:
+              next.simple: next_id=1 -> output(port=49)
+        "#]]
+        .assert_eq(&text(&explanation));
+    }
+}
