@@ -391,3 +391,80 @@ async fn a_packet_out_that_cannot_be_sent_comes_back_with_the_reason() {
         assert_eq!(details.packet_out, Some(sent));
     }
 }
+
+#[tokio::test]
+async fn what_is_written_after_a_save_is_in_force_with_the_commit() {
+    use p4::set_forwarding_pipeline_config_request::Action;
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let names = Names::of(&agent);
+    let mut controller = agent.primary(1).await;
+    let insert = |n| {
+        update(
+            Insert,
+            Entity::TableEntry(names.route(&[10, 0, n, 0], 24, 1)),
+        )
+    };
+    controller
+        .write(vec![insert(1), insert(2)])
+        .await
+        .expect("they are new");
+    let source = agent
+        .agent
+        .lock()
+        .switch
+        .pipeline()
+        .expect("a pipeline")
+        .source
+        .clone();
+    let set = |action: Action, config| p4::SetForwardingPipelineConfigRequest {
+        device_id: DEVICE,
+        election_id: Some(p4::Uint128 { high: 0, low: 1 }),
+        action: action.into(),
+        config,
+        ..Default::default()
+    };
+    let config = p4::ForwardingPipelineConfig {
+        p4info: Some(source.p4info),
+        p4_device_config: source.device_config,
+        cookie: None,
+    };
+    let save = set(Action::VerifyAndSave, Some(config));
+    let saved = controller.client.set_forwarding_pipeline_config(save).await;
+    saved.expect("it is good");
+    assert!(
+        controller
+            .read(names.routes())
+            .await
+            .expect("readable")
+            .is_empty()
+    );
+    controller
+        .write(vec![insert(3)])
+        .await
+        .expect("the tables are empty");
+    assert_eq!(stored_routes(&agent), 2);
+
+    let commit = set(Action::Commit, None);
+    let committed = controller
+        .client
+        .set_forwarding_pipeline_config(commit)
+        .await;
+    committed.expect("it was saved");
+    assert_eq!(
+        controller
+            .read(names.routes())
+            .await
+            .expect("readable")
+            .len(),
+        1
+    );
+    assert_eq!(stored_routes(&agent), 1);
+}
+
+/// Entries of the switch that forwards.
+fn stored_routes(agent: &TestAgent) -> usize {
+    let state = agent.agent.lock();
+    let (_, store) = state.switch.contents().expect("a pipeline");
+    store.updates().len()
+}

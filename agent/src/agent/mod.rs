@@ -24,7 +24,7 @@ use crate::arbitration::Arbitration;
 use crate::journal::{Journal, JournalError};
 use crate::objectives::Objectives;
 use crate::ports::Ports;
-use crate::switch::{Pipeline, Switch};
+use crate::switch::Switch;
 
 /// Who this agent is.
 #[derive(Debug, Clone)]
@@ -43,8 +43,9 @@ pub struct Identity {
 pub struct State {
     /// Pipeline, entries and target.
     pub switch: Switch,
-    /// Saved by VERIFY_AND_SAVE and not committed yet.
-    pub saved: Option<Pipeline>,
+    /// What VERIFY_AND_SAVE saved, with what was written since; clients read and write this
+    /// until they commit it. It forwards nothing, and a restart loses it.
+    pub draft: Option<Switch>,
     /// Who may write.
     pub arbitration: Arbitration,
     /// Where to tell streams what they must know.

@@ -111,7 +111,7 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
     }
     let mut state = State {
         switch: Switch::new(start.target),
-        saved: None,
+        draft: None,
         arbitration: Arbitration::new(start.device_id, STREAM_LIMIT, saved.elections),
         streams: Default::default(),
         objectives: saved.objectives,

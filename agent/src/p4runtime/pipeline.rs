@@ -10,7 +10,7 @@ use super::{decode, encode, request, status};
 use crate::agent::{Agent, State};
 use crate::entity::Update;
 use crate::objectives::Objectives;
-use crate::switch::{Pipeline, PipelineSource};
+use crate::switch::{Pipeline, PipelineSource, Switch};
 use crate::target::TargetError;
 
 /// Verifies, saves or realises a pipeline.
@@ -44,7 +44,7 @@ pub fn set(agent: &Agent, request: p4::SetForwardingPipelineConfigRequest) -> Re
         }
         (Action::VerifyAndSave, Some(pipeline)) => {
             state.switch.verify(&pipeline).map_err(refused)?;
-            state.saved = Some(pipeline);
+            state.draft = Some(Switch::draft(pipeline).map_err(refused)?);
             return Ok(());
         }
         (Action::ReconcileAndCommit, Some(pipeline)) => {
@@ -53,9 +53,9 @@ pub fn set(agent: &Agent, request: p4::SetForwardingPipelineConfigRequest) -> Re
         }
         (_, Some(pipeline)) => (pipeline, Vec::new()),
         (_, None) => {
-            let saved = state.saved.clone();
-            let saved = saved.ok_or_else(|| Status::not_found("no config is saved"))?;
-            (saved, Vec::new())
+            let draft = state.draft.as_ref().and_then(Switch::contents);
+            let draft = draft.ok_or_else(|| Status::not_found("no config is saved"))?;
+            (draft.0.clone(), draft.1.updates())
         }
     };
     let ticket = commit(agent, &mut state, pipeline, entities)?;
@@ -82,7 +82,7 @@ fn commit(
     state
         .load_pipeline(pipeline, entities, Objectives::restart)
         .map_err(refused)?;
-    state.saved = None;
+    state.draft = None;
     tracing::info!(pipeline = name, kept, "pipeline set");
     let ticket = agent.journal().append(record);
     let objectives = state.objectives_record();
@@ -152,7 +152,7 @@ pub fn get(
 ) -> Result<p4::GetForwardingPipelineConfigResponse, Status> {
     request::check_device(agent, request.device_id)?;
     let state = agent.lock();
-    let pipeline = state.saved.as_ref().or_else(|| state.switch.pipeline());
+    let pipeline = state.draft.as_ref().unwrap_or(&state.switch).pipeline();
     let config = pipeline.map(|pipeline| {
         let source = &pipeline.source;
         let wanted = request.response_type();

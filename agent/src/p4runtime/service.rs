@@ -137,11 +137,13 @@ fn read_all(
     request: &p4::ReadRequest,
 ) -> Result<(Vec<p4::Entity>, Vec<p4::Error>), Status> {
     request::check_device(agent, request.device_id)?;
-    let mut state = agent.lock();
+    let mut guard = agent.lock();
+    let state = &mut *guard;
+    let switch = state.draft.as_mut().unwrap_or(&mut state.switch);
     let mut entities = Vec::new();
     let mut errors = Vec::with_capacity(request.entities.len());
     for filter in &request.entities {
-        match read::read(&mut state.switch, filter).ok_or_else(status::no_pipeline)? {
+        match read::read(switch, filter).ok_or_else(status::no_pipeline)? {
             Ok(found) => {
                 entities.extend(found);
                 errors.push(p4::Error::default());

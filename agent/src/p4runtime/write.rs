@@ -1,5 +1,7 @@
 //! Write: checks in the order of the specification, then one update after the other.
 
+use std::sync::Arc;
+
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::pointsman::agent::v1::StateRecord;
 use tonic::{Code, Status};
@@ -9,7 +11,7 @@ use crate::agent::Agent;
 use crate::entity::{Entity, Operation, Update};
 use crate::objectives::Objectives;
 use crate::schema::Schema;
-use crate::switch::{Transaction, UpdateError};
+use crate::switch::{Switch, UpdateError};
 
 /// Applies a request. When it returns, what it reports as done is visible to the next packet
 /// and survives a restart.
@@ -29,25 +31,16 @@ pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
     let state = &mut *guard;
     let election_id = request.election_id.as_ref();
     request::check_primary(state, &request.role, election_id)?;
-    if state.saved.is_some() {
-        return Err(Status::failed_precondition(
-            "a pipeline is saved but not committed; COMMIT it, or set another, before writing",
-        ));
+    if let Some(draft) = &mut state.draft {
+        let outcome = apply_to(draft, None, &request.updates, atomic)?;
+        return outcome.into_result();
     }
-    let pipeline = state.switch.pipeline().ok_or_else(status::no_pipeline)?;
-    let schema = pipeline.schema.clone();
-    let mut transaction = state.switch.begin().ok_or_else(status::no_pipeline)?;
-    let objectives = &state.objectives;
-    let outcome = apply(
-        &mut transaction,
-        &schema,
-        objectives,
-        &request.updates,
-        atomic,
-    );
+    let objectives = Some(&state.objectives);
+    let outcome = apply_to(&mut state.switch, objectives, &request.updates, atomic)?;
+    let schema = &outcome.schema;
     let kept = outcome.kept.iter().filter(|update| is_kept(update));
     let record = StateRecord {
-        updates: kept.map(|update| encode::update(&schema, update)).collect(),
+        updates: kept.map(|update| encode::update(schema, update)).collect(),
         ..StateRecord::default()
     };
     let ticket = (!record.updates.is_empty()).then(|| agent.journal().append(record));
@@ -62,10 +55,7 @@ pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
     if let Some(ticket) = ticket {
         ticket.wait().map_err(|error| status::journal(&error))?;
     }
-    match outcome.errors.iter().all(|error| error.canonical_code == 0) {
-        true => Ok(()),
-        false => Err(status::batch(&outcome.errors)),
-    }
+    outcome.into_result()
 }
 
 struct Outcome {
@@ -73,23 +63,38 @@ struct Outcome {
     errors: Vec<p4::Error>,
     /// What was applied and not taken back.
     kept: Vec<Update>,
+    /// What it was applied to.
+    schema: Arc<Schema>,
 }
 
-fn apply(
-    transaction: &mut Transaction<'_>,
-    schema: &Schema,
-    objectives: &Objectives,
+impl Outcome {
+    fn into_result(self) -> Result<(), Status> {
+        match self.errors.iter().all(|error| error.canonical_code == 0) {
+            true => Ok(()),
+            false => Err(status::batch(&self.errors)),
+        }
+    }
+}
+
+/// Applies updates to a switch. What belongs to `objectives` is not touched.
+fn apply_to(
+    switch: &mut Switch,
+    objectives: Option<&Objectives>,
     updates: &[p4::Update],
     atomic: bool,
-) -> Outcome {
+) -> Result<Outcome, Status> {
+    let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
+    let schema = pipeline.schema.clone();
+    let mut transaction = switch.begin().ok_or_else(status::no_pipeline)?;
     let start = transaction.savepoint();
     let mut errors = Vec::with_capacity(updates.len());
     let mut kept = Vec::with_capacity(updates.len());
     for message in updates {
-        let result = decode::update(schema, message)
+        let result = decode::update(&schema, message)
             .map_err(|error| status::error(error.code(), error.to_string()))
             .and_then(|update| {
-                let applied = match objectives.owner(&update.entity) {
+                let owner = objectives.and_then(|o| o.owner(&update.entity));
+                let applied = match owner {
                     Some(owner) => Err(UpdateError::Owned {
                         what: schema.describe(&update.entity),
                         owner: owner.to_string(),
@@ -117,7 +122,11 @@ fn apply(
             Err(error) => errors.push(error),
         }
     }
-    Outcome { errors, kept }
+    Ok(Outcome {
+        errors,
+        kept,
+        schema,
+    })
 }
 
 fn kept_any_deletion(updates: &[Update]) -> bool {

@@ -23,7 +23,8 @@ use pointsman_p4::dataplane::DataPlane;
 use write::{Undo, Writer};
 
 use crate::entity::{Entity, Member, MeterCell, TableEntry, Update, ValueSet};
-use crate::target::{Target, TargetError};
+use crate::target::interpreter::InterpreterTarget;
+use crate::target::{DEFAULT_CPU_PORT, Target, TargetError};
 
 /// A switch.
 pub struct Switch {
@@ -43,6 +44,16 @@ impl Switch {
             target,
             loaded: None,
         }
+    }
+
+    /// A switch that holds a pipeline and forwards nothing.
+    pub fn draft(pipeline: Pipeline) -> Result<Switch, TargetError> {
+        // Nothing leaves a switch without ports, not even to the controller.
+        let (packets, _) = tokio::sync::mpsc::channel(1);
+        let target = InterpreterTarget::new(DEFAULT_CPU_PORT, packets);
+        let mut draft = Switch::new(Box::new(target));
+        draft.load(pipeline, &[])?;
+        Ok(draft)
     }
 
     /// The pipeline that forwards.
