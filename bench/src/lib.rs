@@ -1,1 +1,3 @@
-//! Benchmarks and load generators.
+//! Benchmarks, load generators and the conformance runner.
+
+pub mod conformance;

@@ -6,6 +6,7 @@ pub mod compile;
 pub mod pipeline;
 pub mod plan;
 pub mod plane;
+pub mod rig;
 pub mod switch;
 pub mod sys;
 pub mod tables;

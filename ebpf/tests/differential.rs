@@ -10,6 +10,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_ebpf::rig::{MIN_FRAME_BYTES, Rig};
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, DataPlane, EntryAction, EntryKey, GroupMember, Match, Replica,
     TableEntry,
@@ -22,7 +23,7 @@ use pointsman_p4::ir::{
 use pointsman_p4::vectors::{self, Case};
 use pointsman_p4::{bmv2, programs};
 
-use support::{Rig, privileged};
+use support::privileged;
 
 const CPU_PORT: u32 = 255;
 const PORTS: [u32; 5] = [1, 2, 3, 4, CPU_PORT];
@@ -77,14 +78,18 @@ fn round(program: &Arc<Program>, seed: u64) {
         let outputs = oracle.process(&input, Duration::ZERO).into_iter();
         // A port that does not exist sends nothing, and there is no frame shorter than its
         // Ethernet header.
-        let can_leave = |port: u32, bytes: &[u8]| PORTS.contains(&port) && bytes.len() >= 14;
+        let can_leave =
+            |port: u32, bytes: &[u8]| PORTS.contains(&port) && bytes.len() >= MIN_FRAME_BYTES;
         let mut expected: Vec<(u32, Vec<u8>)> = outputs
             .filter(|o| can_leave(o.port, &o.bytes))
             .map(|o| (o.port, o.bytes))
             .collect();
         expected.sort_by_key(|(port, _)| *port);
-        let mut found = rig.forward(port, &packet);
-        found.retain(|(port, bytes)| can_leave(*port, bytes));
+        let outputs = rig.forward(port, &packet).unwrap().into_iter();
+        let found: Vec<(u32, Vec<u8>)> = outputs
+            .filter(|o| can_leave(o.port, &o.bytes))
+            .map(|o| (o.port, o.bytes))
+            .collect();
         assert_eq!(
             hex(&found),
             hex(&expected),

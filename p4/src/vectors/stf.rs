@@ -27,6 +27,8 @@ pub struct Stf {
 /// A packet that is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StfPacket {
+    /// The line of the file, from 1.
+    pub line: usize,
     /// Where it enters.
     pub port: u32,
     /// Its bytes.
@@ -82,7 +84,7 @@ impl Stf {
             let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
             let parsed = match word {
                 "" => Ok(()),
-                "packet" => packet(rest).map(|p| packets.push(p)),
+                "packet" => packet(index + 1, rest).map(|p| packets.push(p)),
                 "expect" => expectation(index + 1, rest).map(|e| expectations.push(e)),
                 _ => commands.add(line),
             };
@@ -107,10 +109,10 @@ fn split_port(rest: &str) -> Result<(u32, String), String> {
     Ok((port, bytes.split_whitespace().collect()))
 }
 
-fn packet(rest: &str) -> Result<StfPacket, String> {
+fn packet(line: usize, rest: &str) -> Result<StfPacket, String> {
     let (port, hex) = split_port(rest)?;
     let packet = decode_hex(&hex).ok_or("an odd number of digits, or not hexadecimal")?;
-    Ok(StfPacket { port, packet })
+    Ok(StfPacket { line, port, packet })
 }
 
 fn expectation(line: usize, rest: &str) -> Result<Expectation, String> {

@@ -1,0 +1,157 @@
+//! Sends the packets of a suite through a target and compares.
+
+use pointsman_ebpf::compile::Refusal;
+use pointsman_ebpf::pipeline::PipelineError;
+use pointsman_ebpf::rig::RigError;
+use pointsman_p4::dataplane::DataPlaneError;
+use pointsman_p4::interpreter::Output;
+use pointsman_p4::vectors::{Case, VectorError};
+
+use super::difference::{Difference, Expected, compare, hex};
+use super::exchange::{self, Exchange, ExchangeError, Exchanges, interpret, interpreter};
+use super::find::{Kind, Suite, VectorFile};
+use super::report::{Failure, FileReport, Outcome, Score};
+use super::target::Target;
+
+/// Ethernet's shortest frame without its check sequence: what is too short for a target is
+/// padded to this, as a network card would.
+const PADDED_BYTES: usize = 60;
+
+/// Runs all files of a suite; a program without files is loaded.
+pub fn run(suite: &Suite, target: Target) -> Vec<FileReport> {
+    let only_load = [VectorFile {
+        kind: Kind::Load,
+        path: Default::default(),
+        entries: None,
+    }];
+    let files = match suite.files.as_slice() {
+        [] => &only_load,
+        files => files,
+    };
+    let case = Case::read(&suite.program);
+    let run = |file: &VectorFile| {
+        let mut packets = 0;
+        let outcome = case.as_ref().map_err(unreadable).and_then(|case| {
+            let exchanges = exchange::read(case, file).map_err(|e| unusable(&e))?;
+            packets = exchanges.exchanges.len();
+            send_all(case, &exchanges, target)
+        });
+        let name = file.path.file_name().unwrap_or_default();
+        FileReport {
+            program: suite.name.clone(),
+            file: name.to_string_lossy().into_owned(),
+            kind: file.kind,
+            packets,
+            outcome: outcome.map_or_else(|why| why, Outcome::Ran),
+        }
+    };
+    files.iter().map(run).collect()
+}
+
+fn send_all(case: &Case, exchanges: &Exchanges, target: Target) -> Result<Score, Outcome> {
+    let program = &case.pipeline.program;
+    let mut loaded = target
+        .load(program, exchanges.cpu_port)
+        .map_err(|e| not_loaded(&e))?;
+    for operation in &exchanges.operations {
+        let applied = operation.apply(loaded.data_plane());
+        applied.map_err(|e| not_written(&e))?;
+    }
+    // What padded packets are held to; it sees all packets as the target does.
+    let mut oracle = interpreter(case, &exchanges.operations).map_err(|e| unusable(&e))?;
+    let min_bytes = target.min_bytes();
+    let mut score = Score::default();
+    for exchange in &exchanges.exchanges {
+        let mut packet = exchange.packet.clone();
+        let padded = packet.len() < min_bytes;
+        if padded {
+            packet.resize(PADDED_BYTES, 0);
+            score.padded += 1;
+        }
+        let oracles = interpret(&mut oracle, exchange.port, &packet);
+        let mut expected = if padded {
+            oracles.iter().map(Expected::exactly).collect()
+        } else {
+            exchange.expected.clone()
+        };
+        let can_leave = |length: usize| length >= min_bytes;
+        expected.retain(|e| is_recorded(exchanges, e.port));
+        let recorded = expected.len();
+        expected.retain(|e| e.length.is_none_or(can_leave));
+        score.too_short_to_leave += recorded - expected.len();
+        let difference = match loaded.forward(exchange.port, &packet) {
+            Ok(outputs) => {
+                let outputs: Vec<Output> = outputs
+                    .into_iter()
+                    .filter(|o| can_leave(o.bytes.len()) && is_recorded(exchanges, o.port))
+                    .collect();
+                compare(&expected, &outputs)
+            }
+            Err(error) => Some(Difference::NotRun {
+                error: error.to_string(),
+            }),
+        };
+        match difference {
+            None => score.passed += 1,
+            Some(difference) => score.failed.push(failure(exchange, &packet, difference)),
+        }
+    }
+    Ok(score)
+}
+
+fn is_recorded(exchanges: &Exchanges, port: u32) -> bool {
+    let ports = exchanges.recorded.as_ref();
+    ports.is_none_or(|ports| ports.contains(&port))
+}
+
+fn failure(exchange: &Exchange, packet: &[u8], difference: Difference) -> Failure {
+    Failure {
+        line: exchange.line,
+        port: exchange.port,
+        packet: hex(packet),
+        difference,
+    }
+}
+
+fn not_loaded(error: &RigError) -> Outcome {
+    match error {
+        RigError::Pipeline(PipelineError::Refused(refusals)) => {
+            Outcome::Refused(refusals.iter().map(reason).collect())
+        }
+        RigError::Pipeline(PipelineError::Declared { table, error }) => match error {
+            DataPlaneError::Unsupported { .. } | DataPlaneError::Full { .. } => {
+                Outcome::Refused(vec![format!("{table}: {error}")])
+            }
+            _ => Outcome::Broken(format!("{table}: {error}")),
+        },
+        other => Outcome::Broken(other.to_string()),
+    }
+}
+
+fn reason(refusal: &Refusal) -> String {
+    format!("{} at {}", refusal.construct, refusal.source)
+}
+
+fn not_written(error: &DataPlaneError) -> Outcome {
+    match error {
+        DataPlaneError::Unsupported { .. } | DataPlaneError::Full { .. } => {
+            Outcome::Refused(vec![error.to_string()])
+        }
+        _ => Outcome::Broken(error.to_string()),
+    }
+}
+
+fn unreadable(error: &VectorError) -> Outcome {
+    match error {
+        VectorError::Program(error) => Outcome::Refused(vec![error.to_string()]),
+        _ => Outcome::Broken(error.to_string()),
+    }
+}
+
+fn unusable(error: &ExchangeError) -> Outcome {
+    match error {
+        ExchangeError::Vectors(error) => unreadable(error),
+        ExchangeError::Operation { error, .. } => not_written(error),
+        ExchangeError::NoPackets { .. } => Outcome::Broken(error.to_string()),
+    }
+}

@@ -1,0 +1,78 @@
+//! The data planes that packets are sent through.
+
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use pointsman_ebpf::rig::{MIN_FRAME_BYTES, Rig, RigError};
+use pointsman_ebpf::sys::SysError;
+use pointsman_p4::dataplane::DataPlane;
+use pointsman_p4::interpreter::{Interpreter, Output};
+use pointsman_p4::ir::Program;
+
+use super::exchange::interpret;
+
+/// v1model's drop port: nothing leaves by it.
+const DROP_PORT: u32 = 511;
+
+/// A kind of data plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// The compiled program in the kernel, run by `BPF_PROG_TEST_RUN`.
+    Xdp,
+    /// The reference interpreter.
+    Interpreter,
+}
+
+impl Target {
+    /// The shortest packet that can enter and leave.
+    pub fn min_bytes(self) -> usize {
+        match self {
+            Target::Xdp => MIN_FRAME_BYTES,
+            Target::Interpreter => 0,
+        }
+    }
+
+    /// Loads a program.
+    pub fn load(self, program: &Arc<Program>, cpu_port: Option<u32>) -> Result<Loaded, RigError> {
+        Ok(match self {
+            Target::Xdp => {
+                let ports: Vec<u32> = (0..DROP_PORT).collect();
+                let rig = Rig::new(program, cpu_port.unwrap_or(DROP_PORT), &ports)?;
+                Loaded::Xdp(Box::new(rig))
+            }
+            Target::Interpreter => {
+                let interpreter = Interpreter::new(Arc::clone(program));
+                Loaded::Interpreter(Box::new(interpreter))
+            }
+        })
+    }
+}
+
+/// A program in a data plane.
+pub enum Loaded {
+    /// See [`Target::Xdp`].
+    Xdp(Box<Rig>),
+    /// See [`Target::Interpreter`].
+    Interpreter(Box<Interpreter>),
+}
+
+impl Loaded {
+    /// To write entries to.
+    pub fn data_plane(&mut self) -> &mut dyn DataPlane {
+        match self {
+            Loaded::Xdp(rig) => &mut rig.plane,
+            Loaded::Interpreter(interpreter) => interpreter.as_mut(),
+        }
+    }
+
+    /// What leaves for a packet, sorted by port and in order within a port.
+    pub fn forward(&mut self, port: u32, packet: &[u8]) -> Result<Vec<Output>, SysError> {
+        match self {
+            Loaded::Xdp(rig) => rig.forward(port, packet),
+            Loaded::Interpreter(interpreter) => Ok(interpret(interpreter, port, packet)),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Every recorded packet through the program in the kernel, and which programs it refuses.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use expect_test::expect_file;
+use pointsman_bench::conformance::{Outcome, Report, Target, find, run};
+use pointsman_ebpf::switch::Shared;
+use pointsman_p4::vectors;
+
+/// Whether this machine lets us load programs; `REQUIRE_NETNS` makes it an error if not.
+fn privileged() -> bool {
+    match Shared::new() {
+        Ok(_) => true,
+        Err(error) if std::env::var_os("REQUIRE_NETNS").is_some() => panic!("{error}"),
+        Err(error) => {
+            println!("skipped: {error}");
+            false
+        }
+    }
+}
+
+/// All packets of the shared collection through a target; nothing may fail.
+fn run_all(root: &Path, target: Target) -> Report {
+    let suites = ["vectors", "pipelines"]
+        .iter()
+        .flat_map(|directory| find(&root.join(directory)).unwrap());
+    let report = Report::new(target, suites.flat_map(|s| run(&s, target)).collect());
+    assert!(report.is_clean(), "{}", report.table(false));
+    report
+}
+
+/// How many passed, and each program that is refused with its reasons.
+fn summary(report: &Report) -> String {
+    let totals = &report.totals;
+    let mut text = format!(
+        "{} STF files and {} golden packets passed\n",
+        totals.stf_files.passed, totals.golden_packets.passed
+    );
+    let mut refused = BTreeMap::new();
+    for file in &report.files {
+        if let Outcome::Refused(reasons) = &file.outcome {
+            refused.insert(&file.program, reasons);
+        }
+    }
+    for (program, reasons) in refused {
+        writeln!(text, "{program}").unwrap();
+        for reason in reasons {
+            writeln!(text, "    {reason}").unwrap();
+        }
+    }
+    text
+}
+
+/// `UPDATE_EXPECT=1` writes the list anew after a change to the compiler.
+#[test]
+fn the_kernel_gives_bmv2s_packets_and_refuses_only_what_is_listed() {
+    let Some(root) = vectors::directory() else {
+        println!("skipped: there are no recorded packets beside the project");
+        return;
+    };
+    if privileged() {
+        let report = run_all(&root, Target::Xdp);
+        expect_file!["refused_by_xdp.txt"].assert_eq(&summary(&report));
+    }
+}
+
+#[test]
+fn the_interpreter_gives_bmv2s_packets_and_refuses_nothing() {
+    let Some(root) = vectors::directory() else {
+        println!("skipped: there are no recorded packets beside the project");
+        return;
+    };
+    let totals = run_all(&root, Target::Interpreter).totals;
+    let refused = [totals.stf_files, totals.golden_packets, totals.programs].map(|c| c.refused);
+    assert_eq!(refused, [0, 0, 0]);
+}
