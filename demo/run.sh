@@ -74,8 +74,11 @@ start_agent() {
         --state-dir "$run_dir/state/$name" "${port_flags[@]}"
 }
 
-agent_answers() {
-    in_ns pm-ctl "$bin_dir/pointsman" --agent "${management[$1]}:9559" status
+# ports_up SWITCH: its agent answers and has all its ports.
+ports_up() {
+    local wanted
+    wanted=$(wc -w <<<"${ports[$1]}")
+    [ "$(in_ns pm-ctl "$bin_dir/pointsman" --agent "${management[$1]}:9559" get ports | grep -c ' up ')" -eq "$wanted" ]
 }
 
 # Ends the stream and says what was lost of it; at most one ping in ten may be.
@@ -117,7 +120,7 @@ for switch in "${switches[@]}"; do
 done
 wait_for 20 "the controller" pointsman get nodes
 for switch in "${switches[@]}"; do
-    wait_for 20 "the agent of $switch" agent_answers "$switch"
+    wait_for 20 "the ports of $switch" ports_up "$switch"
 done
 
 step "applying examples/leaf-spine"
