@@ -6,5 +6,6 @@ source demo/lib.sh
 source demo/fabric.sh
 
 [ "$(id -u)" -eq 0 ] || fail "network namespaces need root"
+only_one
 demo_down
 echo "the demo is gone; its logs are in $log_dir"

@@ -103,7 +103,10 @@ bridges_up() {
 fabric_down() {
     local node
     for node in ctl "${switches[@]}" "${hosts[@]}"; do
-        [ ! -e "/run/netns/pm-$node" ] || ip netns del "pm-$node"
+        [ -e "/run/netns/pm-$node" ] || continue
+        # A namespace lives on, nameless, as long as something runs in it.
+        ip netns pids "pm-$node" | xargs --no-run-if-empty kill 2>/dev/null || true
+        ip netns del "pm-$node"
     done
 }
 

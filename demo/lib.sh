@@ -22,6 +22,12 @@ fail() {
     exit 1
 }
 
+# One demo at a time: they would take each other's namespaces away.
+only_one() {
+    exec 9>/run/lock/pointsman-demo
+    flock --nonblock 9 || fail "another demo is running on this machine"
+}
+
 # in_ns NAMESPACE COMMAND...: run it with that network, but with this file system. (`ip netns exec`
 # would remount /sys, and with it hide the BPF file system that the agents pin their maps in.)
 in_ns() {
@@ -42,7 +48,8 @@ background() {
 start() {
     local name=$1 namespace=$2
     shift 2
-    background "$namespace" "$@" >>"$log_dir/$name.log" 2>&1 </dev/null &
+    # Without the lock of `only_one`: what KEEP=1 leaves running does not keep others from starting.
+    background "$namespace" "$@" >>"$log_dir/$name.log" 2>&1 </dev/null 9>&- &
     echo $! >"$run_dir/$name.pid"
 }
 

@@ -103,6 +103,7 @@ thousand_routes() {
 step "building (profile $profile)"
 cargo build --workspace --bins --profile "$profile"
 
+only_one
 step "clearing what an earlier run left"
 demo_down
 rm -rf "$run_dir"

@@ -75,11 +75,16 @@ stream_stop() {
 
 # tcp_stream FROM TO ADDRESS SECONDS: one iperf3 stream, its goodput in Mbit/s.
 tcp_stream() {
-    local port=5201
-    in_ns "pm-$2" iperf3 --server --one-off --daemon --port "$port" >/dev/null
+    local port=5201 report=$run_dir/iperf3.json
+    in_ns "pm-$2" iperf3 --server --one-off --daemon --port "$port" >/dev/null 9>&-
     wait_for 5 "iperf3 server" iperf_listens "$2" "$port"
-    in_ns "pm-$1" iperf3 --client "$3" --port "$port" --time "$4" --json |
-        awk -F '[:,]' '/"sum_received"/ { found = 1 } found && /bits_per_second/ { printf "%d\n", $2 / 1000000; exit }'
+    in_ns "pm-$1" iperf3 --client "$3" --port "$port" --time "$4" --json >"$report"
+    # With --json it reports errors in the document and exits with 0.
+    awk -F '[:,]' '
+        /"error"/ { print "iperf3: " $0 > "/dev/stderr"; exit }
+        /"sum_received"/ { found = 1 }
+        found && /bits_per_second/ { printf "%d\n", $2 / 1000000; done = 1; exit }
+        END { exit !done }' "$report"
 }
 
 iperf_listens() {
