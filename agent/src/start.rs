@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{Agent, Identity, RestoreError, Start, restore, snapshot};
 use crate::config::{Config, PipelineChoice, TargetKind};
 use crate::journal::{Journal, JournalError, StateDirectory};
-use crate::switch::PipelineSource;
+use crate::ports::{Origin, PortError, Ports};
+use crate::switch::{Pipeline, PipelineError, PipelineSource};
 use crate::target::interpreter::InterpreterTarget;
 use crate::target::xdp::{XdpEvents, XdpTarget};
 use crate::target::{Target, TargetError};
@@ -33,15 +34,26 @@ pub enum StartError {
         error: TargetError,
     },
     /// The state directory.
-    #[error("{0}")]
+    #[error(transparent)]
     State(#[from] JournalError),
+    /// The configured ports do not go together.
+    #[error("configuration: {0}")]
+    Port(#[from] PortError),
     /// What is in it.
-    #[error("{}: {error}", path.display())]
+    #[error("{error} (state directory {})", path.display())]
     Restore {
         /// The state directory.
         path: PathBuf,
         /// Why.
-        error: RestoreError,
+        error: Box<RestoreError>,
+    },
+    /// The configured pipeline makes no sense.
+    #[error("pipeline {}: {error}", path.display())]
+    Pipeline {
+        /// Its directory.
+        path: PathBuf,
+        /// Why.
+        error: Box<PipelineError>,
     },
     /// A file of the pipeline cannot be read.
     #[error("{}: {error}", path.display())]
@@ -99,17 +111,20 @@ pub fn start(config: &Config) -> Result<Started, StartError> {
 pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, StartError> {
     let directory = StateDirectory::open(&config.state_dir, config.device_id)?;
     let records = directory.read()?;
+    let mut ports = Ports::new(config.cpu_port);
+    for spec in &config.ports {
+        ports.add(spec.clone(), Origin::Configured)?;
+    }
     let start = Start {
         device_id: config.device_id,
         target,
-        cpu_port: config.cpu_port,
-        ports: config.ports.clone(),
+        ports,
         pipeline: pipeline(&config.pipeline)?,
     };
     let restored = !records.is_empty();
     let state = restore(start, records).map_err(|error| StartError::Restore {
         path: config.state_dir.clone(),
-        error,
+        error: Box::new(error),
     })?;
     let journal = Journal::start(directory, &snapshot(&state))?;
     let pipeline = state.switch.pipeline().map(|p| p.schema.name.clone());
@@ -158,13 +173,21 @@ pub fn pipeline(choice: &PipelineChoice) -> Result<Option<PipelineSource>, Start
         pipeline: name,
         error,
     })?;
-    Ok(Some(PipelineSource {
+    let source = PipelineSource {
         p4info,
         device_config,
         cookie: None,
         manifest,
         configured: true,
-    }))
+    };
+    if let PipelineChoice::Directory(path) = choice {
+        // Here it is known which files an error is about.
+        Pipeline::read(source.clone()).map_err(|error| StartError::Pipeline {
+            path: path.clone(),
+            error: Box::new(error),
+        })?;
+    }
+    Ok(Some(source))
 }
 
 fn read(path: &Path) -> Result<String, StartError> {

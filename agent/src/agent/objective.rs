@@ -242,6 +242,6 @@ pub enum SyncError {
     #[error("the agent has objectives of another cluster; send a snapshot first")]
     SnapshotNeeded,
     /// The change was made but may not survive a restart.
-    #[error("{0}")]
+    #[error(transparent)]
     Journal(#[from] JournalError),
 }

@@ -30,7 +30,7 @@ pub enum PacketError {
     #[error("packet_out metadata: {0}")]
     Metadata(String),
     /// The data plane refuses.
-    #[error("{0}")]
+    #[error(transparent)]
     Target(#[from] TargetError),
 }
 

@@ -14,7 +14,7 @@ use crate::entity::Update;
 use crate::objectives::{Objectives, PersistError, Realised, Wanted};
 use crate::p4runtime::decode::{self, DecodeError};
 use crate::p4runtime::{encode, pipeline::saved_pipeline};
-use crate::ports::{Origin, PortError, PortSpec, Ports};
+use crate::ports::{Origin, PortSpec, Ports};
 use crate::switch::{Pipeline, PipelineError, PipelineSource, Switch};
 use crate::target::{Target, TargetError};
 
@@ -24,21 +24,28 @@ const STREAM_LIMIT: usize = 64;
 /// Why saved state is not taken up.
 #[derive(Debug, Error)]
 pub enum RestoreError {
-    /// The saved pipeline cannot be read any more.
-    #[error("the saved pipeline: {0}")]
-    Pipeline(#[from] PipelineError),
+    /// The pipeline cannot be read.
+    #[error("the {which} pipeline: {error}")]
+    Pipeline {
+        /// Saved or configured.
+        which: &'static str,
+        /// Why.
+        error: PipelineError,
+    },
     /// The target does not take it.
-    #[error("the saved pipeline: {0}")]
-    Target(#[from] TargetError),
+    #[error("the {which} pipeline: {error}")]
+    Target {
+        /// Saved or configured.
+        which: &'static str,
+        /// Why.
+        error: TargetError,
+    },
     /// A saved entry is not one of the saved pipeline.
     #[error("a saved entry: {0}")]
     Entry(#[from] DecodeError),
     /// A saved objective makes no sense.
-    #[error("{0}")]
+    #[error(transparent)]
     Objective(#[from] PersistError),
-    /// A configured or saved port cannot be had.
-    #[error("{0}")]
-    Port(#[from] PortError),
 }
 
 /// What an agent starts with.
@@ -47,10 +54,8 @@ pub struct Start {
     pub device_id: u64,
     /// What forwards.
     pub target: Box<dyn Target>,
-    /// Its controller port.
-    pub cpu_port: u32,
     /// The configured ports.
-    pub ports: Vec<PortSpec>,
+    pub ports: Ports,
     /// The pipeline to use if none is saved.
     pub pipeline: Option<PipelineSource>,
 }
@@ -93,10 +98,7 @@ impl Saved {
 /// Builds the state of an agent from what is saved and what is configured.
 pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, RestoreError> {
     let saved = Saved::read(records)?;
-    let mut ports = Ports::new(start.cpu_port);
-    for spec in start.ports {
-        ports.add(spec, Origin::Configured)?;
-    }
+    let mut ports = start.ports;
     for port in saved.ports.into_values().filter(|port| !port.removed) {
         let number = port.number;
         let spec = PortSpec {
@@ -130,12 +132,18 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
         (saved, configured) => (saved.or(configured), false),
     };
     if let Some(source) = source {
-        let pipeline = Pipeline::read(source)?;
+        let which = match source.configured {
+            true => "configured",
+            false => "saved",
+        };
+        let pipeline =
+            Pipeline::read(source).map_err(|error| RestoreError::Pipeline { which, error })?;
         let updates = updates(&pipeline, &saved.updates, is_other)?;
         let realised = saved.realised;
-        state.load_pipeline(pipeline, updates, |objectives, context, sink| {
+        let loaded = state.load_pipeline(pipeline, updates, |objectives, context, sink| {
             objectives.rebuild(&realised, context, sink);
-        })?;
+        });
+        loaded.map_err(|error| RestoreError::Target { which, error })?;
         // What was not possible before may be possible with this configuration.
         state.change_objectives(|objectives, context, sink| {
             let unapplied = |wanted: &Wanted| wanted.status.state != pb::State::Applied;

@@ -99,7 +99,7 @@ pub enum ConfigError {
         error: AddrParseError,
     },
     /// A port is not understood.
-    #[error("{0}")]
+    #[error(transparent)]
     Port(#[from] PortSpecError),
     /// Not a pipeline.
     #[error(

@@ -45,7 +45,7 @@ pub enum PipelineError {
     #[error("device config: it is not UTF-8 text; BMv2 JSON (p4c --target bmv2) is expected")]
     NotText,
     /// The p4info does not fit it.
-    #[error("{0}")]
+    #[error(transparent)]
     Schema(#[from] SchemaError),
 }
 

@@ -98,7 +98,7 @@ pub enum TargetError {
     #[error("{0}")]
     Unsupported(String),
     /// An entry that the new program should start with was refused.
-    #[error("{0}")]
+    #[error(transparent)]
     Entry(#[from] UpdateError),
     /// No program is loaded.
     #[error("no pipeline is loaded")]

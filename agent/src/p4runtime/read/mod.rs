@@ -19,10 +19,10 @@ use crate::switch::{Store, Switch};
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// It makes no sense for the loaded pipeline.
-    #[error("{0}")]
+    #[error(transparent)]
     Filter(#[from] DecodeError),
     /// A counter or register cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     DataPlane(#[from] DataPlaneError),
 }
 
