@@ -5,7 +5,7 @@ PROFILE ?= dev
 VENV    := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test build check clients
+.PHONY: help demo demo-down test build check bench clients
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ check: ## Formatting, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+bench: ## Measure the data plane and the tables (root)
+	@demo/deps.sh build
+	cargo bench -p pointsman-bench
 
 build: ## Build agent, controller and CLI
 	@demo/deps.sh build
