@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::error::{ClientWriteError, InitializeError, RaftError};
+use openraft::error::{ClientWriteError, RaftError};
 use openraft::{BasicNode, Config, SnapshotPolicy};
 use thiserror::Error;
 use tokio::sync::watch;
@@ -139,13 +139,12 @@ impl Store {
         .await
         .map_err(|error| consensus(error.to_string()))?;
         let members = [(config.node_id, BasicNode::new(config.address))];
-        match raft
-            .initialize(std::collections::BTreeMap::from(members))
-            .await
-        {
-            // NotAllowed: it was initialized by an earlier start.
-            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
-            Err(error) => return Err(consensus(error.to_string())),
+        // Initialized once in the life of a cluster; openraft logs a second attempt as an error.
+        let initialized = raft.is_initialized().await;
+        if !initialized.map_err(|error| consensus(error.to_string()))? {
+            raft.initialize(std::collections::BTreeMap::from(members))
+                .await
+                .map_err(|error| consensus(error.to_string()))?;
         }
         let store = Self {
             node_id: config.node_id,
