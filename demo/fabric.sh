@@ -22,11 +22,17 @@ address4() { echo "10.0.${vlan[$1]}.${number[$1]}"; }
 address6() { echo "fd00:${vlan[$1]}::${number[$1]}"; }
 
 # link NODE PORT NODE PORT
+#
+# No two interfaces have the same number, though they are in different namespaces: one end of a veth
+# whose peer happens to have its own number looks like a physical device to Linux, which then holds
+# back the news of a lost carrier for up to a second.
 link() {
-    ip link add name "$2" netns "pm-$1" mtu "$mtu" type veth peer name "$4" netns "pm-$3" mtu "$mtu"
+    ip link add name "$2" netns "pm-$1" index $((next_index++)) mtu "$mtu" type veth \
+        peer name "$4" netns "pm-$3" index $((next_index++)) mtu "$mtu"
     ip -n "pm-$1" link set "$2" up
     ip -n "pm-$3" link set "$4" up
 }
+next_index=100
 
 fabric_up() {
     local node
