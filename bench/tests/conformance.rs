@@ -7,13 +7,15 @@ use std::path::Path;
 
 use expect_test::expect_file;
 use pointsman_bench::conformance::{Outcome, Report, Target, find, run};
-use pointsman_ebpf::switch::Shared;
 use pointsman_p4::vectors;
+
+/// The recorded packets beside the project.
+const SHARED: [&str; 2] = ["vectors", "pipelines"];
 
 /// Whether this machine lets us load programs; `REQUIRE_NETNS` makes it an error if not.
 fn privileged() -> bool {
-    match Shared::new() {
-        Ok(_) => true,
+    match Target::Xdp.check() {
+        Ok(()) => true,
         Err(error) if std::env::var_os("REQUIRE_NETNS").is_some() => panic!("{error}"),
         Err(error) => {
             println!("skipped: {error}");
@@ -22,9 +24,9 @@ fn privileged() -> bool {
     }
 }
 
-/// All packets of the shared collection through a target; nothing may fail.
-fn run_all(root: &Path, target: Target) -> Report {
-    let suites = ["vectors", "pipelines"]
+/// All packets below some directories through a target; nothing may fail.
+fn run_all(root: &Path, directories: &[&str], target: Target) -> Report {
+    let suites = directories
         .iter()
         .flat_map(|directory| find(&root.join(directory)).unwrap());
     let report = Report::new(target, suites.flat_map(|s| run(&s, target)).collect());
@@ -54,6 +56,16 @@ fn summary(report: &Report) -> String {
     text
 }
 
+#[test]
+fn the_kernel_runs_the_packets_of_the_projects_own_programs() {
+    if privileged() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../p4");
+        let totals = run_all(&root, &["programs"], Target::Xdp).totals;
+        assert!(totals.stf_files.passed > 0);
+        assert_eq!(totals.stf_files.refused, 0);
+    }
+}
+
 /// `UPDATE_EXPECT=1` writes the list anew after a change to the compiler.
 #[test]
 fn the_kernel_gives_bmv2s_packets_and_refuses_only_what_is_listed() {
@@ -62,7 +74,7 @@ fn the_kernel_gives_bmv2s_packets_and_refuses_only_what_is_listed() {
         return;
     };
     if privileged() {
-        let report = run_all(&root, Target::Xdp);
+        let report = run_all(&root, &SHARED, Target::Xdp);
         expect_file!["refused_by_xdp.txt"].assert_eq(&summary(&report));
     }
 }
@@ -73,7 +85,7 @@ fn the_interpreter_gives_bmv2s_packets_and_refuses_nothing() {
         println!("skipped: there are no recorded packets beside the project");
         return;
     };
-    let totals = run_all(&root, Target::Interpreter).totals;
+    let totals = run_all(&root, &SHARED, Target::Interpreter).totals;
     let refused = [totals.stf_files, totals.golden_packets, totals.programs].map(|c| c.refused);
     assert_eq!(refused, [0, 0, 0]);
 }

@@ -34,6 +34,7 @@ use crate::plan::Plan;
 use crate::sys::MapFd;
 use crate::tables::reader::Reader;
 
+pub use self::access::fields_read;
 use self::layout::{Layout, SCRATCH};
 
 /// A construct that the compiler does not take.

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run -p pointsman-bench --bin stf -- ../shared/vectors --target xdp
 //! ```
-//! Exits with 0 only if nothing failed. The XDP target needs root.
+//! Exits with 0 only if nothing failed. The XDP target needs root, the interpreter nothing.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +32,7 @@ struct Arguments {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
+    arguments.target.check()?;
     let mut files = Vec::new();
     for directory in &arguments.directories {
         let directory = directory

@@ -1,7 +1,8 @@
 //! Recorded packets through a data plane: does it give the packets that BMv2 gives?
 //!
 //! Finds programs with p4c's STF files and golden files below a directory ([`find`]), loads each into
-//! a [`Target`], sends the packets and compares what leaves ([`run`]). A program that the target
+//! a [`Target`], sends the packets and compares what leaves, and what counters and registers hold
+//! afterwards ([`run`]). A program that the target
 //! refuses by name is neither passed nor failed. The `stf` command prints the [`Report`]; a test
 //! holds the refusals to a list. Nothing here opens a socket or a network device.
 
@@ -11,6 +12,7 @@ mod exchange;
 mod find;
 mod report;
 mod run;
+mod state;
 mod table;
 mod target;
 
@@ -19,4 +21,5 @@ pub use error::ConformanceError;
 pub use find::{Kind, Suite, VectorFile, find};
 pub use report::{Failure, FileReport, Outcome, Report, Score, Totals};
 pub use run::run;
+pub use state::StateDifference;
 pub use target::Target;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::difference::Difference;
 use super::find::Kind;
+use super::state::StateDifference;
 use super::target::Target;
 
 /// What came of a run.
@@ -56,6 +57,8 @@ pub struct Score {
     pub padded: usize,
     /// Expected packets that were not asked for because the target cannot send what is so short.
     pub too_short_to_leave: usize,
+    /// A counter or register that is not what the interpreter holds after the same packets.
+    pub state: Option<StateDifference>,
 }
 
 /// A packet of which something else left than expected.
@@ -112,10 +115,17 @@ impl Report {
     /// Whether nothing failed.
     pub fn is_clean(&self) -> bool {
         self.files.iter().all(|file| match &file.outcome {
-            Outcome::Ran(score) => score.failed.is_empty(),
+            Outcome::Ran(score) => score.is_clean(),
             Outcome::Refused(_) => true,
             Outcome::Broken(_) => false,
         })
+    }
+}
+
+impl Score {
+    /// Whether nothing failed.
+    pub fn is_clean(&self) -> bool {
+        self.failed.is_empty() && self.state.is_none()
     }
 }
 
@@ -141,7 +151,7 @@ impl Totals {
             Kind::Load => &mut self.programs,
         };
         match &file.outcome {
-            Outcome::Ran(score) if score.failed.is_empty() => counts.passed += 1,
+            Outcome::Ran(score) if score.is_clean() => counts.passed += 1,
             Outcome::Ran(_) | Outcome::Broken(_) => counts.failed += 1,
             Outcome::Refused(_) => counts.refused += 1,
         }

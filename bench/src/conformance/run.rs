@@ -3,6 +3,7 @@
 use pointsman_ebpf::compile::Refusal;
 use pointsman_ebpf::pipeline::PipelineError;
 use pointsman_ebpf::rig::RigError;
+use pointsman_p4::bmv2::ReadError;
 use pointsman_p4::dataplane::DataPlaneError;
 use pointsman_p4::interpreter::Output;
 use pointsman_p4::vectors::{Case, VectorError};
@@ -11,6 +12,7 @@ use super::difference::{Difference, Expected, compare, hex};
 use super::exchange::{self, Exchange, ExchangeError, Exchanges, interpret, interpreter};
 use super::find::{Kind, Suite, VectorFile};
 use super::report::{Failure, FileReport, Outcome, Score};
+use super::state::compare_state;
 use super::target::Target;
 
 /// Ethernet's shortest frame without its check sequence: what is too short for a target is
@@ -96,6 +98,8 @@ fn send_all(case: &Case, exchanges: &Exchanges, target: Target) -> Result<Score,
             Some(difference) => score.failed.push(failure(exchange, &packet, difference)),
         }
     }
+    let operations = &exchanges.operations;
+    score.state = compare_state(program, operations, &oracle, loaded.data_plane());
     Ok(score)
 }
 
@@ -143,7 +147,9 @@ fn not_written(error: &DataPlaneError) -> Outcome {
 
 fn unreadable(error: &VectorError) -> Outcome {
     match error {
-        VectorError::Program(error) => Outcome::Refused(vec![error.to_string()]),
+        VectorError::Program(error @ ReadError::Program { .. }) => {
+            Outcome::Refused(vec![error.to_string()])
+        }
         _ => Outcome::Broken(error.to_string()),
     }
 }

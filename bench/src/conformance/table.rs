@@ -43,6 +43,11 @@ impl Report {
                         ]);
                         line([&format!("        {difference}"), "", "", ""]);
                     }
+                    if let Some(state) = &score.state {
+                        let (what, expected, found) = (&state.what, &state.expected, &state.found);
+                        let text = format!("    {what}: expected {expected}, found {found}");
+                        line([&text, "", "", ""]);
+                    }
                 }
                 Outcome::Refused(reasons) => {
                     let (first, more) = (&reasons[0], reasons.len() - 1);

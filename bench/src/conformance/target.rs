@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use pointsman_ebpf::rig::{MIN_FRAME_BYTES, Rig, RigError};
+use pointsman_ebpf::switch::Shared;
 use pointsman_ebpf::sys::SysError;
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Interpreter, Output};
@@ -32,6 +33,14 @@ impl Target {
         match self {
             Target::Xdp => MIN_FRAME_BYTES,
             Target::Interpreter => 0,
+        }
+    }
+
+    /// Whether this machine lets us run it: XDP needs root, or CAP_BPF and CAP_NET_ADMIN.
+    pub fn check(self) -> Result<(), SysError> {
+        match self {
+            Target::Xdp => Shared::new().map(drop),
+            Target::Interpreter => Ok(()),
         }
     }
 

@@ -220,7 +220,7 @@ impl Emitter<'_> {
 }
 
 /// The fields that the program reads anywhere: in expressions, keys, hashes and lists.
-pub(super) fn fields_read(program: &Program) -> HashSet<FieldRef> {
+pub fn fields_read(program: &Program) -> HashSet<FieldRef> {
     let mut read = HashSet::new();
     for action in &program.actions {
         for (op, _) in &action.body {
