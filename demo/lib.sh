@@ -69,6 +69,14 @@ stop() {
     kill -9 "$pid" 2>/dev/null || true
 }
 
+# crash NAME: ends what `start` started in this run without letting it clean up.
+crash() {
+    local pid
+    pid=$(cat "$run_dir/$1.pid")
+    kill -9 "$pid"
+    { wait "$pid" || true; } 2>/dev/null
+}
+
 # wait_for SECONDS WHAT COMMAND...: until the command succeeds.
 wait_for() {
     local seconds=$1 what=$2 deadline

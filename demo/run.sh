@@ -18,7 +18,7 @@ pointsman() { in_ns pm-ctl "$bin_dir/pointsman" --controller "$controller" "$@";
 # show COMMAND...: of pointsman, with what it prints.
 show() {
     say "\$ pointsman $*"
-    pointsman "$@" | sed 's/^/             /'
+    pointsman "$@" 2>&1 | sed 's/^/             /'
 }
 
 on_exit() {
@@ -81,6 +81,10 @@ ports_up() {
     [ "$(in_ns pm-ctl "$bin_dir/pointsman" --agent "${management[$1]}:9559" get ports | grep -c ' up ')" -eq "$wanted" ]
 }
 
+all_applied() {
+    pointsman status | grep -q '^all is as wanted'
+}
+
 # Ends the stream and says what was lost of it; at most one ping in ten may be.
 stream_report() {
     local sent lost
@@ -136,6 +140,13 @@ show get objectives leaf1
 show get ports
 show get tables
 
+step "applying a file with a mistake"
+printf 'device: leaf1\nobjectives:\n  - forward: rack2\n    flag: specific\n    selector: { eth_type: ipv4, ipv4_dst: 10.0.2.0/24 }\n    next: spins\n' \
+    >"$run_dir/mistake.yaml"
+if show apply -f "$run_dir/mistake.yaml"; then
+    fail "a file with a mistake was applied"
+fi
+
 step "applying a thousand routes from one file"
 thousand_routes >"$run_dir/routes.yaml"
 begun=$(date +%s%N)
@@ -171,10 +182,16 @@ sleep 2
 stream_report
 ip -n pm-spine1 link set swp1 up
 ip -n pm-spine1 link set swp2 up
+
+step "killing leaf1's agent, the controller still dead: it comes back with what it knew"
+crash leaf1
+start_agent leaf1
+wait_for 20 "the ports of leaf1" ports_up leaf1
+ping_pairs || fail "some hosts cannot reach each other after leaf1's agent was started again"
 start_controller
-wait_for 20 "the controller" pointsman status
+wait_for 20 "the controller" pointsman get nodes
+wait_for 20 "every objective" all_applied
 show status
-ping_pairs || fail "some hosts cannot reach each other after spine1 came back"
 
 step "one TCP stream from h1 to h3, against Linux bridges between the same namespaces"
 bridges_up
