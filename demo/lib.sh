@@ -25,7 +25,9 @@ fail() {
 # One demo at a time: they would take each other's namespaces away.
 only_one() {
     exec 9>/run/lock/pointsman-demo
-    flock --nonblock 9 || fail "another demo is running on this machine"
+    flock --nonblock 9 && return
+    say "another demo is running on this machine; waiting for it to end"
+    flock --timeout 600 9 || fail "another demo is running on this machine"
 }
 
 # in_ns NAMESPACE COMMAND...: run it with that network, but with this file system. (`ip netns exec`
