@@ -24,6 +24,7 @@ command -v ping           | iputils-ping
 command -v ethtool        | ethtool
 command -v iperf3         | iperf3
 command -v nsenter        | util-linux
+command -v sysctl         | procps
 EOF
 )
 fi

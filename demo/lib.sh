@@ -24,14 +24,14 @@ fail() {
 
 # One demo at a time: they would take each other's namespaces away.
 only_one() {
-    exec 9>/run/lock/pointsman-demo
+    exec 9>/run/pointsman-demo.lock
     flock --nonblock 9 && return
     say "another demo is running on this machine; waiting for it to end"
     flock --timeout 600 9 || fail "another demo is running on this machine"
 }
 
 # in_ns NAMESPACE COMMAND...: run it with that network, but with this file system. (`ip netns exec`
-# would remount /sys, and with it hide the BPF file system that the agents pin their maps in.)
+# would remount /sys and hide what is mounted below it, the BPF file system for one.)
 in_ns() {
     local namespace=$1
     shift
