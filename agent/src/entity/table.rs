@@ -24,8 +24,16 @@ impl TableEntry {
     /// An entry with a key and an action and nothing else.
     pub fn new(key: EntryKey, action: TableAction) -> TableEntry {
         TableEntry {
-            key,
             action: Some(action),
+            ..TableEntry::of_key(key)
+        }
+    }
+
+    /// An entry with nothing but its key, to be deleted.
+    pub fn of_key(key: EntryKey) -> TableEntry {
+        TableEntry {
+            key,
+            action: None,
             meter: None,
             counter: None,
             metadata: Vec::new(),

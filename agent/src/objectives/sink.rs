@@ -46,7 +46,7 @@ impl Sink for RecordingSink {
     }
 
     fn roll_back_to(&mut self, savepoint: Savepoint) {
-        self.0.truncate(savepoint.len());
+        self.0.truncate(savepoint.updates());
     }
 }
 
@@ -102,6 +102,6 @@ impl Sink for DrySink<'_> {
     }
 
     fn roll_back_to(&mut self, savepoint: Savepoint) {
-        self.applied.truncate(savepoint.len());
+        self.applied.truncate(savepoint.updates());
     }
 }

@@ -22,7 +22,7 @@ pub use store::{OneShotGroup, Store, StoredEntry, StoredGroup, StoredMember};
 use pointsman_p4::dataplane::DataPlane;
 use write::{Undo, Writer};
 
-use crate::entity::{Entity, Member, MeterCell, TableEntry, Update, ValueSet};
+use crate::entity::Update;
 use crate::target::interpreter::InterpreterTarget;
 use crate::target::{DEFAULT_CPU_PORT, Target, TargetError};
 
@@ -139,13 +139,8 @@ impl Savepoint {
     }
 
     /// How many updates came before.
-    pub fn len(self) -> usize {
+    pub fn updates(self) -> usize {
         self.0
-    }
-
-    /// Whether it is the beginning.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
     }
 }
 
@@ -164,55 +159,5 @@ impl Transaction<'_> {
     pub fn roll_back_to(&mut self, savepoint: Savepoint) {
         let undo = self.undo.split_off(savepoint.0.min(self.undo.len()));
         self.writer.roll_back(undo);
-    }
-}
-
-impl Store {
-    /// Everything that a controller wrote, in an order in which it can be written again.
-    /// Counters and registers are left out: their state is the data plane's.
-    pub fn updates(&self) -> Vec<Update> {
-        let mut updates = Vec::new();
-        for ((profile, id), member) in &self.members {
-            updates.push(Update::insert(Entity::Member(Member {
-                profile: *profile,
-                id: *id,
-                call: Some(member.call.clone()),
-            })));
-        }
-        for group in self.groups.values() {
-            updates.push(Update::insert(Entity::Group(group.group.clone())));
-        }
-        for group in self.multicast_groups.values() {
-            updates.push(Update::insert(Entity::MulticastGroup(group.clone())));
-        }
-        for session in self.clone_sessions.values() {
-            updates.push(Update::insert(Entity::CloneSession(session.clone())));
-        }
-        for entries in self.tables.values() {
-            for (key, entry) in entries {
-                let entity: TableEntry = write::stored_entity(key.clone(), entry.clone());
-                updates.push(match entry.is_const {
-                    true => Update::modify(Entity::DirectMeter(key.clone(), entry.meter)),
-                    false => Update::insert(Entity::TableEntry(entity)),
-                });
-            }
-        }
-        for default in self.defaults.values() {
-            updates.push(Update::modify(Entity::DefaultAction(default.clone())));
-        }
-        for ((meter, index), config) in &self.meters {
-            updates.push(Update::modify(Entity::Meter(MeterCell {
-                meter: *meter,
-                index: Some(*index),
-                config: Some(*config),
-            })));
-        }
-        for (set, members) in &self.value_sets {
-            updates.push(Update::modify(Entity::ValueSet(ValueSet {
-                set: *set,
-                members: members.clone(),
-            })));
-        }
-        updates
     }
 }

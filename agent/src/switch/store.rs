@@ -3,12 +3,15 @@
 //! The data plane is told differences and never asked what it has, but for counts. Everything
 //! is keyed by value, so that a batch costs what its updates cost, however full the tables are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use pointsman_p4::dataplane::{Bits, EntryAction, EntryKey, MeterConfig, declared_entries};
+use pointsman_p4::dataplane::{Bits, Call, EntryAction, EntryKey, MeterConfig, declared_entries};
 use pointsman_p4::ir::{ActionProfileId, MeterId, Program, TableId, ValueSetId};
 
-use crate::entity::{CloneSession, DefaultAction, Group, MulticastGroup, TableAction};
+use crate::entity::{
+    CloneSession, DefaultAction, Entity, Group, Member, MeterCell, MulticastGroup, TableAction,
+    TableEntry, Update, ValueSet,
+};
 use crate::schema::Schema;
 
 /// What was written.
@@ -16,6 +19,8 @@ use crate::schema::Schema;
 pub struct Store {
     /// By table, then by key.
     pub tables: HashMap<TableId, BTreeMap<EntryKey, StoredEntry>>,
+    /// Entries of the program that a client has deleted.
+    pub removed: BTreeSet<EntryKey>,
     /// Defaults that differ from the program's.
     pub defaults: BTreeMap<TableId, DefaultAction>,
     /// By profile and id.
@@ -47,6 +52,8 @@ pub struct StoredEntry {
     pub metadata: Vec<u8>,
     /// Echoed.
     pub controller_metadata: u64,
+    /// It comes from the program.
+    pub declared: bool,
     /// It comes from the program and stays.
     pub is_const: bool,
 }
@@ -89,7 +96,7 @@ impl OneShotIds {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMember {
     /// What it does.
-    pub call: pointsman_p4::dataplane::Call,
+    pub call: Call,
     /// Entries and groups that refer to it.
     pub users: u32,
 }
@@ -101,6 +108,20 @@ pub struct StoredGroup {
     pub group: Group,
     /// Entries that refer to it.
     pub users: u32,
+}
+
+impl StoredEntry {
+    /// The entry as it would be written.
+    pub fn to_entity(&self, key: &EntryKey) -> TableEntry {
+        TableEntry {
+            key: key.clone(),
+            action: Some(self.action.clone()),
+            meter: self.meter,
+            counter: None,
+            metadata: self.metadata.clone(),
+            controller_metadata: self.controller_metadata,
+        }
+    }
 }
 
 impl Store {
@@ -122,6 +143,7 @@ impl Store {
                 meter: None,
                 metadata: Vec::new(),
                 controller_metadata: 0,
+                declared: true,
                 is_const: described.is_const,
             };
             let entries = store.tables.entry(table).or_default();
@@ -135,7 +157,7 @@ impl Store {
         self.tables.get(&key.table)?.get(key)
     }
 
-    /// How many entries refer to the member: itself, or through a group.
+    /// A member of a profile.
     pub fn member_mut(&mut self, profile: ActionProfileId, id: u32) -> Option<&mut StoredMember> {
         self.members.get_mut(&(profile, id))
     }
@@ -145,5 +167,62 @@ impl Store {
         let range = (profile, 0)..=(profile, u32::MAX);
         self.members.range(range.clone()).next().is_some()
             || self.groups.range(range).next().is_some()
+    }
+
+    /// Everything that a controller wrote, in an order in which it can be written again.
+    /// Counters and registers are left out: their state is the data plane's.
+    pub fn updates(&self) -> Vec<Update> {
+        let mut updates = Vec::new();
+        for ((profile, id), member) in &self.members {
+            updates.push(Update::insert(Entity::Member(Member {
+                profile: *profile,
+                id: *id,
+                call: Some(member.call.clone()),
+            })));
+        }
+        for group in self.groups.values() {
+            updates.push(Update::insert(Entity::Group(group.group.clone())));
+        }
+        for group in self.multicast_groups.values() {
+            updates.push(Update::insert(Entity::MulticastGroup(group.clone())));
+        }
+        for session in self.clone_sessions.values() {
+            updates.push(Update::insert(Entity::CloneSession(session.clone())));
+        }
+        for key in &self.removed {
+            updates.push(Update::delete(Entity::TableEntry(TableEntry::of_key(
+                key.clone(),
+            ))));
+        }
+        for (key, entry) in self.tables.values().flatten() {
+            let entity = Entity::TableEntry(entry.to_entity(key));
+            match (entry.declared, entry.is_const) {
+                (false, _) => updates.push(Update::insert(entity)),
+                (true, false) => updates.push(Update::modify(entity)),
+                // All that can change of it.
+                (true, true) if entry.meter.is_some() => {
+                    let meter = Entity::DirectMeter(key.clone(), entry.meter);
+                    updates.push(Update::modify(meter));
+                }
+                (true, true) => {}
+            }
+        }
+        for default in self.defaults.values() {
+            updates.push(Update::modify(Entity::DefaultAction(default.clone())));
+        }
+        for ((meter, index), config) in &self.meters {
+            updates.push(Update::modify(Entity::Meter(MeterCell {
+                meter: *meter,
+                index: Some(*index),
+                config: Some(*config),
+            })));
+        }
+        for (set, members) in &self.value_sets {
+            updates.push(Update::modify(Entity::ValueSet(ValueSet {
+                set: *set,
+                members: members.clone(),
+            })));
+        }
+        updates
     }
 }

@@ -37,6 +37,16 @@ pub enum DecodeError {
         /// Bits there are.
         width: u32,
     },
+    /// An index beyond the end.
+    #[error("{place}: index {index} is out of range; it has {size} cells")]
+    IndexTooLarge {
+        /// The counter, meter or register.
+        place: String,
+        /// The index that was given.
+        index: i64,
+        /// Cells there are.
+        size: u32,
+    },
     /// A value has no bytes.
     #[error("{place}: the value has no bytes; a zero is one zero byte")]
     EmptyValue {
@@ -104,7 +114,9 @@ impl DecodeError {
             | DecodeError::MatchKind { .. }
             | DecodeError::Duplicate { .. }
             | DecodeError::Invalid { .. } => Code::InvalidArgument,
-            DecodeError::ValueTooLarge { .. } | DecodeError::EmptyValue { .. } => Code::OutOfRange,
+            DecodeError::ValueTooLarge { .. }
+            | DecodeError::IndexTooLarge { .. }
+            | DecodeError::EmptyValue { .. } => Code::OutOfRange,
             DecodeError::ActionNotAllowed { .. } | DecodeError::NotPermitted { .. } => {
                 Code::PermissionDenied
             }

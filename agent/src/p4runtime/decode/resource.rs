@@ -74,14 +74,10 @@ pub fn index<Id>(
     }
     match u32::try_from(index.index) {
         Ok(index) if index < array.size => Ok(Some(index)),
-        _ => Err(DecodeError::ValueTooLarge {
-            place: format!("{}, index (it has {} cells)", array.name, array.size),
-            value: index.index.to_string(),
-            width: array
-                .size
-                .saturating_sub(1)
-                .checked_ilog2()
-                .map_or(0, |b| b + 1),
+        _ => Err(DecodeError::IndexTooLarge {
+            place: array.name.clone(),
+            index: index.index,
+            size: array.size,
         }),
     }
 }

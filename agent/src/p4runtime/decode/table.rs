@@ -74,14 +74,7 @@ pub(super) fn table_entry(
         return Err(invalid(format!("table {}", table.name), what));
     }
     let key = entry_key(table, entry)?;
-    let mut decoded = TableEntry {
-        key,
-        action: None,
-        meter: None,
-        counter: None,
-        metadata: Vec::new(),
-        controller_metadata: 0,
-    };
+    let mut decoded = TableEntry::of_key(key);
     if operation == Operation::Delete {
         return Ok(Entity::TableEntry(decoded));
     }

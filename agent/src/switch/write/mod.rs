@@ -9,7 +9,6 @@ mod replication;
 mod table;
 
 use pointsman_p4::dataplane::{DataPlane, DataPlaneError};
-pub(super) use table::stored_entity;
 
 use super::error::UpdateError;
 use super::store::Store;

@@ -1,9 +1,9 @@
 //! Table entries and default actions.
 
 use pointsman_p4::dataplane::{
-    CounterData, EntryAction, EntryKey, GroupMember, TableEntry as PlaneEntry,
+    CounterData, DataPlaneError, EntryAction, EntryKey, GroupMember, TableEntry as PlaneEntry,
 };
-use pointsman_p4::ir::ActionProfileId;
+use pointsman_p4::ir::{ActionProfileId, TableId};
 
 use super::super::error::UpdateError;
 use super::super::store::{OneShotGroup, StoredEntry};
@@ -49,6 +49,7 @@ impl Writer<'_> {
             meter: entry.meter,
             metadata: entry.metadata.clone(),
             controller_metadata: entry.controller_metadata,
+            declared: false,
             is_const: false,
         };
         let entries = self.store.tables.entry(key.table).or_default();
@@ -148,6 +149,9 @@ impl Writer<'_> {
         let old = entries
             .and_then(|entries| entries.remove(key))
             .expect("the entry was found above");
+        if old.declared {
+            self.store.removed.insert(key.clone());
+        }
         self.refer(key.table, &old.action, -1);
         self.dissolve(key.table, old.one_shot.clone());
         undo.push(Update::insert(Entity::TableEntry(entity(
@@ -171,7 +175,7 @@ impl Writer<'_> {
                         action: Some(action.clone()),
                         ..default.clone()
                     })),
-                    error: pointsman_p4::dataplane::DataPlaneError::Unsupported {
+                    error: DataPlaneError::Unsupported {
                         what: "an action set as the default action".to_owned(),
                         why: "give it an action, a member or a group".to_owned(),
                     },
@@ -204,10 +208,7 @@ impl Writer<'_> {
     }
 
     /// Sets the meter of an entry that is in the data plane, and its counter if one is given.
-    fn direct_resources(
-        &mut self,
-        entry: &TableEntry,
-    ) -> Result<(), pointsman_p4::dataplane::DataPlaneError> {
+    fn direct_resources(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
         let metered = self.schema.table_of(entry.key.table);
         if metered.is_some_and(|t| t.direct_meter.is_some()) {
             self.plane.set_direct_meter(&entry.key, entry.meter)?;
@@ -221,33 +222,34 @@ impl Writer<'_> {
     /// What the data plane is told to do for an action; a one-shot action becomes a group.
     fn realise(
         &mut self,
-        table: pointsman_p4::ir::TableId,
+        table: TableId,
         action: &TableAction,
     ) -> Result<(EntryAction, Option<OneShotGroup>), UpdateError> {
         match action {
-            TableAction::Call(call) => return Ok((EntryAction::Call(call.clone()), None)),
-            TableAction::Member(_) | TableAction::Group(_) | TableAction::OneShot(_) => {}
-        }
-        let profile = self.profile_of(table);
-        match action {
             TableAction::Call(call) => Ok((EntryAction::Call(call.clone()), None)),
-            TableAction::Member(id) => match self.store.members.get(&(profile, *id)) {
-                Some(_) => Ok((EntryAction::Member(*id), None)),
-                None => Err(self.no_such("member", *id, profile)),
-            },
-            TableAction::Group(id) => match self.store.groups.get(&(profile, *id)) {
-                Some(_) => Ok((EntryAction::Group(*id), None)),
-                None => Err(self.no_such("group", *id, profile)),
-            },
+            TableAction::Member(id) => {
+                let profile = self.profile_of(table);
+                match self.store.members.contains_key(&(profile, *id)) {
+                    true => Ok((EntryAction::Member(*id), None)),
+                    false => Err(self.no_such("member", *id, profile)),
+                }
+            }
+            TableAction::Group(id) => {
+                let profile = self.profile_of(table);
+                match self.store.groups.contains_key(&(profile, *id)) {
+                    true => Ok((EntryAction::Group(*id), None)),
+                    false => Err(self.no_such("group", *id, profile)),
+                }
+            }
             TableAction::OneShot(actions) => {
-                let group = self.make_one_shot(profile, actions)?;
+                let group = self.make_one_shot(self.profile_of(table), actions)?;
                 Ok((EntryAction::Group(group.group), Some(group)))
             }
         }
     }
 
     /// The profile of a table whose entries refer to one.
-    fn profile_of(&self, table: pointsman_p4::ir::TableId) -> ActionProfileId {
+    fn profile_of(&self, table: TableId) -> ActionProfileId {
         let table = self.schema.table_of(table);
         table
             .and_then(|t| t.profile)
@@ -293,7 +295,7 @@ impl Writer<'_> {
         profile: ActionProfileId,
         group: &OneShotGroup,
         actions: &[OneShotAction],
-    ) -> Result<(), pointsman_p4::dataplane::DataPlaneError> {
+    ) -> Result<(), DataPlaneError> {
         let mut members = Vec::with_capacity(actions.len());
         for (id, action) in group.members.iter().zip(actions) {
             self.plane.put_member(profile, *id, &action.call)?;
@@ -307,7 +309,7 @@ impl Writer<'_> {
     }
 
     /// Removes the group of a one-shot action that no entry refers to any more.
-    fn dissolve(&mut self, table: pointsman_p4::ir::TableId, one_shot: Option<OneShotGroup>) {
+    fn dissolve(&mut self, table: TableId, one_shot: Option<OneShotGroup>) {
         if let Some(group) = one_shot {
             let profile = self.profile_of(table);
             self.remove_one_shot(profile, &group);
@@ -329,7 +331,7 @@ impl Writer<'_> {
     }
 
     /// Counts a reference from an entry to a member or group up or down.
-    fn refer(&mut self, table: pointsman_p4::ir::TableId, action: &TableAction, by: i32) {
+    fn refer(&mut self, table: TableId, action: &TableAction, by: i32) {
         let users = match action {
             TableAction::Call(_) | TableAction::OneShot(_) => return,
             TableAction::Member(id) => {
@@ -351,18 +353,6 @@ impl Writer<'_> {
 fn entity(key: EntryKey, stored: StoredEntry, counter: Option<CounterData>) -> TableEntry {
     TableEntry {
         counter,
-        ..stored_entity(key, stored)
-    }
-}
-
-/// A stored entry as it would be written.
-pub(in crate::switch) fn stored_entity(key: EntryKey, stored: StoredEntry) -> TableEntry {
-    TableEntry {
-        key,
-        action: Some(stored.action),
-        meter: stored.meter,
-        counter: None,
-        metadata: stored.metadata,
-        controller_metadata: stored.controller_metadata,
+        ..stored.to_entity(&key)
     }
 }
