@@ -133,6 +133,9 @@ fn not_loaded(error: &RigError) -> Outcome {
 }
 
 fn reason(refusal: &Refusal) -> String {
+    if refusal.source.file.is_empty() {
+        return refusal.construct.clone();
+    }
     format!("{} at {}", refusal.construct, refusal.source)
 }
 

@@ -50,9 +50,20 @@ impl Emitter<'_> {
             self.asm
                 .note(format!("parser state {} ({})", state.name, state.source));
             self.asm.place(labels[id]);
+            let refused_before = self.refused.len();
             self.state(*id, state, &labels, end);
+            self.name_state(refused_before, &state.name);
         }
         self.asm.place(end);
+    }
+
+    /// p4c gives no source lines for what a parser does: the state is the place that can be named.
+    fn name_state(&mut self, refused_before: usize, state: &str) {
+        for refusal in &mut self.refused[refused_before..] {
+            if refusal.source.file.is_empty() {
+                refusal.construct += &format!(" in parser state {state}");
+            }
+        }
     }
 
     /// States that can be reached, and whether each begins a loop, in order of first visit.
@@ -125,7 +136,7 @@ impl Emitter<'_> {
         self.source = state.source.clone();
         if state.key.len() > MAX_KEY_PARTS || state.key.iter().any(|k| k.width > 64) {
             return self.refuse(
-                format!("the select of state {}", state.name),
+                "a select this wide",
                 "at most eight parts of at most 64 bits",
             );
         }
