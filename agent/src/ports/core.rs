@@ -271,8 +271,11 @@ impl Ports {
             }
             let was_up = port.is_up();
             let is_new = port.link.is_none();
+            // The target may take it now, for instance with another MTU.
+            let is_changed = port.link.as_ref().is_some_and(|known| !known.is_same(link));
+            let is_refused = matches!(port.state, PortState::Refused(_));
             port.link = Some(link.clone());
-            if is_new {
+            if is_new || is_refused && is_changed {
                 commands.push(PortCommand::Attach {
                     number,
                     interface: Interface {
@@ -382,6 +385,24 @@ mod tests {
         );
         assert!(ports.link_changed(&link("eth1", 5, true)).is_empty());
         assert_eq!(ports.by_number(1).expect("there is one").message(), "");
+    }
+
+    #[test]
+    fn a_refused_interface_is_tried_again_when_something_about_it_changes() {
+        let mut ports = ports(&["1=eth1"]);
+        ports.link_changed(&link("eth1", 5, true));
+        let refused = TargetError::Unsupported("the MTU is too large".to_owned());
+        ports.attached(1, Err(refused));
+        assert!(ports.link_changed(&link("eth1", 5, true)).is_empty());
+        let smaller = Link {
+            mtu: 1400,
+            ..link("eth1", 5, true)
+        };
+        let commands = ports.link_changed(&smaller);
+        assert!(matches!(
+            commands[..],
+            [PortCommand::Attach { number: 1, .. }]
+        ));
     }
 
     #[test]

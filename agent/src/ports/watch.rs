@@ -25,6 +25,18 @@ pub struct Link {
     pub counters: LinkCounters,
 }
 
+impl Link {
+    /// Whether nothing but the counters differs.
+    pub fn is_same(&self, other: &Link) -> bool {
+        let counters = other.counters;
+        let counted = Link {
+            counters,
+            ..self.clone()
+        };
+        counted == *other
+    }
+}
+
 /// What an interface has counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs)]
