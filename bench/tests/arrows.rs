@@ -101,11 +101,3 @@ fn every_crate_of_the_order_exists() {
         );
     }
 }
-
-#[test]
-fn agent_and_controller_never_know_of_each_other() {
-    let ends = ["pointsman-agent", "pointsman-controller"];
-    for (name, below) in BELOW.iter().filter(|(name, _)| ends.contains(name)) {
-        assert!(!ends.iter().any(|e| below.contains(e)), "{name}: {below:?}");
-    }
-}

@@ -20,6 +20,8 @@ use tonic::{Code, Status, Streaming};
 
 /// The most bytes of one answer; a server may send a whole table in one.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
+/// The most bytes of what follows an answer: the errors of a batch are there, one for each update.
+const MAX_TRAILER_BYTES: u32 = 16 << 20;
 
 /// A connection with its stream: mastership ends with that.
 pub struct Client {
@@ -33,7 +35,8 @@ pub struct Client {
 impl Client {
     /// Connects and becomes primary.
     pub async fn connect(address: SocketAddr, device_id: u64, election_id: u64) -> Result<Client> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))?;
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+            .http2_max_header_list_size(MAX_TRAILER_BYTES);
         let channel = endpoint.connect().await;
         let channel = channel.with_context(|| {
             format!("cannot connect to {address}: is there a P4Runtime server without TLS?")

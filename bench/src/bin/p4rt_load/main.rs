@@ -10,6 +10,7 @@ mod report;
 mod routes;
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -54,11 +55,23 @@ struct Args {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
     let args = Args::parse();
-    let report = run(&args).await?;
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+    match run(&args)
+        .await
+        .and_then(|report| print(&report, args.json))
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("p4rt_load: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(report: &Report, as_json: bool) -> Result<()> {
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(report)?);
     } else {
         print!("{report}");
     }
