@@ -9,6 +9,11 @@ use tonic::{Code, Status};
 use crate::arbitration::ArbitrationError;
 use crate::journal::JournalError;
 
+/// What a status may take of a client's metadata, before base64 makes it a third longer: gRPC
+/// libraries accept about 8 KiB unless told otherwise, and a longer reply reaches them as none.
+const METADATA_BYTES: usize = 5 << 10;
+/// What an error takes without its message.
+const DETAIL_BYTES: usize = 42;
 /// How clients know the type of an error detail.
 const ERROR_TYPE: &str = "type.googleapis.com/p4.v1.Error";
 
@@ -35,13 +40,37 @@ pub fn batch(errors: &[p4::Error]) -> Status {
         message: message.clone(),
         details: errors
             .iter()
-            .map(|error| Any {
+            .zip(messages_that_fit(errors))
+            .map(|(error, message)| Any {
                 type_url: ERROR_TYPE.to_owned(),
-                value: error.encode_to_vec(),
+                value: p4::Error {
+                    message: message.to_owned(),
+                    ..error.clone()
+                }
+                .encode_to_vec(),
             })
             .collect(),
     };
     Status::with_details(Code::Unknown, message, details.encode_to_vec().into())
+}
+
+/// The messages of errors in order, as many as fit into a client's metadata; then empty ones. Every
+/// error keeps its code.
+fn messages_that_fit(errors: &[p4::Error]) -> impl Iterator<Item = &str> {
+    let codes = errors.len() * DETAIL_BYTES;
+    let mut left = METADATA_BYTES.saturating_sub(codes);
+    errors
+        .iter()
+        .map(move |error| match left.checked_sub(error.message.len()) {
+            Some(rest) => {
+                left = rest;
+                error.message.as_str()
+            }
+            None => {
+                left = 0;
+                ""
+            }
+        })
 }
 
 /// A refusal for want of mastership.
@@ -64,4 +93,25 @@ pub fn no_pipeline() -> Status {
     Status::failed_precondition(
         "no pipeline is set; set one with SetForwardingPipelineConfig, or start the agent with --pipeline",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_failures_fit_into_what_clients_accept() {
+        let message = "table acl: an entry with this key already exists; MODIFY changes it";
+        let errors = vec![error(Code::AlreadyExists, message.to_owned()); 100];
+        let status = batch(&errors);
+        assert!(status.details().len() * 4 / 3 < 8 << 10);
+        let details = rpc::Status::decode(status.details()).expect("our own encoding");
+        assert_eq!(details.details.len(), 100);
+        let decoded = |index: usize| {
+            p4::Error::decode(details.details[index].value.as_slice()).expect("our own encoding")
+        };
+        assert_eq!(decoded(0).message, message);
+        assert_eq!(decoded(99).canonical_code, Code::AlreadyExists as i32);
+        assert_eq!(decoded(99).message, "");
+    }
 }

@@ -194,6 +194,8 @@ pub struct BitVectors {
     entries: BTreeMap<Rank, Entry>,
     ranks: HashMap<(Patterns, i32), Rank>,
     next_age: u64,
+    /// Patterns of all entries.
+    used: usize,
     active: u32,
     /// Positions of the active copy that hold or held an entry.
     taken: Vec<bool>,
@@ -209,6 +211,7 @@ impl BitVectors {
             entries: BTreeMap::new(),
             ranks: HashMap::new(),
             next_age: 0,
+            used: 0,
             active: 0,
             taken: vec![false; positions],
         }
@@ -228,8 +231,7 @@ impl BitVectors {
         priority: i32,
         slot: u32,
     ) -> Result<(), SlotError> {
-        let used: usize = self.entries.values().map(|e| e.patterns.len()).sum();
-        if used + patterns.len() > self.plan.capacity() as usize {
+        if self.used + patterns.len() > self.plan.capacity() as usize {
             return Err(SlotError::Full);
         }
         let rank = (Reverse(priority), self.next_age);
@@ -260,6 +262,7 @@ impl BitVectors {
                 }
             }
         }
+        self.used += patterns.len();
         self.ranks.insert((patterns, priority), rank);
         Ok(())
     }
@@ -280,6 +283,7 @@ impl BitVectors {
     pub fn remove(&mut self, patterns: &Patterns, priority: i32) -> Option<u32> {
         let rank = self.ranks.remove(&(patterns.clone(), priority))?;
         let entry = self.entries.remove(&rank).expect("ranks and entries agree");
+        self.used -= entry.patterns.len();
         for index in 0..entry.patterns.len() as u32 {
             let (at, bit) = self.live_bit(self.active, entry.position + index);
             self.memory.u64(at).fetch_and(!bit, AcqRel);
@@ -371,7 +375,9 @@ impl BitVectors {
                 let base = self.plan.column_at(column) as usize + word;
                 for candidate in (0..=255u8).filter(|c| c & mask == value) {
                     let at = base + usize::from(candidate) * row_bytes;
-                    self.memory.u64(at).fetch_or(bit, Relaxed);
+                    // One writer, and nobody else's bits: no need for a locked instruction.
+                    let row = self.memory.u64(at);
+                    row.store(row.load(Relaxed) | bit, Relaxed);
                 }
             }
             self.memory
