@@ -22,6 +22,7 @@ pub mod output;
 mod parser;
 mod select;
 mod stack;
+mod varbit;
 mod wide;
 
 use std::collections::HashSet;

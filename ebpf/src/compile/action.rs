@@ -116,6 +116,7 @@ impl Emitter<'_> {
             Op::AssignStack { target, source } => self.copy_stack(*target, *source),
             Op::Push { stack, count } => self.push_front(*stack, *count),
             Op::Pop { stack, count } => self.pop_front(*stack, *count),
+            Op::AssignVarbit { target, source } => self.assign_varbit(target, source),
             Op::MarkToDrop => {
                 self.asm.mov_imm(Reg::R0, DROP_PORT);
                 self.store_field(
@@ -312,6 +313,9 @@ impl Emitter<'_> {
         );
         self.asm
             .store_imm(Size::B, Reg::R7, self.layout.valid(target), 1);
+        if let (Some(to), Some(from)) = (self.layout.varbit(target), self.layout.varbit(source)) {
+            self.copy_varbit(to, from);
+        }
         self.invalidate_siblings(target);
         self.asm.jump(done);
         self.asm.place(invalid);
@@ -332,6 +336,12 @@ impl Emitter<'_> {
                 .div_ceil(8) as i32;
         for at in (start..end).step_by(8) {
             self.asm.store_imm(Size::DW, Reg::R7, at, 0);
+        }
+        if let Some(varbit) = self.layout.varbit(header) {
+            let end = varbit.data() + varbit.max_bytes as i32;
+            for at in (varbit.offset..end).step_by(8) {
+                self.asm.store_imm(Size::DW, Reg::R7, at, 0);
+            }
         }
         self.asm
             .store_imm(Size::B, Reg::R7, self.layout.valid(header), 1);
@@ -398,7 +408,6 @@ impl Emitter<'_> {
 
 fn primitive_name(op: &Op) -> &'static str {
     match op {
-        Op::AssignVarbit { .. } => "assignment of a varbit field",
         Op::AssignUnionStack { .. } => "assignment of a stack of header unions",
         Op::Clone { .. } => "clone from egress",
         Op::Resubmit { .. } => "resubmit",

@@ -51,7 +51,14 @@ impl Emitter<'_> {
             let bytes = self.program.headers[header.index()].fixed_bits() / 8;
             self.asm
                 .load(Size::B, Reg::R2, Reg::R7, self.layout.valid(*header));
-            self.asm.alu_imm(Alu::Mul, Reg::R2, bytes as i32);
+            match self.layout.varbit(*header) {
+                Some(varbit) => {
+                    self.asm.load(Size::W, Reg::R3, Reg::R7, varbit.offset);
+                    self.asm.alu_imm(Alu::Add, Reg::R3, bytes as i32);
+                    self.asm.alu(Alu::Mul, Reg::R2, Reg::R3);
+                }
+                None => self.asm.alu_imm(Alu::Mul, Reg::R2, bytes as i32),
+            }
             self.asm.alu(Alu::Add, Reg::R1, Reg::R2);
         }
         self.asm
@@ -66,7 +73,9 @@ impl Emitter<'_> {
     }
 
     fn emit_header(&mut self, header: HeaderId, write: bool) {
-        let bytes = self.program.headers[header.index()].fixed_bits() / 8;
+        let varbit = self.layout.varbit(header);
+        let fixed = self.program.headers[header.index()].fixed_bits() / 8;
+        let bytes = varbit.map_or(fixed, |v| v.before);
         let skip = self.asm.label();
         self.asm
             .load(Size::B, Reg::R0, Reg::R7, self.layout.valid(header));
@@ -82,8 +91,13 @@ impl Emitter<'_> {
             self.asm.jump_if(Cond::Gt, Reg::R4, Reg::R3, self.ends.drop);
             self.copy_bytes(Reg::R7, self.layout.header(header), Reg::R2, 0, bytes);
         }
-        self.asm.alu_imm(Alu::Add, Reg::R1, bytes as i32);
-        self.asm.store(Size::W, Reg::R7, Control::EMITTED, Reg::R1);
+        match varbit {
+            Some(varbit) => self.emit_varbit(header, varbit),
+            None => {
+                self.asm.alu_imm(Alu::Add, Reg::R1, bytes as i32);
+                self.asm.store(Size::W, Reg::R7, Control::EMITTED, Reg::R1);
+            }
+        }
         self.asm.place(skip);
     }
 
@@ -146,6 +160,9 @@ impl Emitter<'_> {
         let stacks = self.program.stacks.iter().flat_map(|s| &s.elements);
         let unions = self.program.unions.iter().flat_map(|u| &u.members);
         let mut found: HashSet<HeaderId> = stacks.chain(unions).copied().collect();
+        let headers = self.program.headers.iter().enumerate();
+        let varbits = headers.filter(|(_, h)| h.varbit().is_some());
+        found.extend(varbits.map(|(index, _)| HeaderId(index as u32)));
         self.each_op(|op| match op {
             Op::SetValid(HeaderRef::Header(h)) | Op::SetInvalid(HeaderRef::Header(h)) => {
                 found.insert(*h);

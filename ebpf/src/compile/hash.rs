@@ -148,6 +148,13 @@ impl Emitter<'_> {
     }
 
     fn add_field(&mut self, runs: &mut Vec<Run>, field: FieldRef) {
+        if self.varbit_field(field).is_some() {
+            let name = self.program.field_name(field);
+            return self.refuse(
+                format!("the varbit field {name} in a hash"),
+                "fields of fixed width",
+            );
+        }
         let Slot::Wire { offset, bit, width } = self.layout.slot(field) else {
             let width = self.width(field);
             return runs.push(Run::Value {

@@ -7,6 +7,7 @@
 //!       next-index, one byte for each stack        |
 //!       metadata, one aligned slot for each field  /
 //!       headers as on the wire, each followed by padding
+//!       varbit fields, see `varbit`
 //! ```
 //!
 //! Metadata fields of up to 64 bits are numbers in host order; longer ones are big-endian,
@@ -16,6 +17,8 @@
 use pointsman_p4::ir::{FieldKind, FieldRef, HeaderId, HeaderKind, Program, StackId};
 
 use crate::asm::Size;
+
+use super::varbit::Varbit;
 
 /// Offsets of the control words.
 #[derive(Debug)]
@@ -83,6 +86,7 @@ pub struct Layout {
     next: i32,
     headers: Vec<i32>,
     slots: Vec<Vec<Slot>>,
+    varbits: Vec<Option<Varbit>>,
     /// What is zeroed at the start of each packet.
     pub zeroed: std::ops::Range<i32>,
     /// Bytes of the PHV.
@@ -97,6 +101,7 @@ impl Layout {
         let mut at = (next + program.stacks.len() as i32 + 7) / 8 * 8;
         let mut headers = vec![0; program.headers.len()];
         let mut slots = vec![Vec::new(); program.headers.len()];
+        let mut varbits = vec![None; program.headers.len()];
         let of_kind = |kind| {
             program
                 .headers
@@ -143,12 +148,27 @@ impl Layout {
                 .collect();
             at += header.fixed_bits().div_ceil(8) as i32 + 8;
         }
+        for (index, header) in program.headers.iter().enumerate() {
+            if let Some(field) = header.varbit() {
+                at = (at + 7) / 8 * 8;
+                let (max_bytes, before) = (field.width.div_ceil(8), field.offset / 8);
+                let after = header.fixed_bits() / 8 - before;
+                varbits[index] = Some(Varbit {
+                    offset: at,
+                    max_bytes,
+                    before,
+                    after,
+                });
+                at += Varbit::area_bytes(max_bytes);
+            }
+        }
         let end = (at + 7) / 8 * 8;
         Layout {
             valid,
             next,
             headers,
             slots,
+            varbits,
             zeroed: valid..end,
             bytes: end as u32,
         }
@@ -167,6 +187,11 @@ impl Layout {
     /// Offset of the byte that is a stack's next-index.
     pub fn next(&self, stack: StackId) -> i32 {
         self.next + stack.0 as i32
+    }
+
+    /// Where the varbit field of a header is, if it has one.
+    pub fn varbit(&self, header: HeaderId) -> Option<Varbit> {
+        self.varbits[header.index()]
     }
 
     /// Offset of a header's first byte.

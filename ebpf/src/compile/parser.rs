@@ -270,8 +270,14 @@ impl Emitter<'_> {
             }
             ParserOp::Advance { length } => self.advance(length, end),
             ParserOp::Primitive(op) => self.op(op),
-            ParserOp::ExtractVarbit { .. } => {
-                self.refuse("extraction of a varbit field", "headers of fixed size")
+            ParserOp::ExtractVarbit { header, length } => {
+                if matches!(header, HeaderRef::Next(_)) || self.is_computed(header) {
+                    return self.refuse("a varbit header chosen at run time", "fixed headers");
+                }
+                let chosen = self.choose_header(header);
+                self.with_header(&chosen, Reg::R0, |e, header| {
+                    e.extract_varbit(header, length, end);
+                });
             }
             ParserOp::ExtractUnionNext { .. } | ParserOp::ExtractUnionNextVarbit { .. } => {
                 self.refuse("extraction into a stack of unions", "headers")
@@ -280,8 +286,15 @@ impl Emitter<'_> {
         }
     }
 
+    fn is_computed(&self, header: &HeaderRef) -> bool {
+        match header {
+            HeaderRef::Element { index, .. } => !matches!(index.as_ref(), Expr::Const(_)),
+            other => !matches!(other, HeaderRef::Header(_)),
+        }
+    }
+
     /// R1 = position, R2 = the packet from there. Goes to `short` unless `bytes` are there.
-    fn packet_at(&mut self, bytes: i32, short: Label) {
+    pub(super) fn packet_at(&mut self, bytes: i32, short: Label) {
         self.asm.load(Size::W, Reg::R1, Reg::R7, Control::PARSED);
         self.asm.alu32_imm(Alu::And, Reg::R1, MAX_OFFSET - 1);
         self.asm.load(Size::W, Reg::R2, Reg::R6, CTX_DATA);
@@ -372,7 +385,7 @@ impl Emitter<'_> {
         self.load_wire(dst, scratch, SCRATCH + (from / 8) as i32, from % 8, take);
     }
 
-    fn parser_error(&mut self, name: &str, end: Label) {
+    pub(super) fn parser_error(&mut self, name: &str, end: Label) {
         let code = self.program.error_code(name);
         self.asm.mov_imm(Reg::R0, u64::from(code));
         self.parser_error_from_r0(end);

@@ -11,6 +11,7 @@ use crate::asm::{Alu, Cond, Label, Reg, Size};
 
 use super::Emitter;
 use super::layout::Control;
+use super::varbit::Varbit;
 
 /// A header as far as it is known now.
 pub(super) enum Chosen {
@@ -245,8 +246,22 @@ impl Emitter<'_> {
         let bytes = self.program.headers[one.index()].fixed_bits().div_ceil(8) as i32;
         let (a, b) = (self.layout.header(one), self.layout.header(other));
         let words = (0..bytes).step_by(8).map(|at| (Size::DW, a + at, b + at));
+        let areas = self
+            .layout
+            .varbit(one)
+            .zip(self.layout.varbit(other))
+            .map(|(a, b)| {
+                let bytes = Varbit::area_bytes(a.max_bytes);
+                (0..bytes)
+                    .step_by(8)
+                    .map(move |at| (Size::DW, a.offset + at, b.offset + at))
+            });
         let valid = (Size::B, self.layout.valid(one), self.layout.valid(other));
-        for (size, a, b) in words.chain([valid]).collect::<Vec<_>>() {
+        for (size, a, b) in words
+            .chain(areas.into_iter().flatten())
+            .chain([valid])
+            .collect::<Vec<_>>()
+        {
             self.asm.load(size, Reg::R0, Reg::R7, a);
             self.asm.load(size, Reg::R1, Reg::R7, b);
             self.asm.store(size, Reg::R7, a, Reg::R1);

@@ -97,6 +97,19 @@ impl Emitter<'_> {
             BinaryOp::Ne => !wanted,
             _ => return false,
         };
+        if let (Expr::Field(l), Expr::Field(r)) = (left, right)
+            && let (Some(l), Some(r)) = (self.varbit_field(*l), self.varbit_field(*r))
+        {
+            let differ = self.asm.label();
+            if equal_wanted {
+                self.compare_varbit(l, r, differ);
+                self.asm.jump(label);
+            } else {
+                self.compare_varbit(l, r, label);
+            }
+            self.asm.place(differ);
+            return true;
+        }
         let (left, right) = (strip_mask(self, left), strip_mask(self, right));
         let width = match (self.wide_field(left), self.wide_field(right)) {
             (Some(l), Some(r)) if self.width(l) == self.width(r) => self.width(l),
