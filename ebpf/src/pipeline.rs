@@ -24,6 +24,7 @@ use crate::tables::grace::Grace;
 use crate::tables::records::{GROUP, MEMBER, Record};
 use crate::tables::selector::{Profile, ProfileError};
 use crate::tables::table::{Content, TableWriter, kernel};
+use crate::tables::value_set::ValueSet;
 
 /// A pipeline cannot be made.
 #[derive(Debug, Error)]
@@ -85,6 +86,7 @@ pub struct Pipeline {
     memory: Arc<SharedMemory>,
     tables: Vec<TableWriter>,
     profiles: Vec<Profile>,
+    value_sets: Vec<ValueSet>,
     shared: Arc<Shared>,
     grace: Grace,
     stats: Stats,
@@ -132,6 +134,10 @@ impl Pipeline {
             .iter()
             .map(|p| Profile::new(*p, Arc::clone(&memory)))
             .collect();
+        let value_sets = plan.value_sets.iter();
+        let value_sets = value_sets
+            .map(|p| ValueSet::new(*p, Arc::clone(&memory)))
+            .collect();
         let mut pipeline = Pipeline {
             program,
             plan,
@@ -140,6 +146,7 @@ impl Pipeline {
             memory,
             tables,
             profiles,
+            value_sets,
             shared,
             grace: Grace::new()?,
             stats,
@@ -467,15 +474,21 @@ impl DataPlane for Pipeline {
         Ok(())
     }
 
-    /// Programs with value sets are refused by the compiler.
-    fn set_value_set(&mut self, set: ValueSetId, _: &[Bits]) -> Result<(), DataPlaneError> {
-        Err(DataPlaneError::Unsupported {
-            what: format!(
-                "the value set {}",
-                self.program.value_sets[set.index()].name
-            ),
-            why: "the xdp target takes constants in select".to_owned(),
-        })
+    fn set_value_set(&mut self, set: ValueSetId, members: &[Bits]) -> Result<(), DataPlaneError> {
+        let room = self.plan.value_sets[set.index()].room as usize;
+        if members.len() > room {
+            return Err(DataPlaneError::Full {
+                what: format!(
+                    "the value set {}",
+                    self.program.value_sets[set.index()].name
+                ),
+                capacity: room as u64,
+            });
+        }
+        // The compiler refuses sets of longer members.
+        let members: Vec<u64> = members.iter().filter_map(Bits::to_u64).collect();
+        let written = self.value_sets[set.index()].set(&mut self.grace, &members);
+        written.map_err(kernel)
     }
 
     fn set_port_up(&mut self, port: u32, up: bool) {

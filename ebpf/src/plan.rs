@@ -19,6 +19,7 @@ use crate::tables::key::KeyLayout;
 use crate::tables::records::{RecordPlan, arg_words};
 use crate::tables::selector::ProfilePlan;
 use crate::tables::trie::TriePlan;
+use crate::tables::value_set::{self, ValueSetPlan};
 
 /// The structure that holds the entries of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +79,8 @@ pub struct Plan {
     pub counters: HashMap<CounterId, CounterPlan>,
     /// Indirect meters.
     pub meters: HashMap<MeterId, MeterPlan>,
+    /// By `ValueSetId`.
+    pub value_sets: Vec<ValueSetPlan>,
     /// Offset of each register's cells, eight bytes each.
     pub registers: HashMap<RegisterId, (u32, u32)>,
     /// 64 bytes, see [`bitvec::write_bit_numbers`].
@@ -145,6 +148,22 @@ impl Plan {
             )
         });
         let registers = registers.collect();
+        for set in program
+            .value_sets
+            .iter()
+            .filter(|s| s.size > value_set::MAX_MEMBERS)
+        {
+            refused.push(Refusal {
+                construct: format!("the value set {} of {} members", set.name, set.size),
+                source: SourceInfo::default(),
+                accepted: format!("at most {} members", value_set::MAX_MEMBERS),
+            });
+        }
+        let value_sets = program
+            .value_sets
+            .iter()
+            .map(|s| ValueSetPlan::new(&mut arena, s.size))
+            .collect();
         if !arena.fits() {
             refused.push(Refusal {
                 construct: format!(
@@ -163,6 +182,7 @@ impl Plan {
             profiles,
             counters,
             meters,
+            value_sets,
             registers,
             bit_numbers,
             crc16,

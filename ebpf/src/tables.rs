@@ -18,3 +18,4 @@ pub mod selector;
 pub mod slots;
 pub mod table;
 pub mod trie;
+pub mod value_set;

@@ -154,9 +154,24 @@ impl Emitter<'_> {
                 TransitionMatch::Value { value, mask } => {
                     self.unless_key(state, value, mask.as_ref(), skip)
                 }
-                TransitionMatch::ValueSet { set, .. } => {
-                    let name = self.program.value_sets[set.index()].name.clone();
-                    self.refuse(format!("the value set {name}"), "constants");
+                TransitionMatch::ValueSet { set, mask } => {
+                    if key_width(state) > 64 {
+                        let name = self.program.value_sets[set.index()].name.clone();
+                        self.refuse(
+                            format!("the value set {name} of a long key"),
+                            "at most 64 bits",
+                        );
+                    }
+                    let mask = mask
+                        .as_ref()
+                        .map_or(u64::MAX, |m| m.to_u64().unwrap_or(u64::MAX));
+                    let found = self.asm.label();
+                    self.asm
+                        .load(Size::DW, Reg::R0, Reg::R7, Control::KEY_PARTS);
+                    let plan = self.plan.value_sets[set.index()];
+                    plan.emit(&mut self.asm, self.maps.arena, mask, found);
+                    self.asm.jump(skip);
+                    self.asm.place(found);
                 }
             }
             if is_loop {
