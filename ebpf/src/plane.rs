@@ -106,7 +106,13 @@ fn sum(fast: CounterData, slow: CounterData) -> CounterData {
 
 impl DataPlane for Plane {
     fn insert(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
-        self.both(|plane| plane.insert(entry))
+        self.fast.insert(entry)?;
+        let slow = self.slow.lock().insert(entry);
+        if slow.is_err() {
+            // In both or in neither.
+            self.fast.delete(&entry.key)?;
+        }
+        slow
     }
 
     fn modify(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {

@@ -20,7 +20,7 @@ use crate::sys::{
 };
 
 use self::events::{Events, EventsError};
-use self::ports::{MAX_INTERFACE, MAX_PORTS, PortStats, Ports};
+use self::ports::{MAX_INTERFACE, MAX_PORTS, Ports};
 
 const HELPER_TAIL_CALL: u32 = 12;
 const XDP_DROP: u64 = 1;
@@ -193,11 +193,6 @@ impl Switch {
         if let Some(plane) = &mut self.plane {
             plane.set_port_up(port, up);
         }
-    }
-
-    /// What the programs in the kernel received from and sent to a port.
-    pub fn port_stats(&self, port: u32) -> PortStats {
-        self.shared.ports.stats(port)
     }
 }
 

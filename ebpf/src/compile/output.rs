@@ -112,19 +112,16 @@ impl Emitter<'_> {
         self.asm.alu_imm(Alu::Sub, Reg::R0, 1);
         self.asm
             .store(Size::W, Reg::R7, Control::INGRESS_PORT, Reg::R0);
-        self.asm.mov(Reg::R8, Reg::R0);
         self.store_field(
             self.program.standard.ingress_port,
             Reg::R0,
             [Reg::R1, Reg::R2],
         );
-        self.asm.load(Size::W, Reg::R3, Reg::R7, Control::LENGTH);
-        self.count_port(Reg::R8, Reg::R3, 0);
     }
 
-    /// Adds a packet of `length` bytes to the two words at `at` of a port's statistics. Overwrites
-    /// `port`, R1, R2 and R4.
-    fn count_port(&mut self, port: Reg, length: Reg, at: i32) {
+    /// Adds a packet of `length` bytes to what a port sent. Overwrites `port`, R1, R2
+    /// and R4.
+    fn count_sent(&mut self, port: Reg, length: Reg) {
         self.asm.alu32_imm(Alu::And, port, MAX_PORTS as i32 - 1);
         self.asm.alu_imm(Alu::Mul, port, STATS_BYTES as i32);
         self.asm.load(Size::W, Reg::R1, Reg::R7, Control::CPU);
@@ -135,12 +132,12 @@ impl Emitter<'_> {
         self.asm.map_value(Reg::R2, self.maps.ports, STATS_OFFSET);
         self.asm.alu(Alu::Add, Reg::R2, port);
         self.asm.alu(Alu::Add, Reg::R2, Reg::R1);
-        self.asm.load(Size::DW, Reg::R4, Reg::R2, at);
+        self.asm.load(Size::DW, Reg::R4, Reg::R2, 0);
         self.asm.alu_imm(Alu::Add, Reg::R4, 1);
-        self.asm.store(Size::DW, Reg::R2, at, Reg::R4);
-        self.asm.load(Size::DW, Reg::R4, Reg::R2, at + 8);
+        self.asm.store(Size::DW, Reg::R2, 0, Reg::R4);
+        self.asm.load(Size::DW, Reg::R4, Reg::R2, 8);
         self.asm.alu(Alu::Add, Reg::R4, length);
-        self.asm.store(Size::DW, Reg::R2, at + 8, Reg::R4);
+        self.asm.store(Size::DW, Reg::R2, 8, Reg::R4);
     }
 
     /// Microseconds of the monotonic clock, if anybody reads them.
@@ -231,7 +228,7 @@ impl Emitter<'_> {
         self.asm
             .jump_if_imm(Cond::Ne, Reg::R0, XDP_REDIRECT, counted);
         self.length_out(Reg::R3);
-        self.count_port(Reg::R8, Reg::R3, 16);
+        self.count_sent(Reg::R8, Reg::R3);
         self.asm.place(counted);
         self.asm.exit();
 

@@ -1,10 +1,10 @@
 //! The memory that all pipelines of a switch share: which interface is which port, whether it is
-//! live, and what went through it.
+//! live, and what was sent by it.
 //!
 //! ```text
 //! 0        one byte for each port: 1 while it can carry packets
 //! 512      u16 for each interface index: port + 1, 0 for interfaces that are no port
-//! 131584   for each CPU, for each port, u64: packets in, bytes in, packets out, bytes out
+//! 131584   for each CPU, for each port, u64: packets and bytes that the program sent
 //! ```
 
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -22,14 +22,13 @@ pub const INTERFACES_OFFSET: u32 = MAX_PORTS;
 /// Offset of the statistics.
 pub const STATS_OFFSET: u32 = INTERFACES_OFFSET + 2 * (MAX_INTERFACE + 1);
 /// Bytes of a port's statistics.
-pub const STATS_BYTES: u32 = 32;
+pub const STATS_BYTES: u32 = 16;
 
-/// What went through a port.
+/// What the program in the kernel sent by a port. What an interface received and sent in all is
+/// netlink's to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs)]
 pub struct PortStats {
-    pub rx_packets: u64,
-    pub rx_bytes: u64,
     pub tx_packets: u64,
     pub tx_bytes: u64,
 }
@@ -80,16 +79,14 @@ impl Ports {
         }
     }
 
-    /// What went through a port, over all CPUs.
+    /// What was sent by a port, over all CPUs.
     pub fn stats(&self, port: u32) -> PortStats {
         let mut sum = PortStats::default();
         for cpu in 0..self.cpus {
             let at = STATS_OFFSET + (cpu * MAX_PORTS + port % MAX_PORTS) * STATS_BYTES;
             let word = |index: u32| self.memory.u64((at + 8 * index) as usize).load(Relaxed);
-            sum.rx_packets += word(0);
-            sum.rx_bytes += word(1);
-            sum.tx_packets += word(2);
-            sum.tx_bytes += word(3);
+            sum.tx_packets += word(0);
+            sum.tx_bytes += word(1);
         }
         sum
     }
