@@ -1,13 +1,15 @@
 //! An assembler for eBPF: instructions (RFC 9669), labels, and notes that say which
 //! part of the P4 program an instruction came from.
 //!
-//! Knows nothing of P4 or of maps' contents. Called by [`crate::compile`].
+//! Carries notes and names for those who read listings; knows nothing of P4 or of maps' contents. Called by [`crate::compile`].
 
 mod flow;
 mod insn;
-mod listing;
+mod note;
+mod text;
 
 pub use insn::{Alu, Cond, Insn, Reg, Size};
+pub use note::{Note, Part, PartKind};
 
 use thiserror::Error;
 
@@ -38,7 +40,9 @@ pub struct Assembler {
     insns: Vec<Insn>,
     labels: Vec<Option<usize>>,
     jumps: Vec<(usize, Label)>,
-    notes: Vec<(usize, String)>,
+    notes: Vec<(usize, Note)>,
+    names: Vec<(Label, String)>,
+    comments: Vec<(usize, String)>,
 }
 
 /// Instructions ready to load.
@@ -46,15 +50,26 @@ pub struct Assembler {
 pub struct Code {
     /// The instructions.
     pub insns: Vec<Insn>,
-    /// First instruction of a part, and where it came from; ascending.
-    pub notes: Vec<(usize, String)>,
+    /// The first instruction that a note is about; ascending.
+    pub notes: Vec<(usize, Note)>,
+    /// Places that have a name; ascending.
+    pub labels: Vec<(usize, String)>,
+    /// What single instructions are about; ascending.
+    pub comments: Vec<(usize, String)>,
 }
 
 impl Code {
     /// What the instruction at `index` was made for.
-    pub fn origin(&self, index: usize) -> Option<&str> {
+    pub fn origin(&self, index: usize) -> Option<String> {
         let after = self.notes.partition_point(|(at, _)| *at <= index);
-        after.checked_sub(1).map(|i| self.notes[i].1.as_str())
+        let notes = self.notes[..after].iter().rev().map(|(_, note)| note);
+        notes
+            .filter_map(|note| match note {
+                Note::Part(part) => Some(part.to_string()),
+                Note::Statement { name, source, .. } => Some(format!("{name} ({source})")),
+                Note::Step(_) | Note::ParserOp { .. } => None,
+            })
+            .next()
     }
 }
 
@@ -80,9 +95,21 @@ impl Assembler {
         *slot = Some(self.insns.len());
     }
 
+    /// A label to be placed later, with a name for listings.
+    pub fn named_label(&mut self, name: impl Into<String>) -> Label {
+        let label = self.label();
+        self.names.push((label, name.into()));
+        label
+    }
+
     /// Says what the following instructions are for.
-    pub fn note(&mut self, text: impl Into<String>) {
-        self.notes.push((self.insns.len(), text.into()));
+    pub fn note(&mut self, note: Note) {
+        self.notes.push((self.insns.len(), note));
+    }
+
+    /// Says what the next instruction is about.
+    pub fn comment(&mut self, text: impl Into<String>) {
+        self.comments.push((self.insns.len(), text.into()));
     }
 
     /// How many instructions there are.
@@ -246,12 +273,20 @@ impl Assembler {
             };
             insns[at].off = offset;
         }
-        let notes = self
-            .notes
-            .into_iter()
-            .map(|(at, note)| (moved[at], note))
-            .collect();
-        Ok(Code { insns, notes })
+        let notes = self.notes.into_iter().map(|(at, note)| (moved[at], note));
+        let placed = self.names.into_iter().filter_map(|(label, name)| {
+            let at = self.labels[label.0 as usize]?;
+            Some((moved[at], name))
+        });
+        let mut labels: Vec<_> = placed.collect();
+        labels.sort_by_key(|(at, _)| *at);
+        let comments = self.comments.into_iter();
+        Ok(Code {
+            insns,
+            notes: notes.collect(),
+            labels,
+            comments: comments.map(|(at, text)| (moved[at], text)).collect(),
+        })
     }
 }
 

@@ -161,9 +161,9 @@ impl<'a> Emitter<'a> {
     fn new(program: &'a Program, plan: &'a Plan, maps: Maps, options: Options) -> Emitter<'a> {
         let mut asm = Assembler::new();
         let ends = Ends {
-            slow_path: asm.label(),
-            replicate: asm.label(),
-            drop: asm.label(),
+            slow_path: asm.named_label("slow path"),
+            replicate: asm.named_label("replicate"),
+            drop: asm.named_label("drop"),
         };
         Emitter {
             program,
@@ -185,7 +185,8 @@ impl<'a> Emitter<'a> {
         self.prologue();
         self.parser();
         self.verify_checksums();
-        let (ingress_end, egress_end) = (self.asm.label(), self.asm.label());
+        let ingress_end = self.asm.named_label("end of ingress");
+        let egress_end = self.asm.named_label("end of egress");
         self.control(self.program.ingress.start, ingress_end);
         self.asm.place(ingress_end);
         self.end_of_ingress();

@@ -11,7 +11,7 @@ use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::ir;
 use thiserror::Error;
 
-use crate::asm::{Assembler, Code, Reg};
+use crate::asm::{Assembler, Code, Note, Reg};
 use crate::compile::Options;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::plane::Plane;
@@ -198,7 +198,7 @@ impl Switch {
 
 fn root_code(pipelines: &Map) -> Code {
     let mut asm = Assembler::new();
-    asm.note("root");
+    asm.note(Note::stage("root"));
     asm.map(Reg::R2, pipelines.insn_fd());
     asm.mov_imm(Reg::R3, 0);
     asm.call(HELPER_TAIL_CALL);

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use pointsman_p4::ir::{
-    Action, CloneSource, Expr, HeaderId, HeaderRef, LValue, Op, Program, UnionId,
+    Action, ActionId, CloneSource, Expr, HeaderId, HeaderRef, LValue, Op, Program, UnionId,
 };
 
-use crate::asm::{Alu, Cond, Label, Reg, Size};
+use crate::asm::{Alu, Cond, Label, Note, Reg, Size};
 use crate::tables::records::arg_words;
 
 use super::Emitter;
@@ -23,6 +23,8 @@ pub(super) const DROP_PORT: u64 = 511;
 pub(super) struct Params {
     /// Offset from R9 and width of each.
     pub(super) slots: Vec<(i32, u32)>,
+    /// Their names, for listings.
+    names: Vec<String>,
 }
 
 impl Params {
@@ -36,13 +38,15 @@ impl Params {
         });
         Params {
             slots: slots.collect(),
+            names: action.params.iter().map(|p| p.name.clone()).collect(),
         }
     }
 }
 
 impl Emitter<'_> {
     /// The body of an action. Exit goes to `exit`.
-    pub(super) fn action(&mut self, action: &Action, exit: Label) {
+    pub(super) fn action(&mut self, id: ActionId, exit: Label) {
+        let action = &self.program.actions[id.index()];
         self.params = Params::in_record(action);
         let targets: HashMap<u32, Label> = action
             .body
@@ -68,7 +72,12 @@ impl Emitter<'_> {
                 self.asm.place(*label);
             }
             self.source = source.clone();
-            self.asm.note(format!("{} ({source})", action.name));
+            self.asm.note(Note::Statement {
+                action: id,
+                name: action.name.clone(),
+                index: index as u32,
+                source: source.clone(),
+            });
             match op {
                 Op::Jump { to } => self.asm.jump(targets[to]),
                 Op::JumpIfZero { condition, to } => self.branch(condition, false, targets[to]),
@@ -357,6 +366,8 @@ impl Emitter<'_> {
                 "arguments in actions",
             );
         };
+        let name = &self.params.names[index as usize];
+        self.asm.comment(format!("argument {name}"));
         if width <= 64 {
             self.asm.load(Size::DW, dst, Reg::R9, offset);
         } else {

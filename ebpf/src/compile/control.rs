@@ -7,7 +7,7 @@ use pointsman_p4::ir::{
     Node, Table, TableId, TableNext,
 };
 
-use crate::asm::{Alu, Cond, Label, Reg, Size};
+use crate::asm::{Alu, Cond, Label, Note, PartKind, Reg, Size};
 use crate::plan::{Structure, TablePlan};
 use crate::tables::reader::Outcome;
 
@@ -49,7 +49,11 @@ impl Emitter<'_> {
         if let Some(label) = graph.labels.get(&node) {
             return *label;
         }
-        let label = self.asm.label();
+        let name = match node {
+            Node::Table(id) => &self.program.tables[id.index()].name,
+            Node::Conditional(id) => &self.program.conditionals[id.index()].name,
+        };
+        let label = self.asm.named_label(name);
         graph.labels.insert(node, label);
         graph.todo.push(node);
         label
@@ -57,9 +61,10 @@ impl Emitter<'_> {
 
     fn conditional(&mut self, graph: &mut Graph, conditional: &Conditional, end: Label) {
         self.source = conditional.source.clone();
-        self.asm.note(format!(
-            "branch {} ({})",
-            conditional.name, conditional.source
+        self.asm.note(Note::part(
+            PartKind::Branch,
+            &conditional.name,
+            &conditional.source,
         ));
         let otherwise = self.node_label(graph, conditional.otherwise, end);
         self.branch(&conditional.condition, false, otherwise);
@@ -71,7 +76,7 @@ impl Emitter<'_> {
         let plan = &self.plan.tables[id.index()];
         self.source = table.source.clone();
         self.asm
-            .note(format!("table {} ({})", table.name, table.source));
+            .note(Note::part(PartKind::Table, &table.name, &table.source));
 
         // What p4c makes of statements: one action, always.
         if table.key.is_empty()
@@ -79,8 +84,7 @@ impl Emitter<'_> {
             && default.is_const
             && default.call.args.is_empty()
         {
-            let action = &self.program.actions[default.call.action.index()];
-            self.action(action, end);
+            self.action(default.call.action, end);
             return self.go(
                 graph,
                 table.next.after(false, Some(default.call.action)),
@@ -97,7 +101,9 @@ impl Emitter<'_> {
         match &plan.structure {
             Structure::Keyless => self.asm.jump(lookup.miss),
             structure => {
+                self.asm.note(Note::Step("pack the key"));
                 self.key(table, plan);
+                self.asm.note(Note::Step("look it up"));
                 let reader = self.reader();
                 match structure {
                     Structure::Direct(p) => p.emit(&mut self.asm, &reader, &plan.records, lookup),
@@ -108,6 +114,7 @@ impl Emitter<'_> {
                     }
                     Structure::Keyless => {}
                 }
+                self.asm.note(Note::Step("hit"));
                 self.asm.place(lookup.hit);
                 self.hit(table, plan);
                 if needs_hit {
@@ -117,6 +124,7 @@ impl Emitter<'_> {
             }
         }
 
+        self.asm.note(Note::Step("miss: the default action"));
         self.asm.place(lookup.miss);
         if needs_hit {
             self.asm.store_imm(Size::W, Reg::R7, Control::HIT, 0);
@@ -127,6 +135,7 @@ impl Emitter<'_> {
         let reader = self.reader();
         reader.record_address(&mut self.asm, &plan.records, Reg::R4);
 
+        self.asm.note(Note::Step("run the action"));
         self.asm.place(run);
         // R8 = what the record says, R9 = its arguments.
         self.asm.load(Size::W, Reg::R8, Reg::R9, 0);
@@ -136,6 +145,7 @@ impl Emitter<'_> {
             self.select(profile, no_action);
         }
         self.dispatch(graph, table, end);
+        self.asm.note(Note::Step("no action"));
         self.asm.place(no_action);
         self.after(graph, table, None, end);
     }
@@ -145,8 +155,8 @@ impl Emitter<'_> {
         for id in &table.actions {
             let other = self.asm.label();
             self.asm.jump_if_imm(Cond::Ne, Reg::R8, id.0 as i32, other);
-            let action = &self.program.actions[id.index()];
-            self.action(action, end);
+            self.action(*id, end);
+            self.asm.note(Note::Step("go on"));
             self.after(graph, table, Some(*id), end);
             self.asm.place(other);
         }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use pointsman_p4::ir::{HeaderId, HeaderKind, HeaderRef, LValue, Op, ParserOp, ParserStateId};
 
-use crate::asm::{Alu, Cond, Reg, Size};
+use crate::asm::{Alu, Cond, Note, Reg, Size};
 
 use super::Emitter;
 use super::layout::Control;
@@ -21,7 +21,7 @@ const CTX_DATA_END: i32 = 4;
 
 impl Emitter<'_> {
     pub(super) fn deparser(&mut self) {
-        self.asm.note("deparser");
+        self.asm.note(Note::stage("deparser"));
         let order: Vec<HeaderId> = self.emitted();
         let in_place = self.in_place(&order);
         let changed = self.changed_headers();

@@ -9,7 +9,7 @@ use pointsman_p4::ir::{
     Program,
 };
 
-use crate::asm::{Alu, Cond, Reg, Size};
+use crate::asm::{Alu, Cond, Note, PartKind, Reg, Size};
 use crate::sys::SharedMemory;
 
 use super::Emitter;
@@ -328,10 +328,9 @@ impl Emitter<'_> {
             return;
         }
         for checksum in self.program.checksums.iter().filter(|c| c.verify) {
-            self.asm.note(format!(
-                "verification of {} ({})",
-                checksum.name, checksum.source
-            ));
+            let name = format!("verify {}", checksum.name);
+            self.asm
+                .note(Note::part(PartKind::Checksum, &name, &checksum.source));
             self.source = checksum.source.clone();
             let done = self.asm.label();
             self.if_condition(checksum, done);
@@ -348,8 +347,9 @@ impl Emitter<'_> {
     /// Before the deparser.
     pub(super) fn update_checksums(&mut self) {
         for checksum in self.program.checksums.iter().filter(|c| c.update) {
+            let name = format!("update {}", checksum.name);
             self.asm
-                .note(format!("update of {} ({})", checksum.name, checksum.source));
+                .note(Note::part(PartKind::Checksum, &name, &checksum.source));
             self.source = checksum.source.clone();
             let done = self.asm.label();
             self.if_condition(checksum, done);

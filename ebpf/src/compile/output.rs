@@ -12,7 +12,7 @@
 
 use pointsman_p4::ir::{FieldRef, LValue, Op};
 
-use crate::asm::{Alu, Cond, Label, Reg, Size};
+use crate::asm::{Alu, Cond, Label, Note, Reg, Size};
 use crate::switch::ports::{
     INTERFACES_OFFSET, MAX_INTERFACE, MAX_PORTS, STATS_BYTES, STATS_OFFSET,
 };
@@ -63,7 +63,7 @@ const EVENT_CLASSES: [i32; 3] = [256, 2048, 9728];
 impl Emitter<'_> {
     /// R6 and R7, a clean PHV, and the metadata that the switch sets.
     pub(super) fn prologue(&mut self) {
-        self.asm.note("prologue");
+        self.asm.note(Note::stage("prologue"));
         let found = self.asm.label();
         self.asm.mov(Reg::R6, Reg::R1);
         self.asm.store_imm(Size::DW, Reg::R10, -8, 0);
@@ -168,7 +168,7 @@ impl Emitter<'_> {
 
     /// Multicast, clone, drop, unicast. simple_switch clones before it replicates; no output tells.
     pub(super) fn end_of_ingress(&mut self) {
-        self.asm.note("end of ingress");
+        self.asm.note(Note::stage("end of ingress"));
         let standard = self.program.standard;
         // The interpreter makes the clones of what it replicates, too.
         if let Some(group) = standard.mcast_grp
@@ -208,7 +208,7 @@ impl Emitter<'_> {
     }
 
     pub(super) fn end_of_egress(&mut self) {
-        self.asm.note("end of egress");
+        self.asm.note(Note::stage("end of egress"));
         self.load_field(Reg::R0, Reg::R1, self.program.standard.egress_spec);
         self.asm
             .jump_if_imm(Cond::Eq, Reg::R0, DROP_PORT as i32, self.ends.drop);
@@ -216,7 +216,7 @@ impl Emitter<'_> {
 
     /// Sends the packet, and emits the places that everything else jumps to.
     pub(super) fn transmit(&mut self) {
-        self.asm.note("transmit");
+        self.asm.note(Note::stage("transmit"));
         let (to_cpu, counted) = (self.asm.label(), self.asm.label());
         self.load_field(Reg::R8, Reg::R1, self.program.standard.egress_port);
         self.asm
@@ -236,7 +236,7 @@ impl Emitter<'_> {
         self.event(EventKind::PacketIn, self.ends.drop);
         self.asm.jump(self.ends.drop);
 
-        self.asm.note("slow path");
+        self.asm.note(Note::stage("slow path"));
         self.asm.place(self.ends.slow_path);
         self.event(EventKind::SlowPath, self.ends.drop);
         self.asm.jump(self.ends.drop);

@@ -11,7 +11,7 @@ use pointsman_p4::ir::{
     Expr, HeaderId, HeaderRef, LValue, ParserOp, ParserState, ParserStateId, TransitionMatch,
 };
 
-use crate::asm::{Alu, Cond, Label, Reg, Size};
+use crate::asm::{Alu, Cond, Label, Note, PartKind, Reg, Size};
 
 use super::Emitter;
 use super::layout::{Control, SCRATCH};
@@ -35,10 +35,13 @@ const MAX_LOOPS: i32 = 6;
 
 impl Emitter<'_> {
     pub(super) fn parser(&mut self) {
-        let end = self.asm.label();
+        let end = self.asm.named_label("parsed");
         let reachable = self.reachable_states();
-        let labels: HashMap<ParserStateId, Label> =
-            reachable.iter().map(|id| (*id, self.asm.label())).collect();
+        let labels = reachable.iter().map(|id| {
+            let name = format!("parse {}", self.program.parser_states[id.index()].name);
+            (*id, self.asm.named_label(name))
+        });
+        let labels: HashMap<ParserStateId, Label> = labels.collect();
         self.check_depth(&reachable);
         self.asm.store_imm(Size::DW, Reg::R10, ROUNDS, 0);
         match self.program.parser_start {
@@ -47,8 +50,8 @@ impl Emitter<'_> {
         }
         for id in &reachable {
             let state = &self.program.parser_states[id.index()];
-            self.asm
-                .note(format!("parser state {} ({})", state.name, state.source));
+            let note = Note::part(PartKind::ParserState, &state.name, &state.source);
+            self.asm.note(note);
             self.asm.place(labels[id]);
             let refused_before = self.refused.len();
             self.state(*id, state, &labels, end);
@@ -129,11 +132,16 @@ impl Emitter<'_> {
         labels: &HashMap<ParserStateId, Label>,
         end: Label,
     ) {
-        for (op, source) in &state.ops {
+        for (index, (op, source)) in state.ops.iter().enumerate() {
             self.source = source.clone();
+            self.asm.note(Note::ParserOp {
+                state: id,
+                index: index as u32,
+            });
             self.parser_op(op, end);
         }
         self.source = state.source.clone();
+        self.asm.note(Note::Step("select"));
         if state.key.len() > MAX_KEY_PARTS || state.key.iter().any(|k| k.width > 64) {
             return self.refuse(
                 "a select this wide",

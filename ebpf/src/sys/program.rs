@@ -62,9 +62,7 @@ impl Program {
                 load(kind, name, code, Some(&mut log)).map_err(|error| {
                     let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
                     let log = String::from_utf8_lossy(&log[..end]).into_owned();
-                    let origin = refused_instruction(&log)
-                        .and_then(|index| code.origin(index))
-                        .map(str::to_owned);
+                    let origin = refused_instruction(&log).and_then(|index| code.origin(index));
                     SysError::Load {
                         name: name.to_owned(),
                         error,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Code, Insn};
+use super::Insn;
 
 impl fmt::Display for Insn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -88,19 +88,5 @@ impl fmt::Display for Insn {
                 }
             }
         }
-    }
-}
-
-/// One instruction a line, under headings that say where they came from.
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut notes = self.notes.iter().peekable();
-        for (index, insn) in self.insns.iter().enumerate() {
-            while let Some((_, note)) = notes.next_if(|(at, _)| *at <= index) {
-                writeln!(f, "; {note}")?;
-            }
-            writeln!(f, "{index:6}: {insn}")?;
-        }
-        Ok(())
     }
 }
