@@ -107,7 +107,7 @@ fn write_group(case: &Case, plane: &mut Plane) -> Result<(), DataPlaneError> {
 }
 
 fn switch(case: &Case) -> Result<Switch, Box<dyn Error>> {
-    let mut switch = Switch::new(Options { cpu_port: CPU_PORT })?;
+    let mut switch = Switch::new(Options::new(CPU_PORT))?;
     let shared = switch.shared();
     for port in 1..4 + ECMP_WAYS {
         shared.devmap.set(port, &LOOPBACK.to_ne_bytes())?;

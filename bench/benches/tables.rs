@@ -123,7 +123,7 @@ fn update(map: &Map, entries: u32) -> Duration {
 
 fn pipeline(case: &Case) -> Result<Pipeline, Box<dyn Error>> {
     let program = Arc::clone(&case.pipeline.program);
-    let options = Options { cpu_port: CPU_PORT };
+    let options = Options::new(CPU_PORT);
     Ok(Pipeline::new(program, Arc::new(Shared::new()?), options)?)
 }
 

@@ -80,6 +80,18 @@ fn the_kernel_gives_bmv2s_packets_and_refuses_only_what_is_listed() {
 }
 
 #[test]
+fn a_chain_of_programs_gives_the_packets_of_one() {
+    let Some(root) = vectors::directory() else {
+        println!("skipped: there are no recorded packets beside the project");
+        return;
+    };
+    if privileged() {
+        let chain = summary(&run_all(&root, &SHARED, Target::XdpChain));
+        expect_file!["refused_by_xdp.txt"].assert_eq(&chain);
+    }
+}
+
+#[test]
 fn the_interpreter_gives_bmv2s_packets_and_refuses_nothing() {
     let Some(root) = vectors::directory() else {
         println!("skipped: there are no recorded packets beside the project");

@@ -3,11 +3,13 @@
 //!
 //! Carries notes and names for those who read listings; knows nothing of P4 or of maps' contents. Called by [`crate::compile`].
 
+mod chain;
 mod flow;
 mod insn;
 mod note;
 mod text;
 
+pub use chain::{Cut, Draft, Glue};
 pub use insn::{Alu, Cond, Insn, Reg, Size};
 pub use note::{Note, Part, PartKind};
 
@@ -43,6 +45,8 @@ pub struct Assembler {
     notes: Vec<(usize, Note)>,
     names: Vec<(Label, String)>,
     comments: Vec<(usize, String)>,
+    /// Where sections begin, and whether they are shared.
+    sections: Vec<(usize, bool)>,
 }
 
 /// Instructions ready to load.
@@ -259,34 +263,7 @@ impl Assembler {
     /// # Panics
     /// If a label that is jumped to was never placed.
     pub fn finish(self) -> Result<Code, AssembleError> {
-        let targets = self.jumps.iter().map(|(at, label)| {
-            (
-                *at,
-                self.labels[label.0 as usize].expect("a label that is jumped to is placed"),
-            )
-        });
-        let (mut insns, targets, moved) = flow::tidy(&self.insns, &targets.collect());
-        for (at, to) in targets {
-            let distance = to as i64 - at as i64 - 1;
-            let Ok(offset) = i16::try_from(distance) else {
-                return Err(AssembleError::JumpTooFar { at, distance });
-            };
-            insns[at].off = offset;
-        }
-        let notes = self.notes.into_iter().map(|(at, note)| (moved[at], note));
-        let placed = self.names.into_iter().filter_map(|(label, name)| {
-            let at = self.labels[label.0 as usize]?;
-            Some((moved[at], name))
-        });
-        let mut labels: Vec<_> = placed.collect();
-        labels.sort_by_key(|(at, _)| *at);
-        let comments = self.comments.into_iter();
-        Ok(Code {
-            insns,
-            notes: notes.collect(),
-            labels,
-            comments: comments.map(|(at, text)| (moved[at], text)).collect(),
-        })
+        self.draft().whole()
     }
 }
 

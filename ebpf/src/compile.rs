@@ -1,9 +1,9 @@
 //! From the typed IR to eBPF instructions.
 //!
 //! Straight code generation: the parser, ingress, egress for a unicast packet, the checksums and the
-//! deparser become one XDP program. R6 is the context and R7 the PHV throughout; values that
-//! outlive an expression are in the PHV, so that the verifier's states merge and its work stays
-//! linear in the length of the program.
+//! deparser become one XDP program, or several that lead to each other (see [`chain`]). R6 is the context and R7 the
+//! PHV throughout; values that outlive an expression are in the PHV, so that the verifier's states
+//! merge and its work stays linear in the length of the program.
 //!
 //! What this compiler cannot express is refused by name and P4 source line when the pipeline
 //! is set. What XDP cannot do for a single packet (replicate it, say) goes to the slow path: the packet as
@@ -12,6 +12,7 @@
 mod access;
 mod action;
 mod cells;
+pub mod chain;
 mod control;
 mod deparser;
 mod expr;
@@ -20,8 +21,10 @@ mod interval;
 pub mod layout;
 pub mod output;
 mod parser;
+
 mod select;
 mod stack;
+mod states;
 mod varbit;
 mod wide;
 
@@ -30,12 +33,13 @@ use std::fmt;
 
 use pointsman_p4::ir::{FieldRef, Program, SourceInfo};
 
-use crate::asm::{Assembler, Code, Label, Reg};
+use crate::asm::{Assembler, Label, Reg};
 use crate::plan::Plan;
 use crate::sys::MapFd;
 use crate::tables::reader::Reader;
 
 pub use self::access::fields_read;
+use self::chain::Compiled;
 use self::layout::{Layout, SCRATCH};
 
 /// A construct that the compiler does not take.
@@ -79,30 +83,38 @@ pub struct Maps {
 pub struct Options {
     /// The port that stands for the control plane.
     pub cpu_port: u32,
+    /// Makes a program a chain of programs with about that many instructions; `None` does only if
+    /// the kernel does not take it whole.
+    pub program_instructions: Option<usize>,
 }
 
-/// A program cannot be compiled.
-#[derive(Debug)]
-pub enum CompileError {
-    /// Constructs that are not supported, all of them.
-    Refused(Vec<Refusal>),
-    /// The code is too long.
-    Assemble(crate::asm::AssembleError),
+impl Options {
+    /// What a switch runs with.
+    pub fn new(cpu_port: u32) -> Options {
+        Options {
+            cpu_port,
+            program_instructions: None,
+        }
+    }
 }
 
-/// Compiles a program. The PHV map must have [`phv_bytes`] bytes.
+/// Compiles a program, or names all constructs that are not supported. The PHV map must have
+/// [`phv_bytes`] bytes.
 pub fn compile(
     program: &Program,
     plan: &Plan,
     maps: Maps,
     options: Options,
-) -> Result<Code, CompileError> {
+) -> Result<Compiled, Vec<Refusal>> {
     let mut emitter = Emitter::new(program, plan, maps, options);
     emitter.program();
     if !emitter.refused.is_empty() {
-        return Err(CompileError::Refused(emitter.refused));
+        return Err(emitter.refused);
     }
-    emitter.asm.finish().map_err(CompileError::Assemble)
+    Ok(Compiled {
+        draft: emitter.asm.draft(),
+        phv: maps.phv,
+    })
 }
 
 /// Bytes of the PHV of a program.
@@ -184,17 +196,22 @@ impl<'a> Emitter<'a> {
     fn program(&mut self) {
         self.prologue();
         self.parser();
+        self.asm.section();
         self.verify_checksums();
         let ingress_end = self.asm.named_label("end of ingress");
         let egress_end = self.asm.named_label("end of egress");
         self.control(self.program.ingress.start, ingress_end);
+        self.asm.section();
         self.asm.place(ingress_end);
         self.end_of_ingress();
         self.control(self.program.egress.start, egress_end);
+        self.asm.section();
         self.asm.place(egress_end);
         self.end_of_egress();
         self.update_checksums();
+        self.asm.section();
         self.deparser();
+        self.asm.section();
         self.transmit();
     }
 

@@ -1,5 +1,7 @@
 //! A program compiled, loaded, and its tables: the XDP data plane.
 
+mod programs;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::time::{Duration, Instant};
@@ -14,10 +16,10 @@ use pointsman_p4::ir::{
 use thiserror::Error;
 
 use crate::asm::Code;
-use crate::compile::{self, CompileError, Maps, Options, Refusal, hash};
+use crate::compile::{self, Maps, Options, Refusal, hash};
 use crate::plan::Plan;
 use crate::switch::Shared;
-use crate::sys::{Map, MapKind, Program, ProgramKind, SharedMemory, SysError};
+use crate::sys::{Map, MapKind, Program, SharedMemory, SysError};
 use crate::tables::bitvec;
 use crate::tables::cells::CounterPlan;
 use crate::tables::grace::Grace;
@@ -25,6 +27,8 @@ use crate::tables::records::{GROUP, MEMBER, Record};
 use crate::tables::selector::{Profile, ProfileError};
 use crate::tables::table::{Content, TableWriter, kernel};
 use crate::tables::value_set::ValueSet;
+
+use self::programs::Programs;
 
 /// A pipeline cannot be made.
 #[derive(Debug, Error)]
@@ -55,20 +59,15 @@ fn refusals(all: &[Refusal]) -> String {
         .join("; ")
 }
 
-impl From<CompileError> for PipelineError {
-    fn from(error: CompileError) -> PipelineError {
-        match error {
-            CompileError::Refused(all) => PipelineError::Refused(all),
-            CompileError::Assemble(error) => PipelineError::TooLong(error),
-        }
-    }
-}
-
 /// What it took to make a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stats {
-    /// Instructions of the program.
+    /// Instructions, of all programs together.
     pub instructions: usize,
+    /// Programs that they are in: more than one if the kernel does not take them as one.
+    pub programs: usize,
+    /// Instructions that the verifier went through, some of them more than once.
+    pub verified: u64,
     /// Bytes of its tables.
     pub table_bytes: u32,
     /// Planning and code generation.
@@ -81,8 +80,7 @@ pub struct Stats {
 pub struct Pipeline {
     program: Arc<ir::Program>,
     plan: Plan,
-    code: Code,
-    loaded: Arc<Program>,
+    programs: Programs,
     memory: Arc<SharedMemory>,
     tables: Vec<TableWriter>,
     profiles: Vec<Profile>,
@@ -113,11 +111,15 @@ impl Pipeline {
             devmap: shared.devmap.insn_fd(),
             events: shared.events.insn_fd(),
         };
-        let code = compile::compile(&program, &plan, maps, options)?;
+        let code = compile::compile(&program, &plan, maps, options);
+        let code = code.map_err(PipelineError::Refused)?;
         let compiled = Instant::now();
-        let loaded = Program::load(ProgramKind::Xdp, &program_name(&program), &code)?;
+        let name = program_name(&program);
+        let programs = Programs::load(&name, &code, options.program_instructions)?;
         let stats = Stats {
-            instructions: code.insns.len(),
+            instructions: programs.code().iter().map(|c| c.insns.len()).sum(),
+            programs: programs.code().len(),
+            verified: programs.verified(),
             table_bytes: plan.bytes,
             compile: compiled - start,
             load: compiled.elapsed(),
@@ -141,8 +143,7 @@ impl Pipeline {
         let mut pipeline = Pipeline {
             program,
             plan,
-            code,
-            loaded: Arc::new(loaded),
+            programs,
             memory,
             tables,
             profiles,
@@ -162,14 +163,14 @@ impl Pipeline {
         self.stats
     }
 
-    /// Its instructions, for listings.
-    pub fn code(&self) -> &Code {
-        &self.code
+    /// The instructions of each of its programs, for listings.
+    pub fn code(&self) -> &[Code] {
+        self.programs.code()
     }
 
-    /// The loaded program.
+    /// The program that a packet enters by.
     pub fn loaded(&self) -> &Arc<Program> {
-        &self.loaded
+        self.programs.entry()
     }
 
     /// The P4 program.

@@ -56,8 +56,17 @@ pub struct Rig {
 impl Rig {
     /// Loads a program. `ports` are those that packets can leave by.
     pub fn new(program: &Arc<Program>, cpu_port: u32, ports: &[u32]) -> Result<Rig, RigError> {
+        Rig::with_options(program, Options::new(cpu_port), ports)
+    }
+
+    /// Loads a program in another way than a switch would.
+    pub fn with_options(
+        program: &Arc<Program>,
+        options: Options,
+        ports: &[u32],
+    ) -> Result<Rig, RigError> {
         let shared = Arc::new(Shared::new()?);
-        let options = Options { cpu_port };
+        let cpu_port = options.cpu_port;
         let pipeline = Pipeline::new(Arc::clone(program), Arc::clone(&shared), options)?;
         for port in ports.iter().filter(|p| **p != cpu_port) {
             shared.devmap.set(*port, &LOOPBACK.to_ne_bytes())?;

@@ -61,6 +61,14 @@ pub enum SysError {
         /// The part of the P4 program that the refused instruction came from.
         origin: Option<String>,
     },
+    /// The verifier gave up before it came to an end.
+    #[error("the program {name} is too complex for the kernel to verify: {verdict}")]
+    TooComplex {
+        /// Its name.
+        name: String,
+        /// What the verifier said.
+        verdict: String,
+    },
     /// An interface does not exist.
     #[error("there is no network interface {name}: {error}")]
     NoInterface {

@@ -63,7 +63,7 @@ fn path() -> Vec<String> {
 }
 
 fn switch(case: &Case) -> Switch {
-    let mut switch = Switch::new(Options { cpu_port: CPU_PORT }).unwrap();
+    let mut switch = Switch::new(Options::new(CPU_PORT)).unwrap();
     for port in 1..=4u32 {
         switch
             .shared()

@@ -66,8 +66,8 @@ impl XdpTarget {
     pub fn new(
         cpu_port: u32,
     ) -> Result<(XdpTarget, XdpEvents, mpsc::Receiver<Vec<u8>>), TargetError> {
-        let switch =
-            Switch::new(Options { cpu_port }).map_err(|e| system("starting the xdp target", &e))?;
+        let switch = Switch::new(Options::new(cpu_port))
+            .map_err(|e| system("starting the xdp target", &e))?;
         let events = switch
             .events()
             .map_err(|e| system("starting the xdp target", &e))?;
@@ -181,6 +181,7 @@ impl Target for XdpTarget {
         self.slow.lock().path = Some(path);
         tracing::info!(
             instructions = stats.instructions,
+            programs = stats.programs,
             table_bytes = stats.table_bytes,
             compile_ms = stats.compile.as_secs_f64() * 1e3,
             load_ms = stats.load.as_secs_f64() * 1e3,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use pointsman_ebpf::compile::Options;
 use pointsman_ebpf::rig::{MIN_FRAME_BYTES, Rig, RigError};
 use pointsman_ebpf::switch::Shared;
 use pointsman_ebpf::sys::SysError;
@@ -19,10 +20,12 @@ const DROP_PORT: u32 = 511;
 
 /// A kind of data plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// The compiled program in the kernel, run by `BPF_PROG_TEST_RUN`.
     Xdp,
+    /// The same, cut into as many programs as there can be.
+    XdpChain,
     /// The reference interpreter.
     Interpreter,
 }
@@ -31,7 +34,7 @@ impl Target {
     /// The shortest packet that can enter and leave.
     pub fn min_bytes(self) -> usize {
         match self {
-            Target::Xdp => MIN_FRAME_BYTES,
+            Target::Xdp | Target::XdpChain => MIN_FRAME_BYTES,
             Target::Interpreter => 0,
         }
     }
@@ -39,7 +42,7 @@ impl Target {
     /// Whether this machine lets us run it: XDP needs root, or CAP_BPF and CAP_NET_ADMIN.
     pub fn check(self) -> Result<(), SysError> {
         match self {
-            Target::Xdp => Shared::new().map(drop),
+            Target::Xdp | Target::XdpChain => Shared::new().map(drop),
             Target::Interpreter => Ok(()),
         }
     }
@@ -47,9 +50,13 @@ impl Target {
     /// Loads a program.
     pub fn load(self, program: &Arc<Program>, cpu_port: Option<u32>) -> Result<Loaded, RigError> {
         Ok(match self {
-            Target::Xdp => {
+            Target::Xdp | Target::XdpChain => {
                 let ports: Vec<u32> = (0..DROP_PORT).collect();
-                let rig = Rig::new(program, cpu_port.unwrap_or(DROP_PORT), &ports)?;
+                let mut options = Options::new(cpu_port.unwrap_or(DROP_PORT));
+                if self == Target::XdpChain {
+                    options.program_instructions = Some(1);
+                }
+                let rig = Rig::with_options(program, options, &ports)?;
                 Loaded::Xdp(Box::new(rig))
             }
             Target::Interpreter => {

@@ -1,6 +1,6 @@
 //! Controls: tables and branches, each emitted once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use pointsman_p4::ir::{
     ActionId, Conditional, FieldRef, HeaderKind, HeaderRef, Implementation, Key, KeySource, LValue,
@@ -14,64 +14,102 @@ use crate::tables::reader::Outcome;
 use super::Emitter;
 use super::layout::{Control, SCRATCH};
 
-/// The nodes of a control that were reached, with their labels.
-#[derive(Default)]
+/// The nodes of a control that can be reached, with their labels.
 struct Graph {
     labels: HashMap<Node, Label>,
-    todo: Vec<Node>,
+}
+
+impl Graph {
+    /// Of a node, or of the end of the control.
+    fn label(&self, next: Option<Node>, end: Label) -> Label {
+        next.map_or(end, |node| self.labels[&node])
+    }
 }
 
 impl Emitter<'_> {
     /// Emits a control; all its ends lead to `end`.
     pub(super) fn control(&mut self, start: Option<Node>, end: Label) {
-        let mut graph = Graph::default();
-        self.go(&mut graph, start, end);
-        while let Some(node) = graph.todo.pop() {
+        let order = self.order(start);
+        let labels = order.iter().map(|node| {
+            let name = match node {
+                Node::Table(id) => &self.program.tables[id.index()].name,
+                Node::Conditional(id) => &self.program.conditionals[id.index()].name,
+            };
+            (*node, self.asm.named_label(name))
+        });
+        let graph = Graph {
+            labels: labels.collect(),
+        };
+        self.go(&graph, start, end);
+        for node in order {
+            self.asm.section();
             self.asm.place(graph.labels[&node]);
             match node {
-                Node::Table(id) => self.table(&mut graph, id, end),
+                Node::Table(id) => self.table(&graph, id, end),
                 Node::Conditional(id) => {
                     let conditional = &self.program.conditionals[id.index()];
-                    self.conditional(&mut graph, conditional, end);
+                    self.conditional(&graph, conditional, end);
                 }
             }
         }
     }
 
+    /// The nodes that can be reached, each behind all that lead to it.
+    fn order(&self, start: Option<Node>) -> Vec<Node> {
+        let mut order = Vec::new();
+        let mut seen = HashSet::new();
+        // A node is left when everything behind it has been.
+        let mut todo: Vec<(Node, bool)> = start.map(|node| (node, false)).into_iter().collect();
+        while let Some((node, is_left)) = todo.pop() {
+            if is_left {
+                order.push(node);
+            } else if seen.insert(node) {
+                todo.push((node, true));
+                let next = self.next_nodes(node).into_iter().rev();
+                todo.extend(next.map(|next| (next, false)));
+            }
+        }
+        order.reverse();
+        order
+    }
+
+    /// Where a node leads; what should follow it in the program comes last.
+    fn next_nodes(&self, node: Node) -> Vec<Node> {
+        let next = match node {
+            Node::Conditional(id) => {
+                let conditional = &self.program.conditionals[id.index()];
+                vec![conditional.otherwise, conditional.then]
+            }
+            Node::Table(id) => match &self.program.tables[id.index()].next {
+                TableNext::HitMiss { hit, miss } => vec![*miss, *hit],
+                TableNext::Action { actions, otherwise } => {
+                    let actions = actions.iter().map(|(_, next)| *next);
+                    actions.chain([*otherwise]).collect()
+                }
+            },
+        };
+        next.into_iter().flatten().collect()
+    }
+
     /// Jumps to a node, or to the end of the control.
-    fn go(&mut self, graph: &mut Graph, next: Option<Node>, end: Label) {
-        let label = self.node_label(graph, next, end);
+    fn go(&mut self, graph: &Graph, next: Option<Node>, end: Label) {
+        let label = graph.label(next, end);
         self.asm.jump(label);
     }
 
-    fn node_label(&mut self, graph: &mut Graph, next: Option<Node>, end: Label) -> Label {
-        let Some(node) = next else { return end };
-        if let Some(label) = graph.labels.get(&node) {
-            return *label;
-        }
-        let name = match node {
-            Node::Table(id) => &self.program.tables[id.index()].name,
-            Node::Conditional(id) => &self.program.conditionals[id.index()].name,
-        };
-        let label = self.asm.named_label(name);
-        graph.labels.insert(node, label);
-        graph.todo.push(node);
-        label
-    }
-
-    fn conditional(&mut self, graph: &mut Graph, conditional: &Conditional, end: Label) {
+    fn conditional(&mut self, graph: &Graph, conditional: &Conditional, end: Label) {
         self.source = conditional.source.clone();
         self.asm.note(Note::part(
             PartKind::Branch,
             &conditional.name,
             &conditional.source,
         ));
-        let otherwise = self.node_label(graph, conditional.otherwise, end);
+        let otherwise = graph.label(conditional.otherwise, end);
         self.branch(&conditional.condition, false, otherwise);
         self.go(graph, conditional.then, end);
     }
 
-    fn table(&mut self, graph: &mut Graph, id: TableId, end: Label) {
+    fn table(&mut self, graph: &Graph, id: TableId, end: Label) {
         let table = &self.program.tables[id.index()];
         let plan = &self.plan.tables[id.index()];
         self.source = table.source.clone();
@@ -151,7 +189,7 @@ impl Emitter<'_> {
     }
 
     /// Runs the action whose id is in R8.
-    fn dispatch(&mut self, graph: &mut Graph, table: &Table, end: Label) {
+    fn dispatch(&mut self, graph: &Graph, table: &Table, end: Label) {
         for id in &table.actions {
             let other = self.asm.label();
             self.asm.jump_if_imm(Cond::Ne, Reg::R8, id.0 as i32, other);
@@ -163,10 +201,10 @@ impl Emitter<'_> {
         self.source = table.source.clone();
     }
 
-    fn after(&mut self, graph: &mut Graph, table: &Table, action: Option<ActionId>, end: Label) {
+    fn after(&mut self, graph: &Graph, table: &Table, action: Option<ActionId>, end: Label) {
         match &table.next {
             TableNext::HitMiss { hit, miss } if hit != miss => {
-                let on_miss = self.node_label(graph, *miss, end);
+                let on_miss = graph.label(*miss, end);
                 self.asm.load(Size::W, Reg::R0, Reg::R7, Control::HIT);
                 self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, on_miss);
                 self.go(graph, *hit, end);

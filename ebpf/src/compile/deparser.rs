@@ -32,6 +32,7 @@ impl Emitter<'_> {
             if index >= in_place && !order[index..].iter().any(|h| changed.contains(h)) {
                 break;
             }
+            self.asm.section();
             self.emit_header(*header, write);
         }
     }

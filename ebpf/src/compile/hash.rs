@@ -328,6 +328,7 @@ impl Emitter<'_> {
             return;
         }
         for checksum in self.program.checksums.iter().filter(|c| c.verify) {
+            self.asm.section();
             let name = format!("verify {}", checksum.name);
             self.asm
                 .note(Note::part(PartKind::Checksum, &name, &checksum.source));
@@ -347,6 +348,7 @@ impl Emitter<'_> {
     /// Before the deparser.
     pub(super) fn update_checksums(&mut self) {
         for checksum in self.program.checksums.iter().filter(|c| c.update) {
+            self.asm.section();
             let name = format!("update {}", checksum.name);
             self.asm
                 .note(Note::part(PartKind::Checksum, &name, &checksum.source));

@@ -49,6 +49,8 @@ impl Control {
     pub const HEADER_BYTES: i32 = 48;
     /// u32: which element of a stack is meant.
     pub const INDEX: i32 = 52;
+    /// u32: where the next program of the chain goes on, see [`super::chain`].
+    pub const ENTRY: i32 = 56;
     /// Eight u64: the parts of a transition key that is longer than 64 bits.
     pub const KEY_PARTS: i32 = 64;
 }

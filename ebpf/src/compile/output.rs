@@ -19,9 +19,9 @@ use crate::switch::ports::{
 
 use super::Emitter;
 use super::action::{DROP_PORT, clones};
+use super::chain::context_and_phv;
 use super::layout::Control;
 
-const HELPER_MAP_LOOKUP: u32 = 1;
 const HELPER_KTIME_GET_NS: u32 = 5;
 const HELPER_GET_SMP_PROCESSOR_ID: u32 = 8;
 const HELPER_REDIRECT_MAP: u32 = 51;
@@ -33,7 +33,6 @@ const HELPER_XDP_LOAD_BYTES: u32 = 189;
 
 const CTX_INGRESS_IFINDEX: i32 = 12;
 
-const XDP_ABORTED: u64 = 0;
 const XDP_DROP: u64 = 1;
 const XDP_REDIRECT: i32 = 4;
 
@@ -64,18 +63,7 @@ impl Emitter<'_> {
     /// R6 and R7, a clean PHV, and the metadata that the switch sets.
     pub(super) fn prologue(&mut self) {
         self.asm.note(Note::stage("prologue"));
-        let found = self.asm.label();
-        self.asm.mov(Reg::R6, Reg::R1);
-        self.asm.store_imm(Size::DW, Reg::R10, -8, 0);
-        self.asm.mov(Reg::R2, Reg::R10);
-        self.asm.alu_imm(Alu::Add, Reg::R2, -8);
-        self.asm.map(Reg::R1, self.maps.phv);
-        self.asm.call(HELPER_MAP_LOOKUP);
-        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, found);
-        self.asm.mov_imm(Reg::R0, XDP_ABORTED);
-        self.asm.exit();
-        self.asm.place(found);
-        self.asm.mov(Reg::R7, Reg::R0);
+        context_and_phv(&mut self.asm, self.maps.phv);
         for at in self.layout.zeroed.clone().step_by(8) {
             self.asm.store_imm(Size::DW, Reg::R7, at, 0);
         }
@@ -236,6 +224,7 @@ impl Emitter<'_> {
         self.event(EventKind::PacketIn, self.ends.drop);
         self.asm.jump(self.ends.drop);
 
+        self.asm.shared_section();
         self.asm.note(Note::stage("slow path"));
         self.asm.place(self.ends.slow_path);
         self.event(EventKind::SlowPath, self.ends.drop);

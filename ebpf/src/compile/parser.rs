@@ -3,7 +3,7 @@
 //! The position is kept in the PHV and read back as an unknown number below a bound, so that the
 //! verifier's states merge where paths through the parser do. A header's bytes are copied as they are.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use num_bigint::BigUint;
 use num_traits::ToPrimitive;
@@ -15,6 +15,7 @@ use crate::asm::{Alu, Cond, Label, Note, PartKind, Reg, Size};
 
 use super::Emitter;
 use super::layout::{Control, SCRATCH};
+use super::states::States;
 
 /// Offset of `data` in `struct xdp_md`.
 const CTX_DATA: i32 = 0;
@@ -33,31 +34,69 @@ pub(super) const STACK_RESERVED: i32 = 8;
 /// How often a packet may go round a loop of the parser before the interpreter takes over.
 const MAX_LOOPS: i32 = 6;
 
+/// Where states begin.
+struct Labels {
+    states: States,
+    /// For transitions from outside of a loop.
+    entries: HashMap<ParserStateId, Label>,
+    inside: HashMap<ParserStateId, Label>,
+}
+
+impl Labels {
+    fn of(&self, from: ParserStateId, to: ParserStateId) -> Label {
+        if self.states.is_in_loop(from, to) {
+            self.inside[&to]
+        } else {
+            self.entries[&to]
+        }
+    }
+}
+
 impl Emitter<'_> {
     pub(super) fn parser(&mut self) {
         let end = self.asm.named_label("parsed");
-        let reachable = self.reachable_states();
-        let labels = reachable.iter().map(|id| {
-            let name = format!("parse {}", self.program.parser_states[id.index()].name);
-            (*id, self.asm.named_label(name))
-        });
-        let labels: HashMap<ParserStateId, Label> = labels.collect();
-        self.check_depth(&reachable);
-        self.asm.store_imm(Size::DW, Reg::R10, ROUNDS, 0);
+        let states = States::new(self.program);
+        self.check_depth(&states);
+        let labels = Labels {
+            entries: self.state_labels(&states, "parse"),
+            inside: self.state_labels(&states, "again"),
+            states,
+        };
         match self.program.parser_start {
-            Some(start) => self.asm.jump(labels[&start]),
+            Some(start) => self.asm.jump(labels.entries[&start]),
             None => self.asm.jump(end),
         }
-        for id in &reachable {
-            let state = &self.program.parser_states[id.index()];
-            let note = Note::part(PartKind::ParserState, &state.name, &state.source);
-            self.asm.note(note);
-            self.asm.place(labels[id]);
-            let refused_before = self.refused.len();
-            self.state(*id, state, &labels, end);
-            self.name_state(refused_before, &state.name);
+        for group in &labels.states.groups {
+            self.asm.section();
+            for id in group {
+                self.asm.place(labels.entries[id]);
+                if labels.states.is_loop(group, self.program) {
+                    self.asm.store_imm(Size::DW, Reg::R10, ROUNDS, 0);
+                }
+                self.asm.jump(labels.inside[id]);
+            }
+            for id in group {
+                let state = &self.program.parser_states[id.index()];
+                let note = Note::part(PartKind::ParserState, &state.name, &state.source);
+                self.asm.note(note);
+                self.asm.place(labels.inside[id]);
+                let refused_before = self.refused.len();
+                self.state(*id, state, &labels, end);
+                self.name_state(refused_before, &state.name);
+            }
         }
+        self.asm.section();
         self.asm.place(end);
+    }
+
+    /// A label for each state, named after it.
+    fn state_labels(&mut self, states: &States, prefix: &str) -> HashMap<ParserStateId, Label> {
+        let all = states.groups.iter().flatten();
+        let labels = all.map(|id| {
+            let name = &self.program.parser_states[id.index()].name;
+            (*id, self.asm.named_label(format!("{prefix} {name}")))
+        });
+        labels.collect()
     }
 
     /// p4c gives no source lines for what a parser does: the state is the place that can be named.
@@ -69,46 +108,11 @@ impl Emitter<'_> {
         }
     }
 
-    /// States that can be reached, and whether each begins a loop, in order of first visit.
-    fn reachable_states(&self) -> BTreeSet<ParserStateId> {
-        let mut seen = BTreeSet::new();
-        let mut todo: Vec<ParserStateId> = self.program.parser_start.into_iter().collect();
-        while let Some(id) = todo.pop() {
-            if seen.insert(id) {
-                todo.extend(
-                    self.program.parser_states[id.index()]
-                        .transitions
-                        .iter()
-                        .filter_map(|t| t.next),
-                );
-            }
-        }
-        seen
-    }
-
-    /// Whether `to` can lead back to `from`.
-    fn is_back_edge(&self, from: ParserStateId, to: ParserStateId) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut todo = vec![to];
-        while let Some(id) = todo.pop() {
-            if id == from {
-                return true;
-            }
-            if seen.insert(id) {
-                todo.extend(
-                    self.program.parser_states[id.index()]
-                        .transitions
-                        .iter()
-                        .filter_map(|t| t.next),
-                );
-            }
-        }
-        false
-    }
-
-    fn check_depth(&mut self, states: &BTreeSet<ParserStateId>) {
+    fn check_depth(&mut self, states: &States) {
         let bytes: u32 = states
+            .groups
             .iter()
+            .flatten()
             .flat_map(|id| &self.program.parser_states[id.index()].ops)
             .map(|(op, _)| match op {
                 ParserOp::Extract(HeaderRef::Header(header)) => {
@@ -125,13 +129,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn state(
-        &mut self,
-        id: ParserStateId,
-        state: &ParserState,
-        labels: &HashMap<ParserStateId, Label>,
-        end: Label,
-    ) {
+    fn state(&mut self, id: ParserStateId, state: &ParserState, labels: &Labels, end: Label) {
         for (index, (op, source)) in state.ops.iter().enumerate() {
             self.source = source.clone();
             self.asm.note(Note::ParserOp {
@@ -152,10 +150,10 @@ impl Emitter<'_> {
             self.transition_key(state, end);
         }
         for transition in &state.transitions {
-            let target = transition.next.map_or(end, |next| labels[&next]);
+            let target = transition.next.map_or(end, |next| labels.of(id, next));
             let is_loop = transition
                 .next
-                .is_some_and(|next| self.is_back_edge(id, next));
+                .is_some_and(|next| labels.states.is_in_loop(id, next));
             let skip = self.asm.label();
             match &transition.when {
                 TransitionMatch::Default => {}

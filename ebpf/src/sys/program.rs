@@ -20,6 +20,7 @@ pub enum ProgramKind {
 #[derive(Debug)]
 pub struct Program {
     fd: OwnedFd,
+    verified: u32,
 }
 
 /// How a program is attached to an interface.
@@ -51,27 +52,47 @@ pub struct TestRun {
 }
 
 const LOG_BYTES: usize = 1 << 20;
+const SHORT_LOG_BYTES: usize = 4 << 10;
+
+/// What the verifier writes into its log (`BPF_LOG_*` in the kernel's bpf_verifier.h).
+#[derive(Debug, Clone, Copy)]
+#[repr(u32)]
+enum LogLevel {
+    /// Each instruction that it goes through.
+    Instructions = 1,
+    /// Its verdict, and how much work it was (kernel 5.2).
+    Summary = 4,
+}
 
 impl Program {
-    /// Loads instructions. The verifier's log is asked for only after a refusal.
+    /// Loads instructions. The verifier's whole log is asked for only after a refusal.
     pub fn load(kind: ProgramKind, name: &str, code: &Code) -> Result<Program, SysError> {
-        match load(kind, name, code, None) {
-            Ok(program) => Ok(program),
+        let (loaded, summary) = load(kind, name, code, LogLevel::Summary);
+        match loaded {
+            Ok(fd) => Ok(Program {
+                fd,
+                verified: processed(&summary).unwrap_or(0),
+            }),
+            Err(_) if is_too_complex(&summary) => Err(SysError::TooComplex {
+                name: name.to_owned(),
+                verdict: summary.lines().next().unwrap_or_default().to_owned(),
+            }),
             Err(_) => {
-                let mut log = vec![0u8; LOG_BYTES];
-                load(kind, name, code, Some(&mut log)).map_err(|error| {
-                    let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
-                    let log = String::from_utf8_lossy(&log[..end]).into_owned();
-                    let origin = refused_instruction(&log).and_then(|index| code.origin(index));
-                    SysError::Load {
-                        name: name.to_owned(),
-                        error,
-                        log,
-                        origin,
-                    }
-                })
+                let (loaded, log) = load(kind, name, code, LogLevel::Instructions);
+                let fd = loaded.map_err(|error| SysError::Load {
+                    name: name.to_owned(),
+                    error,
+                    origin: refused_instruction(&log).and_then(|index| code.origin(index)),
+                    log,
+                })?;
+                Ok(Program { fd, verified: 0 })
             }
         }
+    }
+
+    /// How many instructions the verifier went through, each as often as it did.
+    pub fn verified(&self) -> u32 {
+        self.verified
     }
 
     /// Attaches the program to an interface, in the driver if it can, else generically.
@@ -154,8 +175,13 @@ fn load(
     kind: ProgramKind,
     name: &str,
     code: &Code,
-    log: Option<&mut Vec<u8>>,
-) -> io::Result<Program> {
+    level: LogLevel,
+) -> (io::Result<OwnedFd>, String) {
+    let bytes = match level {
+        LogLevel::Instructions => LOG_BYTES,
+        LogLevel::Summary => SHORT_LOG_BYTES,
+    };
+    let mut log = vec![0u8; bytes];
     let mut opts = libbpf_sys::bpf_prog_load_opts {
         sz: size_of::<libbpf_sys::bpf_prog_load_opts>() as u64,
         // Frames may be larger than a page (kernel 5.18). All programs that a tail call or a devmap
@@ -165,13 +191,11 @@ fn load(
             ProgramKind::Xdp => libbpf_sys::BPF_XDP,
             ProgramKind::XdpEgress => libbpf_sys::BPF_XDP_DEVMAP,
         },
+        log_level: level as u32,
+        log_size: log.len() as u32,
+        log_buf: log.as_mut_ptr().cast(),
         ..Default::default()
     };
-    if let Some(log) = log {
-        opts.log_level = 1;
-        opts.log_size = log.len() as u32;
-        opts.log_buf = log.as_mut_ptr().cast();
-    }
     let short: String = name
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || *c == '_')
@@ -190,10 +214,26 @@ fn load(
             &mut opts,
         )
     };
-    let fd = check(fd)?;
-    // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    Ok(Program { fd })
+    let fd = check(fd).map(|fd| {
+        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
+        unsafe { OwnedFd::from_raw_fd(fd) }
+    });
+    let end = log.iter().position(|b| *b == 0).unwrap_or(log.len());
+    (fd, String::from_utf8_lossy(&log[..end]).into_owned())
+}
+
+/// Too many instructions to go through, or branches to come back to (`check_cfg`, `do_check` and `push_stack`
+/// in the kernel's verifier.c; its error codes differ by version).
+fn is_too_complex(log: &str) -> bool {
+    ["program is too large", "is too complex"]
+        .iter()
+        .any(|verdict| log.contains(verdict))
+}
+
+/// The summary says `processed N insns (limit ...`.
+fn processed(log: &str) -> Option<u32> {
+    let (_, rest) = log.rsplit_once("processed ")?;
+    rest.split(' ').next()?.parse().ok()
 }
 
 /// The verifier's log ends with the instruction it refuses: the last line that begins `N: (`.
