@@ -86,6 +86,8 @@ pub struct Options {
     /// Makes a program a chain of programs with about that many instructions; `None` does only if
     /// the kernel does not take it whole.
     pub program_instructions: Option<usize>,
+    /// Whether it is written down where a packet went.
+    pub trail: Trail,
 }
 
 impl Options {
@@ -94,8 +96,18 @@ impl Options {
         Options {
             cpu_port,
             program_instructions: None,
+            trail: Trail::Cold,
         }
     }
+}
+
+/// A redirect does not tell where to: whoever runs single packets has it written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trail {
+    /// Nothing is written: forwarding does not pay for what nobody reads.
+    Cold,
+    /// The last port that a packet left by is in the ports' memory, for all CPUs together.
+    LastPort,
 }
 
 /// Compiles a program, or names all constructs that are not supported. The PHV map must have

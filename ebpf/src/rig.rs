@@ -12,8 +12,8 @@ use pointsman_p4::interpreter::Output;
 use pointsman_p4::ir::Program;
 use thiserror::Error;
 
-use crate::compile::Options;
 use crate::compile::output::EventKind;
+use crate::compile::{Options, Trail};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::plane::Plane;
 use crate::switch::Shared;
@@ -48,9 +48,6 @@ pub struct Rig {
     shared: Arc<Shared>,
     events: Events,
     cpu_port: u32,
-    ports: Vec<u32>,
-    /// Packets sent so far, for each of `ports`.
-    sent: Vec<u64>,
 }
 
 impl Rig {
@@ -67,6 +64,10 @@ impl Rig {
     ) -> Result<Rig, RigError> {
         let shared = Arc::new(Shared::new()?);
         let cpu_port = options.cpu_port;
+        let options = Options {
+            trail: Trail::LastPort,
+            ..options
+        };
         let pipeline = Pipeline::new(Arc::clone(program), Arc::clone(&shared), options)?;
         for port in ports.iter().filter(|p| **p != cpu_port) {
             shared.devmap.set(*port, &LOOPBACK.to_ne_bytes())?;
@@ -76,8 +77,6 @@ impl Rig {
             events: Events::open(&shared)?,
             shared,
             cpu_port,
-            ports: ports.to_vec(),
-            sent: vec![0; ports.len()],
         })
     }
 
@@ -89,7 +88,7 @@ impl Rig {
         let mut outputs = Vec::new();
         if run.verdict == XDP_REDIRECT {
             outputs.push(Output {
-                port: self.port_that_sent(),
+                port: self.shared.ports.last_port(),
                 bytes: run.frame,
             });
         }
@@ -105,17 +104,5 @@ impl Rig {
         }
         outputs.sort_by_key(|output| output.port);
         Ok(outputs)
-    }
-
-    /// A redirect does not tell where to; the program counts what it sends.
-    fn port_that_sent(&mut self) -> u32 {
-        let at = self
-            .ports
-            .iter()
-            .zip(&self.sent)
-            .position(|(port, sent)| self.shared.ports.stats(*port).tx_packets > *sent)
-            .expect("a program counts every packet that it redirects");
-        self.sent[at] += 1;
-        self.ports[at]
     }
 }

@@ -29,7 +29,7 @@ const EVENT_BUFFER_BYTES: u32 = 4 << 20;
 /// What all pipelines of a switch share.
 #[derive(Debug)]
 pub struct Shared {
-    /// Liveness, interfaces, statistics.
+    /// Liveness and interfaces.
     pub ports: Ports,
     /// Where frames leave, by port.
     pub devmap: Map,
@@ -43,7 +43,7 @@ impl Shared {
     pub fn new() -> Result<Shared, SysError> {
         let cpus = crate::sys::possible_cpus().next_power_of_two();
         Ok(Shared {
-            ports: Ports::new(cpus)?,
+            ports: Ports::new()?,
             devmap: Map::create(MapKind::DevMap, "egress", 4, MAX_PORTS)?,
             events: Map::create(MapKind::RingBuffer, "events", EVENT_BUFFER_BYTES, 1)?,
             cpus,

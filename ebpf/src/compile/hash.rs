@@ -69,26 +69,46 @@ struct Bytes {
     count: u32,
 }
 
+impl Run {
+    /// Where they are, if they are whole bytes of the PHV.
+    fn whole_bytes(&self) -> Option<Bytes> {
+        match self {
+            Run::Wire {
+                offset,
+                bit: 0,
+                width,
+            } if width.is_multiple_of(8) => Some(Bytes {
+                offset: *offset,
+                count: width / 8,
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Whether all but the last part are an even number of bytes long.
+fn are_words(parts: &[Bytes]) -> bool {
+    parts
+        .split_last()
+        .is_some_and(|(_, before)| before.iter().all(|part| part.count % 2 == 0))
+}
+
 impl Emitter<'_> {
     /// R0 = the hash. Overwrites R1 to R5.
     pub(super) fn calculate(&mut self, id: CalculationId) {
         let calculation = &self.program.calculations[id.index()];
         let runs = self.runs(calculation);
-        let bytes = match runs.as_slice() {
-            [
-                Run::Wire {
-                    offset,
-                    bit: 0,
-                    width,
-                },
-            ] if width.is_multiple_of(8) => Bytes {
-                offset: *offset,
-                count: width / 8,
-            },
-            runs => self.pack(runs),
+        let in_place: Option<Vec<Bytes>> = runs.iter().map(Run::whole_bytes).collect();
+        let bytes = match in_place.as_deref() {
+            // A sum goes on from one run to the next where it does so between two of its words.
+            Some(parts) if calculation.algorithm == HashAlgorithm::Csum16 && are_words(parts) => {
+                return self.csum16(parts);
+            }
+            Some([bytes]) => *bytes,
+            _ => self.pack(&runs),
         };
         match calculation.algorithm {
-            HashAlgorithm::Csum16 => self.csum16(bytes),
+            HashAlgorithm::Csum16 => self.csum16(&[bytes]),
             HashAlgorithm::Crc16 => self.crc(bytes, self.plan.crc16, Size::H, 0),
             HashAlgorithm::Crc32 => {
                 self.crc(bytes, self.plan.crc32, Size::W, u64::from(u32::MAX));
@@ -242,27 +262,28 @@ impl Emitter<'_> {
     }
 
     /// RFC 1071: the sum does not depend on the byte order, so words are added as they are.
-    fn csum16(&mut self, bytes: Bytes) {
+    fn csum16(&mut self, parts: &[Bytes]) {
         self.asm.mov_imm(Reg::R0, 0);
-        let mut at = 0;
-        while at < bytes.count {
-            let size = match bytes.count - at {
-                4.. => Size::W,
-                2..=3 => Size::H,
-                _ => Size::B,
-            };
-            self.asm
-                .load(size, Reg::R1, Reg::R7, bytes.offset + at as i32);
-            self.asm.alu(Alu::Add, Reg::R0, Reg::R1);
-            at += size.bytes();
-        }
-        for (shift, times) in [(32, 1), (16, 3)] {
-            for _ in 0..times {
-                self.asm.mov(Reg::R1, Reg::R0);
-                self.asm.alu_imm(Alu::Rsh, Reg::R1, shift);
-                self.keep_low(Reg::R0, shift as u32);
+        for part in parts {
+            let mut at = 0;
+            while at < part.count {
+                let size = match part.count - at {
+                    4.. => Size::W,
+                    2..=3 => Size::H,
+                    _ => Size::B,
+                };
+                self.asm
+                    .load(size, Reg::R1, Reg::R7, part.offset + at as i32);
                 self.asm.alu(Alu::Add, Reg::R0, Reg::R1);
+                at += size.bytes();
             }
+        }
+        // Three times is enough for any sum below 2^46.
+        for _ in 0..3 {
+            self.asm.mov(Reg::R1, Reg::R0);
+            self.asm.alu_imm(Alu::Rsh, Reg::R1, 16);
+            self.keep_low(Reg::R0, 16);
+            self.asm.alu(Alu::Add, Reg::R0, Reg::R1);
         }
         self.asm.alu_imm(Alu::Xor, Reg::R0, -1);
         self.asm.be(Reg::R0, Size::H);

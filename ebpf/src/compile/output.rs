@@ -13,14 +13,12 @@
 use pointsman_p4::ir::{FieldRef, LValue, Op};
 
 use crate::asm::{Alu, Cond, Label, Note, Reg, Size};
-use crate::switch::ports::{
-    INTERFACES_OFFSET, MAX_INTERFACE, MAX_PORTS, STATS_BYTES, STATS_OFFSET,
-};
+use crate::switch::ports::{INTERFACES_OFFSET, LAST_PORT_OFFSET, MAX_INTERFACE};
 
-use super::Emitter;
 use super::action::{DROP_PORT, clones};
 use super::chain::context_and_phv;
 use super::layout::Control;
+use super::{Emitter, Trail};
 
 const HELPER_KTIME_GET_NS: u32 = 5;
 const HELPER_GET_SMP_PROCESSOR_ID: u32 = 8;
@@ -34,7 +32,6 @@ const HELPER_XDP_LOAD_BYTES: u32 = 189;
 const CTX_INGRESS_IFINDEX: i32 = 12;
 
 const XDP_DROP: u64 = 1;
-const XDP_REDIRECT: i32 = 4;
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,27 +102,6 @@ impl Emitter<'_> {
             Reg::R0,
             [Reg::R1, Reg::R2],
         );
-    }
-
-    /// Adds a packet of `length` bytes to what a port sent. Overwrites `port`, R1, R2
-    /// and R4.
-    fn count_sent(&mut self, port: Reg, length: Reg) {
-        self.asm.alu32_imm(Alu::And, port, MAX_PORTS as i32 - 1);
-        self.asm.alu_imm(Alu::Mul, port, STATS_BYTES as i32);
-        self.asm.load(Size::W, Reg::R1, Reg::R7, Control::CPU);
-        self.asm
-            .alu_imm(Alu::And, Reg::R1, self.plan.cpus as i32 - 1);
-        self.asm
-            .alu_imm(Alu::Mul, Reg::R1, (STATS_BYTES * MAX_PORTS) as i32);
-        self.asm.map_value(Reg::R2, self.maps.ports, STATS_OFFSET);
-        self.asm.alu(Alu::Add, Reg::R2, port);
-        self.asm.alu(Alu::Add, Reg::R2, Reg::R1);
-        self.asm.load(Size::DW, Reg::R4, Reg::R2, 0);
-        self.asm.alu_imm(Alu::Add, Reg::R4, 1);
-        self.asm.store(Size::DW, Reg::R2, 0, Reg::R4);
-        self.asm.load(Size::DW, Reg::R4, Reg::R2, 8);
-        self.asm.alu(Alu::Add, Reg::R4, length);
-        self.asm.store(Size::DW, Reg::R2, 8, Reg::R4);
     }
 
     /// Microseconds of the monotonic clock, if anybody reads them.
@@ -205,19 +181,19 @@ impl Emitter<'_> {
     /// Sends the packet, and emits the places that everything else jumps to.
     pub(super) fn transmit(&mut self) {
         self.asm.note(Note::stage("transmit"));
-        let (to_cpu, counted) = (self.asm.label(), self.asm.label());
+        let to_cpu = self.asm.label();
         self.load_field(Reg::R8, Reg::R1, self.program.standard.egress_port);
         self.asm
             .jump_if_imm(Cond::Eq, Reg::R8, self.options.cpu_port as i32, to_cpu);
+        if self.options.trail == Trail::LastPort {
+            self.asm
+                .map_value(Reg::R1, self.maps.ports, LAST_PORT_OFFSET);
+            self.asm.store(Size::W, Reg::R1, 0, Reg::R8);
+        }
         self.asm.map(Reg::R1, self.maps.devmap);
         self.asm.mov(Reg::R2, Reg::R8);
         self.asm.mov_imm(Reg::R3, XDP_DROP);
         self.asm.call(HELPER_REDIRECT_MAP);
-        self.asm
-            .jump_if_imm(Cond::Ne, Reg::R0, XDP_REDIRECT, counted);
-        self.length_out(Reg::R3);
-        self.count_sent(Reg::R8, Reg::R3);
-        self.asm.place(counted);
         self.asm.exit();
 
         self.asm.place(to_cpu);

@@ -4,7 +4,7 @@
 //! header   u32 which of the two copies readers use, u32 words in use (64 bytes reserved)
 //! copy     live:     `words` u64, bit p set: position p holds an entry
 //!          slots:    64 * `words` u32, the record of each position
-//!          columns:  for each byte of the key 256 * `words` u64;
+//!          columns:  for each byte of the key 256 rows of `words` u64, and a cache line between;
 //!                    bit p set: the entry at p accepts this byte value
 //! ```
 //!
@@ -38,6 +38,9 @@ const HEADER_BYTES: u64 = 64;
 /// Positions for each entry when all are spread anew: the more, the longer until the next time; the
 /// fewer, the fewer words a lookup goes through.
 const SPREAD: usize = 4;
+/// Between columns. They are as long as a power of two, so that rows of the same byte value would
+/// all be in the same set of the cache.
+const COLUMN_GAP: u32 = 64;
 /// Multiplying a single bit by this leaves its number in the top six bits.
 const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
 
@@ -64,7 +67,7 @@ impl BitVectorPlan {
         let words = (entries.clamp(32, MAX_ENTRIES) * 2)
             .div_ceil(64)
             .next_power_of_two();
-        let copy_bytes = words * 8 + words * 64 * 4 + columns.len() as u32 * 256 * words * 8;
+        let copy_bytes = words * 8 + words * 64 * 4 + columns.len() as u32 * column_bytes(words);
         let header = arena.reserve(HEADER_BYTES);
         let copies = arena.reserve(2 * u64::from(copy_bytes));
         BitVectorPlan {
@@ -87,7 +90,7 @@ impl BitVectorPlan {
     }
 
     fn column_at(&self, column: usize) -> u32 {
-        self.slots_at() + self.words * 64 * 4 + column as u32 * 256 * self.words * 8
+        self.slots_at() + self.words * 64 * 4 + column as u32 * column_bytes(self.words)
     }
 
     /// Emits the lookup.
@@ -153,6 +156,10 @@ impl BitVectorPlan {
         reader.record_address(asm, records, Reg::R4);
         asm.jump(to.hit);
     }
+}
+
+fn column_bytes(words: u32) -> u32 {
+    256 * words * 8 + COLUMN_GAP
 }
 
 /// Fills the 64 bytes that turn a `DE_BRUIJN` product into a bit number.
