@@ -1,3 +1,4 @@
-//! Benchmarks, load generators and the conformance runner.
+//! Benchmarks, load generators, the conformance runner and the fuzzer.
 
 pub mod conformance;
+pub mod fuzz;

@@ -71,7 +71,8 @@ fn registers(
         })
 }
 
-fn reads_the_clock(program: &Program) -> bool {
+/// Whether a program looks at a timestamp.
+pub fn reads_the_clock(program: &Program) -> bool {
     let standard = &program.standard;
     let times = [
         standard.ingress_global_timestamp,

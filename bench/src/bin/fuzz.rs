@@ -1,0 +1,153 @@
+//! Random entries and packets through programs in the kernel and the reference interpreter, until they differ.
+//!
+//! ```text
+//! cargo run --release -p pointsman-bench --bin fuzz -- ../shared/vectors ../shared/pipelines p4/programs --minutes 60
+//! ```
+//! Prints the seed of every round; a difference is made small, printed as a case and, with `--cases`, written
+//! down. Exits with 0 only if nothing differed. Needs root.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use pointsman_bench::conformance::{Target, find};
+use pointsman_bench::fuzz::{CaseFile, Options, Outcome, Pair, Report, Subject, run};
+use pointsman_p4::bmv2;
+
+/// Fuzz programs in the kernel against the reference interpreter.
+#[derive(Debug, Parser)]
+#[command(name = "fuzz")]
+struct Arguments {
+    /// Directories with bmv2.json and p4info.txtpb, or of such directories.
+    #[arg(required = true, value_name = "DIR")]
+    directories: Vec<PathBuf>,
+    /// The seed of the first round; the next rounds count up from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// When to stop.
+    #[arg(long, default_value_t = 1.0)]
+    minutes: f64,
+    /// The most rounds of a program.
+    #[arg(long, default_value_t = u64::MAX)]
+    rounds: u64,
+    /// Packets of a round.
+    #[arg(long, default_value_t = 250)]
+    packets: usize,
+    /// Only programs whose path contains this.
+    #[arg(long)]
+    program: Option<String>,
+    /// Write a file for each difference into this directory.
+    #[arg(long, value_name = "DIR")]
+    cases: Option<PathBuf>,
+    /// Do the steps of this file on the one program instead, and print them with what leaves the interpreter.
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    /// Write the report to a file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    Target::Xdp.check()?;
+    let subjects = subjects(&arguments)?;
+    anyhow::ensure!(!subjects.is_empty(), "there is no such program");
+    if let Some(path) = &arguments.replay {
+        return replay(&subjects, path);
+    }
+    let options = Options {
+        seed: arguments.seed,
+        time: Duration::from_secs_f64(arguments.minutes * 60.0),
+        rounds: arguments.rounds,
+        packets: arguments.packets,
+        shrink: Duration::from_secs(60),
+    };
+    // Panics are differences; their place is worth a line, their backtrace is not.
+    std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+    let report = run(&subjects, options, &mut |line| eprintln!("{line}"));
+    print!("{}", report.table());
+    if let Some(directory) = &arguments.cases {
+        write_cases(&report, directory)?;
+    }
+    if let Some(path) = &arguments.json {
+        let json = serde_json::to_vec_pretty(&report)?;
+        std::fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn replay(subjects: &[Subject], path: &Path) -> anyhow::Result<ExitCode> {
+    let [subject] = subjects else {
+        anyhow::bail!("a case belongs to one program; choose it with --program");
+    };
+    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let case: CaseFile = serde_json::from_slice(&text)?;
+    let steps = case.steps(&subject.program)?;
+    let recorded = CaseFile::record(case.about, &subject.program, &steps);
+    print!("{}", recorded.to_json());
+    match Pair::run(&subject.program, &steps) {
+        Ok(_) => {
+            println!("{}: agreed", subject.name);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(difference) => {
+            println!("{}: {difference}", subject.name);
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Each program once, though it may have several directories of packets.
+fn subjects(arguments: &Arguments) -> anyhow::Result<Vec<Subject>> {
+    let mut subjects = Vec::new();
+    let mut seen = BTreeSet::new();
+    for directory in &arguments.directories {
+        let directory = directory
+            .canonicalize()
+            .with_context(|| format!("cannot find {}", directory.display()))?;
+        for suite in find(&directory)? {
+            let name = suite.program.display().to_string();
+            let wanted = arguments.program.as_ref().is_none_or(|p| name.contains(p));
+            if !wanted || !seen.insert(suite.program.clone()) {
+                continue;
+            }
+            let path = suite.program.join("bmv2.json");
+            let json = std::fs::read(&path).with_context(|| path.display().to_string())?;
+            match bmv2::read(json) {
+                Ok(program) => subjects.push(Subject {
+                    name: short(&suite.program),
+                    program: program.into(),
+                }),
+                Err(error) => println!("{name}: not read: {error}"),
+            }
+        }
+    }
+    Ok(subjects)
+}
+
+/// The last two parts of a path.
+fn short(path: &Path) -> String {
+    let parts: Vec<_> = path.components().rev().take(2).collect();
+    let parts: PathBuf = parts.into_iter().rev().collect();
+    parts.display().to_string()
+}
+
+fn write_cases(report: &Report, directory: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    for program in &report.programs {
+        if let Outcome::Differed(found) = &program.outcome {
+            let name = program.program.replace('/', "_");
+            let path = directory.join(format!("{name}-{}.json", found.seed));
+            std::fs::write(&path, &found.case)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
