@@ -1,6 +1,6 @@
 //! The arrows of the workspace: who may depend on whom, and who never does.
 //!
-//! `proto <- p4 <- ebpf <- agent`, `proto <- model <- {agent, controller, cli}`. What a crate needs
+//! `proto <- p4 <- ebpf <- {agent, cli}`, `proto <- model <- {agent, controller, cli}`. What a crate needs
 //! only for its tests counts too: a test that reaches upwards hides a cycle.
 #![allow(clippy::unwrap_used)]
 
@@ -28,7 +28,15 @@ const BELOW: &[(&str, &[&str])] = &[
         "pointsman-controller",
         &["pointsman-proto", "pointsman-model"],
     ),
-    ("pointsman", &["pointsman-proto", "pointsman-model"]),
+    (
+        "pointsman",
+        &[
+            "pointsman-proto",
+            "pointsman-p4",
+            "pointsman-ebpf",
+            "pointsman-model",
+        ],
+    ),
 ];
 const UNBOUND: &str = "pointsman-bench";
 

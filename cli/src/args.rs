@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::view::pipeline::selection::SourceLine;
+
 /// Describe switches and their flow objectives, and see how they fare
 #[derive(Debug, Parser)]
 #[command(name = "pointsman", version, max_term_width = 100)]
@@ -80,6 +82,11 @@ pub enum Command {
     },
     /// Delete objectives or devices
     Delete(DeleteArgs),
+    /// Compile a P4 program here and show what became of it; asks nobody
+    Pipeline {
+        #[command(subcommand)]
+        command: PipelineCommand,
+    },
     /// Print the JSON schema of the YAML files, for editors
     Schema,
     /// Print a completion script for a shell
@@ -110,6 +117,65 @@ pub struct ApplyArgs {
     /// Seconds to wait for the switches; with 0, accepted is enough
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=600))]
     pub wait: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PipelineCommand {
+    /// Show what becomes of a program: its IR, its instructions or its figures
+    #[command(
+        after_help = "Exit codes: 0 the xdp target takes the program (with --emit ir: it can be \
+                      read); 1 it does not, and every reason is a line on standard error; \
+                      2 the command line is wrong"
+    )]
+    Compile(CompileArgs),
+    /// Say whether the xdp target takes a program, by the exit code; reasons are on standard error
+    Check {
+        #[command(flatten)]
+        files: PipelineFiles,
+    },
+}
+
+/// A compiled P4 program.
+#[derive(Debug, Args)]
+pub struct PipelineFiles {
+    /// BMv2 JSON, as `p4c --target bmv2` writes it
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// The p4info of the same compilation, in text format: has to fit the program
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub p4info: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CompileArgs {
+    #[command(flatten)]
+    pub files: PipelineFiles,
+    /// What to show
+    #[arg(long, value_enum, default_value_t = Emit::Stats)]
+    pub emit: Emit,
+    /// Only this table, by its name or the end of it
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+    /// Only this action
+    #[arg(long, value_name = "NAME")]
+    pub action: Option<String>,
+    /// Only what came from this line of the P4 source (ir, asm)
+    #[arg(long, value_name = "FILE:LINE")]
+    pub line: Option<SourceLine>,
+    /// Where the P4 files are; without it, they are looked for around FILE
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub source: Option<PathBuf>,
+}
+
+/// The stages of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// The typed program, much like P4
+    Ir,
+    /// Its instructions, under the statements that they were made for
+    Asm,
+    /// Instructions, tables and memory in numbers
+    Stats,
 }
 
 #[derive(Debug, Args)]

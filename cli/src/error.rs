@@ -84,6 +84,14 @@ pub enum CliError {
     /// What was asked for is not there, or was refused.
     #[error("{0}")]
     Failed(String),
+    /// The compiler does not take a program.
+    #[error("the xdp target does not take {}:\n{}", path.display(), lines.join("\n"))]
+    NotCompiled {
+        /// The program.
+        path: PathBuf,
+        /// Every reason.
+        lines: Vec<String>,
+    },
     /// A message holds what no server of this version sends.
     #[error("{peer} sent an objective that this version does not understand: {message}")]
     BadAnswer {

@@ -12,6 +12,7 @@ mod text;
 pub use chain::{Cut, Draft, Glue};
 pub use insn::{Alu, Cond, Insn, Reg, Size};
 pub use note::{Note, Part, PartKind};
+pub use text::{Access, Operand};
 
 use thiserror::Error;
 

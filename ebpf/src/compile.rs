@@ -78,6 +78,34 @@ pub struct Maps {
     pub events: MapFd,
 }
 
+impl Maps {
+    /// Stands for the maps of a program that is not going to be loaded.
+    pub const UNLOADED: Maps = Maps {
+        arena: MapFd(1),
+        phv: MapFd(2),
+        ports: MapFd(3),
+        devmap: MapFd(4),
+        events: MapFd(5),
+    };
+
+    /// Stands for the array of the programs of a chain that is not going to be loaded.
+    pub const UNLOADED_CHAIN: MapFd = MapFd(6);
+
+    /// What a map is called in listings.
+    pub fn name(&self, fd: MapFd) -> Option<&'static str> {
+        let names = [
+            (self.arena, "tables"),
+            (self.phv, "phv"),
+            (self.ports, "ports"),
+            (self.devmap, "devmap"),
+            (self.events, "events"),
+            (Maps::UNLOADED_CHAIN, "chain"),
+        ];
+        let named = names.into_iter().find(|(map, _)| *map == fd);
+        named.map(|(_, name)| name)
+    }
+}
+
 /// What does not depend on the program.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -131,7 +159,12 @@ pub fn compile(
 
 /// Bytes of the PHV of a program.
 pub fn phv_bytes(program: &Program) -> u32 {
-    Layout::new(program, scratch_bytes(program)).bytes
+    layout_of(program).bytes
+}
+
+/// The PHV of a program.
+pub fn layout_of(program: &Program) -> Layout {
+    Layout::new(program, scratch_bytes(program))
 }
 
 /// The longest of: a packed key, the input of a hash, what a parser looks ahead at.
@@ -194,7 +227,7 @@ impl<'a> Emitter<'a> {
             plan,
             maps,
             options,
-            layout: Layout::new(program, scratch_bytes(program)),
+            layout: layout_of(program),
             asm,
             refused: Vec::new(),
             read: access::fields_read(program),

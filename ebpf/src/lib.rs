@@ -3,6 +3,7 @@
 
 pub mod asm;
 pub mod compile;
+pub mod inspect;
 pub mod pipeline;
 pub mod plan;
 pub mod plane;

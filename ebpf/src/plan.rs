@@ -10,7 +10,7 @@ use pointsman_p4::ir::{
 };
 
 use crate::compile::Refusal;
-use crate::tables::arena::Arena;
+use crate::tables::arena::{Arena, Region};
 use crate::tables::bitvec::{self, BitVectorPlan};
 use crate::tables::cells::{CounterPlan, MeterPlan};
 use crate::tables::direct::{self, DirectPlan};
@@ -91,6 +91,8 @@ pub struct Plan {
     pub crc32: u32,
     /// Bytes of the arena.
     pub bytes: u32,
+    /// What is where in the arena, for listings.
+    pub regions: Vec<Region>,
     /// CPUs, rounded up to a power of two.
     pub cpus: u32,
 }
@@ -101,11 +103,13 @@ impl Plan {
         let mut arena = Arena::default();
         let mut refused = Vec::new();
         let cpus = cpus.next_power_of_two();
+        arena.begin("constants");
         let bit_numbers = arena.reserve(64);
         let crc16 = arena.reserve(512);
         let crc32 = arena.reserve(1024);
         let tables = (0..program.tables.len())
             .map(|i| {
+                arena.begin(format!("table {}", program.tables[i].name));
                 plan_table(
                     program,
                     TableId(i as u32),
@@ -117,7 +121,10 @@ impl Plan {
             })
             .collect();
         let profiles = (0..program.action_profiles.len())
-            .map(|i| plan_profile(program, ActionProfileId(i as u32), &mut arena))
+            .map(|i| {
+                arena.begin(format!("profile {}", program.action_profiles[i].name));
+                plan_profile(program, ActionProfileId(i as u32), &mut arena)
+            })
             .collect();
         let counters = program
             .counters
@@ -126,6 +133,7 @@ impl Plan {
             .filter(|(_, c)| c.table.is_none());
         let counters = counters
             .map(|(i, c)| {
+                arena.begin(format!("counter {}", c.name));
                 (
                     CounterId(i as u32),
                     CounterPlan::new(&mut arena, c.size, cpus),
@@ -138,10 +146,14 @@ impl Plan {
             .enumerate()
             .filter(|(_, m)| m.table.is_none());
         let meters = meters
-            .map(|(i, m)| (MeterId(i as u32), MeterPlan::new(&mut arena, m.size)))
+            .map(|(i, m)| {
+                arena.begin(format!("meter {}", m.name));
+                (MeterId(i as u32), MeterPlan::new(&mut arena, m.size))
+            })
             .collect();
         let registers = program.registers.iter().enumerate().map(|(i, r)| {
             let cells = r.size.max(1).next_power_of_two();
+            arena.begin(format!("register {}", r.name));
             (
                 RegisterId(i as u32),
                 (arena.reserve(u64::from(cells) * 8), cells),
@@ -162,7 +174,10 @@ impl Plan {
         let value_sets = program
             .value_sets
             .iter()
-            .map(|s| ValueSetPlan::new(&mut arena, s.size))
+            .map(|s| {
+                arena.begin(format!("value set {}", s.name));
+                ValueSetPlan::new(&mut arena, s.size)
+            })
             .collect();
         if !arena.fits() {
             refused.push(Refusal {
@@ -188,6 +203,7 @@ impl Plan {
             crc16,
             crc32,
             bytes: arena.bytes(),
+            regions: arena.into_regions(),
             cpus,
         })
     }

@@ -6,6 +6,7 @@ mod delete;
 mod diff;
 mod explain;
 mod get;
+mod pipeline;
 mod send;
 mod status;
 
@@ -35,6 +36,7 @@ pub async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, CliError> {
             explain::run(&global, &objective, device.as_deref(), output).await
         }
         Command::Delete(args) => delete::run(&without_agent(global)?, args, output).await,
+        Command::Pipeline { command } => pipeline::run(command, output),
         Command::Schema => {
             output.text(&format!("{:#}\n", pointsman_model::json_schema()))?;
             Ok(ExitCode::SUCCESS)

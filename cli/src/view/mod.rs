@@ -4,5 +4,6 @@ pub mod apply;
 pub mod devices;
 pub mod nodes;
 pub mod objectives;
+pub mod pipeline;
 pub mod ports;
 pub mod tables;

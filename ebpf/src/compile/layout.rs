@@ -55,6 +55,27 @@ impl Control {
     pub const KEY_PARTS: i32 = 64;
 }
 
+impl Control {
+    /// What is at an offset, for listings.
+    pub fn name(offset: i32) -> Option<&'static str> {
+        Some(match offset {
+            Control::PARSED => "parser position",
+            Control::LENGTH => "packet length",
+            Control::CPU => "this cpu",
+            Control::HIT => "hit",
+            Control::CLONE_SESSION => "clone session",
+            Control::CLONE_LIST => "clone field list",
+            Control::EMITTED => "deparser position",
+            Control::INGRESS_PORT => "port it came in by",
+            Control::TEMPORARY | Control::TEMPORARY2 => "temporary",
+            Control::HEADER_BYTES => "bytes of headers",
+            Control::INDEX => "index",
+            Control::KEY_PARTS => "select key",
+            _ => return None,
+        })
+    }
+}
+
 /// Where scratch space begins.
 pub const SCRATCH: i32 = 128;
 

@@ -6,12 +6,35 @@
 #[derive(Debug, Default)]
 pub struct Arena {
     len: u32,
+    regions: Vec<Region>,
+}
+
+/// A part of the memory that belongs to one thing of the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region {
+    /// Where it begins.
+    pub offset: u32,
+    /// Whose it is, for listings.
+    pub name: String,
 }
 
 /// The verifier takes offsets from a map value below 2^29.
 pub const MAX_ARENA_BYTES: u64 = 1 << 29;
 
 impl Arena {
+    /// Says whose the following reservations are.
+    pub fn begin(&mut self, name: impl Into<String>) {
+        self.regions.push(Region {
+            offset: self.len,
+            name: name.into(),
+        });
+    }
+
+    /// What was begun, in the order of offsets.
+    pub fn into_regions(self) -> Vec<Region> {
+        self.regions
+    }
+
     /// Reserves bytes, aligned to a cache line. Beyond [`MAX_ARENA_BYTES`] the offsets saturate
     /// and [`fits`](Arena::fits) says no.
     pub fn reserve(&mut self, bytes: u64) -> u32 {

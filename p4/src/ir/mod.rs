@@ -6,7 +6,7 @@
 //! XDP compiler, say) can refuse it by name and line. It decides nothing and runs nothing.
 //!
 //! Built by [`crate::bmv2`], read by [`crate::interpreter`] and by the compiler in
-//! `pointsman-ebpf`.
+//! `pointsman-ebpf`; [`print`] makes it readable.
 //!
 //! # Invariants
 //!
@@ -24,6 +24,7 @@ mod header;
 mod ids;
 mod object;
 mod parser;
+pub mod print;
 mod program;
 
 pub use action::{Action, CloneSource, Op, Param};
