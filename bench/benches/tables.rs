@@ -144,6 +144,7 @@ fn writers(criterion: &mut Criterion) {
             name: "a map update",
             unit: "an entry",
             batch: u64::from(load.entries),
+            batches: 1,
         };
         let measured = || fill(&mut pipeline, &entries);
         baseline.beside(&mut group, load.name, measured, || {

@@ -55,6 +55,8 @@ pub struct Baseline<'a> {
     pub unit: &'a str,
     /// How many of them one call does.
     pub batch: u64,
+    /// The least number of batches in a sample.
+    pub batches: u64,
 }
 
 impl Baseline<'_> {
@@ -70,7 +72,7 @@ impl Baseline<'_> {
         let mut pairs: Vec<(Duration, Duration)> = Vec::new();
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|units| {
-                let batches = units.div_ceil(self.batch);
+                let batches = units.div_ceil(self.batch).max(self.batches);
                 let start = pairs.len();
                 pairs.extend((0..batches).map(|_| (baseline(), measured())));
                 let total: Duration = pairs[start..].iter().map(|(_, m)| *m).sum();
@@ -81,15 +83,22 @@ impl Baseline<'_> {
         if pairs.is_empty() {
             return;
         }
-        let (of_baseline, of_measured) = pairs.into_iter().unzip();
+        let (of_baseline, of_measured) = pairs.iter().copied().unzip();
         let (base, here) = (self.median_ns(of_baseline), self.median_ns(of_measured));
+        let mut ratios: Vec<f64> = pairs
+            .iter()
+            .map(|(base, here)| here.as_secs_f64() / base.as_secs_f64())
+            .collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        let [lower, median, upper] = [1, 2, 3].map(|quarter| ratios[ratios.len() * quarter / 4]);
         let Baseline {
             name: what, unit, ..
         } = self;
         println!(
-            "{name}: median {here:.0} ns {unit} ({:.0}/s), {what} {base:.0} ns: {:.2} times as long\n",
+            "{name}: median {here:.0} ns {unit} ({:.0}/s), {what} {base:.0} ns: {median:.2} times as long \
+             (half of {} pairs: {lower:.2} to {upper:.2})\n",
             1e9 / here,
-            here / base
+            ratios.len(),
         );
     }
 
