@@ -50,6 +50,18 @@ pub struct Assembler {
     sections: Vec<(usize, bool)>,
 }
 
+/// How far a program was at some time.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    insns: usize,
+    jumps: usize,
+    notes: usize,
+    labels: usize,
+    names: usize,
+    comments: usize,
+    sections: usize,
+}
+
 /// Instructions ready to load.
 #[derive(Debug, Clone)]
 pub struct Code {
@@ -125,6 +137,31 @@ impl Assembler {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.insns.is_empty()
+    }
+
+    /// The state to which [`rewind`](Assembler::rewind) goes back.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            insns: self.insns.len(),
+            jumps: self.jumps.len(),
+            notes: self.notes.len(),
+            labels: self.labels.len(),
+            names: self.names.len(),
+            comments: self.comments.len(),
+            sections: self.sections.len(),
+        }
+    }
+
+    /// Takes back all code since `mark`. Labels made since then may not be used again, and
+    /// none that is older may have been placed since.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.insns.truncate(mark.insns);
+        self.jumps.truncate(mark.jumps);
+        self.notes.truncate(mark.notes);
+        self.names.truncate(mark.names);
+        self.comments.truncate(mark.comments);
+        self.sections.truncate(mark.sections);
+        self.labels[mark.labels..].fill(None);
     }
 
     fn push(&mut self, insn: Insn) {

@@ -5,9 +5,9 @@
 //! PHV throughout; values that outlive an expression are in the PHV, so that the verifier's states
 //! merge and its work stays linear in the length of the program.
 //!
-//! What this compiler cannot express is refused by name and P4 source line when the pipeline
-//! is set. What XDP cannot do for a single packet (replicate it, say) goes to the slow path: the packet as
-//! it came is handed to the reference interpreter in the agent (see [`output`]).
+//! What cannot be done in the kernel takes the slow path: where a packet meets it, it is handed to the
+//! reference interpreter in the agent, which goes on from there ([`handoff`]). Which constructs those
+//! are is known when the pipeline is set. What not even that helps is refused, by name and source line.
 
 mod access;
 mod action;
@@ -15,7 +15,9 @@ mod cells;
 pub mod chain;
 mod control;
 mod deparser;
+pub mod event;
 mod expr;
+pub mod handoff;
 pub mod hash;
 mod interval;
 pub mod layout;
@@ -31,15 +33,18 @@ mod wide;
 use std::collections::HashSet;
 use std::fmt;
 
+use pointsman_p4::interpreter::Resume;
 use pointsman_p4::ir::{FieldRef, Program, SourceInfo};
 
 use crate::asm::{Assembler, Label, Reg};
 use crate::plan::Plan;
 use crate::sys::MapFd;
 use crate::tables::reader::Reader;
+use crate::tables::records::arg_words;
 
 pub use self::access::fields_read;
 use self::chain::Compiled;
+use self::handoff::Point;
 use self::layout::{Layout, SCRATCH};
 
 /// A construct that the compiler does not take.
@@ -139,14 +144,15 @@ pub enum Trail {
 }
 
 /// Compiles a program, or names all constructs that are not supported. The PHV map must have
-/// [`phv_bytes`] bytes.
+/// [`phv_bytes`] bytes; `pipeline` is the number that its events bear.
 pub fn compile(
     program: &Program,
     plan: &Plan,
     maps: Maps,
     options: Options,
+    pipeline: u32,
 ) -> Result<Compiled, Vec<Refusal>> {
-    let mut emitter = Emitter::new(program, plan, maps, options);
+    let mut emitter = Emitter::new(program, plan, maps, options, pipeline);
     emitter.program();
     if !emitter.refused.is_empty() {
         return Err(emitter.refused);
@@ -154,6 +160,8 @@ pub fn compile(
     Ok(Compiled {
         draft: emitter.asm.draft(),
         phv: maps.phv,
+        points: emitter.points,
+        layout: emitter.layout,
     })
 }
 
@@ -167,7 +175,8 @@ pub fn layout_of(program: &Program) -> Layout {
     Layout::new(program, scratch_bytes(program))
 }
 
-/// The longest of: a packed key, the input of a hash, what a parser looks ahead at.
+/// The longest of: a packed key, the input of a hash, what a parser looks ahead at, the arguments
+/// of an action on their way to the interpreter.
 fn scratch_bytes(program: &Program) -> u32 {
     let keys = program.tables.iter().map(|t| {
         // A part never begins in a word that it does not fit, so each may cost one more word.
@@ -177,7 +186,12 @@ fn scratch_bytes(program: &Program) -> u32 {
         .calculations
         .iter()
         .map(|c| hash::input_bytes(program, c));
+    let args = program.actions.iter().map(|a| {
+        let words = a.params.iter().map(|p| arg_words(p.width));
+        8 * words.sum::<u32>()
+    });
     keys.chain(hashes)
+        .chain(args)
         .max()
         .unwrap_or(0)
         .max(parser::MAX_LOOKAHEAD)
@@ -190,9 +204,12 @@ struct Emitter<'a> {
     plan: &'a Plan,
     maps: Maps,
     options: Options,
+    /// The number that events bear.
+    pipeline: u32,
     layout: Layout,
     asm: Assembler,
     refused: Vec<Refusal>,
+    points: Vec<Point>,
     /// Fields that some expression, key or hash reads.
     read: HashSet<FieldRef>,
     /// The construct being compiled.
@@ -206,20 +223,26 @@ struct Emitter<'a> {
 /// Places that code everywhere jumps to.
 #[derive(Debug, Clone, Copy)]
 struct Ends {
-    /// Hand the packet as it came to the interpreter.
-    slow_path: Label,
-    /// Hand it over after ingress.
-    replicate: Label,
+    /// Hand the packet to the interpreter, `Control::POINT` says where it goes on.
+    hand_over: Label,
+    /// Hand it over as it came: it does not fit the limits of the parser.
+    out_of_bounds: Label,
     /// Drop it.
     drop: Label,
 }
 
 impl<'a> Emitter<'a> {
-    fn new(program: &'a Program, plan: &'a Plan, maps: Maps, options: Options) -> Emitter<'a> {
+    fn new(
+        program: &'a Program,
+        plan: &'a Plan,
+        maps: Maps,
+        options: Options,
+        pipeline: u32,
+    ) -> Emitter<'a> {
         let mut asm = Assembler::new();
         let ends = Ends {
-            slow_path: asm.named_label("slow path"),
-            replicate: asm.named_label("replicate"),
+            hand_over: asm.named_label("hand over"),
+            out_of_bounds: asm.named_label("out of bounds"),
             drop: asm.named_label("drop"),
         };
         Emitter {
@@ -227,9 +250,11 @@ impl<'a> Emitter<'a> {
             plan,
             maps,
             options,
+            pipeline,
             layout: layout_of(program),
             asm,
             refused: Vec::new(),
+            points: handoff::common_points(),
             read: access::fields_read(program),
             source: SourceInfo::default(),
             ends,
@@ -240,16 +265,18 @@ impl<'a> Emitter<'a> {
 
     fn program(&mut self) {
         self.prologue();
-        self.parser();
+        if let Err(constructs) = self.attempt(Self::parser) {
+            self.hand_over(Resume::Parser, constructs);
+        }
         self.asm.section();
         self.verify_checksums();
         let ingress_end = self.asm.named_label("end of ingress");
         let egress_end = self.asm.named_label("end of egress");
-        self.control(self.program.ingress.start, ingress_end);
+        self.control(&self.program.ingress, ingress_end);
         self.asm.section();
         self.asm.place(ingress_end);
         self.end_of_ingress();
-        self.control(self.program.egress.start, egress_end);
+        self.control(&self.program.egress, egress_end);
         self.asm.section();
         self.asm.place(egress_end);
         self.end_of_egress();
@@ -260,7 +287,8 @@ impl<'a> Emitter<'a> {
         self.transmit();
     }
 
-    /// Remembers that something cannot be compiled; the code goes on so that all are found.
+    /// Says that something cannot be compiled; the code goes on so that all is found. See
+    /// [`attempt`](Emitter::attempt).
     fn refuse(&mut self, construct: impl Into<String>, accepted: &str) {
         let refusal = Refusal {
             construct: construct.into(),

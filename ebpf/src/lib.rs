@@ -3,11 +3,13 @@
 
 pub mod asm;
 pub mod compile;
+pub mod handoff;
 pub mod inspect;
 pub mod pipeline;
 pub mod plan;
 pub mod plane;
 pub mod rig;
+pub mod shared_cells;
 pub mod switch;
 pub mod sys;
 pub mod tables;

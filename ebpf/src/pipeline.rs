@@ -16,8 +16,11 @@ use pointsman_p4::ir::{
 use thiserror::Error;
 
 use crate::asm::Code;
+use crate::compile::handoff::slow_constructs;
 use crate::compile::{self, Maps, Options, Refusal, hash};
+use crate::handoff::Decoder;
 use crate::plan::Plan;
+use crate::shared_cells::KernelCells;
 use crate::switch::Shared;
 use crate::sys::{Map, MapKind, Program, SharedMemory, SysError};
 use crate::tables::bitvec;
@@ -81,6 +84,9 @@ pub struct Pipeline {
     program: Arc<ir::Program>,
     plan: Plan,
     programs: Programs,
+    number: u32,
+    decoder: Arc<Decoder>,
+    cells: Arc<KernelCells>,
     memory: Arc<SharedMemory>,
     tables: Vec<TableWriter>,
     profiles: Vec<Profile>,
@@ -111,18 +117,19 @@ impl Pipeline {
             devmap: shared.devmap.insn_fd(),
             events: shared.events.insn_fd(),
         };
-        let code = compile::compile(&program, &plan, maps, options);
-        let code = code.map_err(PipelineError::Refused)?;
-        let compiled = Instant::now();
+        let number = shared.number_pipeline();
+        let compiled = compile::compile(&program, &plan, maps, options, number);
+        let compiled = compiled.map_err(PipelineError::Refused)?;
+        let generated = Instant::now();
         let name = program_name(&program);
-        let programs = Programs::load(&name, &code, options.program_instructions)?;
+        let programs = Programs::load(&name, &compiled, options.program_instructions)?;
         let stats = Stats {
             instructions: programs.code().iter().map(|c| c.insns.len()).sum(),
             programs: programs.code().len(),
             verified: programs.verified(),
             table_bytes: plan.bytes,
-            compile: compiled - start,
-            load: compiled.elapsed(),
+            compile: generated - start,
+            load: generated.elapsed(),
         };
         let memory = Arc::new(arena.memory()?);
         bitvec::write_bit_numbers(&memory, plan.bit_numbers);
@@ -140,10 +147,14 @@ impl Pipeline {
         let value_sets = value_sets
             .map(|p| ValueSet::new(*p, Arc::clone(&memory)))
             .collect();
+        let cells = Arc::new(KernelCells::new(&program, &plan, &memory));
         let mut pipeline = Pipeline {
             program,
+            cells,
             plan,
             programs,
+            number,
+            decoder: Arc::new(Decoder::new(compiled.layout, compiled.points)),
             memory,
             tables,
             profiles,
@@ -166,6 +177,26 @@ impl Pipeline {
     /// The instructions of each of its programs, for listings.
     pub fn code(&self) -> &[Code] {
         self.programs.code()
+    }
+
+    /// The number that its events bear.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// What its events mean.
+    pub fn decoder(&self) -> &Arc<Decoder> {
+        &self.decoder
+    }
+
+    /// Its registers and meters.
+    pub fn cells(&self) -> &Arc<KernelCells> {
+        &self.cells
+    }
+
+    /// What of the P4 program takes the slow path, in the order of the source.
+    pub fn slow_constructs(&self) -> Vec<Refusal> {
+        slow_constructs(self.decoder.points())
     }
 
     /// The program that a packet enters by.
@@ -309,7 +340,13 @@ impl DataPlane for Pipeline {
     fn insert(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
         let mut widths = Vec::new();
         let content = self.content(entry.key.table, &entry.action, &mut widths)?;
-        self.tables[entry.key.table.index()].insert(&mut self.grace, &entry.key, content)
+        let table = &mut self.tables[entry.key.table.index()];
+        table.insert(&mut self.grace, &entry.key, content)?;
+        if let Some(meter) = self.plan.tables[entry.key.table.index()].meter {
+            let cell = table.cell(&entry.key)?;
+            self.cells.set_direct_meter(&entry.key, Some((meter, cell)));
+        }
+        Ok(())
     }
 
     fn modify(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
@@ -319,7 +356,11 @@ impl DataPlane for Pipeline {
     }
 
     fn delete(&mut self, key: &EntryKey) -> Result<(), DataPlaneError> {
-        self.tables[key.table.index()].delete(key)
+        self.tables[key.table.index()].delete(key)?;
+        if self.plan.tables[key.table.index()].meter.is_some() {
+            self.cells.set_direct_meter(key, None);
+        }
+        Ok(())
     }
 
     fn set_default(

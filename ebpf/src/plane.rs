@@ -1,8 +1,10 @@
 //! A pipeline in the kernel and the interpreter beside it, told the same.
 //!
-//! The interpreter is the slow path: it makes multicast copies and clones, and takes packets in
-//! from the control plane. Each packet is counted by one of the two, so counters are their sum.
+//! The interpreter is the slow path: it goes on with packets where the program in the kernel left
+//! them, makes copies, and takes packets in from the control plane. Nothing is counted twice, so
+//! counters are the sum of both.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,12 +12,12 @@ use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
     GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
-use pointsman_p4::interpreter::{Interpreter, Output, Packet};
-use pointsman_p4::ir::{
-    ActionProfileId, CounterId, FieldListId, MeterId, RegisterId, TableId, ValueSetId,
-};
+use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet, SharedCells};
+use pointsman_p4::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
-use crate::compile::output::EventKind;
+use crate::compile::event::EventKind;
+use crate::compile::handoff::Point;
+use crate::handoff::Decoder;
 use crate::pipeline::Pipeline;
 use crate::switch::events::Event;
 
@@ -23,27 +25,64 @@ use crate::switch::events::Event;
 #[derive(Debug, Clone)]
 pub struct SlowPath {
     interpreter: Arc<Mutex<Interpreter>>,
+    /// The number of the pipeline.
+    pipeline: u32,
+    decoder: Arc<Decoder>,
+    /// Packets that came, by point.
+    taken: Arc<[AtomicU64]>,
 }
 
 impl SlowPath {
+    fn new(fast: &Pipeline) -> SlowPath {
+        let mut interpreter = Interpreter::new(Arc::clone(fast.program()));
+        interpreter.share(Arc::clone(fast.cells()) as Arc<dyn SharedCells>);
+        let points = fast.decoder().points();
+        SlowPath {
+            interpreter: Arc::new(Mutex::new(interpreter)),
+            pipeline: fast.number(),
+            decoder: Arc::clone(fast.decoder()),
+            taken: points.iter().map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
     /// Carries on with an event; what comes out leaves by its port. `now` is the time since
     /// the switch started.
     pub fn handle(&self, event: &Event, now: Duration) -> Vec<Output> {
-        let packet = Packet {
-            port: event.ingress_port,
-            bytes: event.packet.clone(),
-        };
         let mut interpreter = self.lock();
-        match event.kind {
-            EventKind::SlowPath => interpreter.process(&packet, now),
-            EventKind::Replicate => interpreter.process_from_egress(&packet, now),
-            EventKind::Clone => {
-                let values = event.values.map(Bits::from);
-                let list = event.field_list.map(FieldListId);
-                interpreter.process_ingress_clone(&packet, event.session, list, &values, now)
-            }
-            EventKind::PacketIn => Vec::new(),
+        if event.kind == EventKind::PacketIn {
+            return Vec::new();
         }
+        if let Some(taken) = self.taken.get(event.point as usize) {
+            taken.fetch_add(1, Relaxed);
+        }
+        let program = Arc::clone(interpreter.program());
+        let handoff = (event.pipeline == self.pipeline)
+            .then(|| self.decoder.decode(&program, event))
+            .flatten();
+        match (handoff, event.kind) {
+            (Some(handoff), EventKind::Handoff) => interpreter.resume(handoff, now),
+            (Some(handoff), _) => interpreter.copies(handoff, now),
+            // Left from the pipeline before this one: what that did to the packet means nothing here.
+            (None, EventKind::Handoff) => {
+                let packet = Packet {
+                    port: event.ingress_port,
+                    bytes: event.packet.clone(),
+                };
+                interpreter.process(&packet, now)
+            }
+            (None, _) => Vec::new(),
+        }
+    }
+
+    /// Where packets leave the kernel, and how many have.
+    pub fn taken(&self) -> impl Iterator<Item = (&Point, u64)> {
+        let counts = self.taken.iter().map(|count| count.load(Relaxed));
+        self.decoder.points().iter().zip(counts)
+    }
+
+    /// Digests since the last call.
+    pub fn take_digests(&self) -> Vec<Digest> {
+        self.lock().take_digests()
     }
 
     /// Takes a packet in at a port.
@@ -68,13 +107,8 @@ pub struct Plane {
 impl Plane {
     /// Puts an interpreter beside a pipeline that holds only what its program declares.
     pub fn new(fast: Pipeline) -> Plane {
-        let interpreter = Interpreter::new(Arc::clone(fast.program()));
-        Plane {
-            fast,
-            slow: SlowPath {
-                interpreter: Arc::new(Mutex::new(interpreter)),
-            },
-        }
+        let slow = SlowPath::new(&fast);
+        Plane { fast, slow }
     }
 
     /// The part in the kernel.
@@ -227,9 +261,9 @@ impl DataPlane for Plane {
         self.both(|plane| plane.set_direct_meter(key, config))
     }
 
-    /// What the program in the kernel wrote. A packet on the slow path has registers of its own.
+    /// The interpreter knows which cells are shared.
     fn register(&self, register: RegisterId, index: u32) -> Result<Bits, DataPlaneError> {
-        self.fast.register(register, index)
+        self.slow.lock().register(register, index)
     }
 
     fn set_register(
@@ -238,7 +272,7 @@ impl DataPlane for Plane {
         index: u32,
         value: &Bits,
     ) -> Result<(), DataPlaneError> {
-        self.both(|plane| plane.set_register(register, index, value))
+        self.slow.lock().set_register(register, index, value)
     }
 
     fn set_value_set(&mut self, set: ValueSetId, members: &[Bits]) -> Result<(), DataPlaneError> {

@@ -12,7 +12,7 @@ use pointsman_p4::interpreter::Output;
 use pointsman_p4::ir::Program;
 use thiserror::Error;
 
-use crate::compile::output::EventKind;
+use crate::compile::event::EventKind;
 use crate::compile::{Options, Trail};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::plane::Plane;

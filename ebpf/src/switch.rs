@@ -6,6 +6,7 @@ pub mod ports;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::ir;
@@ -33,9 +34,11 @@ pub struct Shared {
     pub ports: Ports,
     /// Where frames leave, by port.
     pub devmap: Map,
-    /// Packets for the agent, see [`crate::compile::output`].
+    /// Packets for the agent, see [`crate::compile::event`].
     pub events: Map,
     cpus: u32,
+    /// Pipelines so far.
+    pipelines: AtomicU32,
 }
 
 impl Shared {
@@ -47,7 +50,13 @@ impl Shared {
             devmap: Map::create(MapKind::DevMap, "egress", 4, MAX_PORTS)?,
             events: Map::create(MapKind::RingBuffer, "events", EVENT_BUFFER_BYTES, 1)?,
             cpus,
+            pipelines: AtomicU32::new(0),
         })
+    }
+
+    /// The number of a new pipeline: no other of this switch has it.
+    pub fn number_pipeline(&self) -> u32 {
+        self.pipelines.fetch_add(1, Relaxed)
     }
 
     /// CPUs, rounded up to a power of two.

@@ -10,7 +10,9 @@ use num_bigint::BigInt;
 use pointsman_p4::dataplane::{
     Bits, CloneSession, CounterData, DataPlane, DataPlaneError, Replica,
 };
-use pointsman_p4::interpreter::{Interpreter, Output, Packet};
+use pointsman_p4::interpreter::{
+    Handoff, HeaderValues, Interpreter, Output, Packet, Requests, Resume, Step,
+};
 use pointsman_p4::ir::{
     Action, ActionCall, ActionId, BinaryOp, CloneSource, Control, ControlKind, Counter, CounterId,
     DefaultAction, Deparser, ErrorCode, Expr, Field, FieldKind, FieldList, FieldListId, FieldRef,
@@ -360,18 +362,57 @@ fn an_ingress_clone_is_the_packet_as_it_entered_with_the_fields_it_keeps() {
     assert_eq!(send(&mut switch), [(2, vec![1, 0x56, 3, 4]), original()]);
 }
 
+/// A packet that another plane took to the end of ingress, with nothing parsed.
+fn at_end_of_ingress(program: &Program, requests: Requests) -> Handoff {
+    let headers = program.headers.iter().map(|header| HeaderValues {
+        valid: header.kind == HeaderKind::Metadata,
+        fields: vec![Bits::zero(); header.fields.len()],
+        varbit_width: 0,
+    });
+    let packet = packet();
+    Handoff {
+        parsed_bytes: 0,
+        length: packet.bytes.len() as i64,
+        packet,
+        headers: headers.collect(),
+        stack_next: vec![0; program.stacks.len()],
+        requests,
+        resume: Resume::Control(ControlKind::Ingress, Step::End),
+    }
+}
+
+fn put(handoff: &mut Handoff, field: FieldRef, value: u64) {
+    handoff.headers[field.header.index()].fields[field.field as usize] = Bits::from(value);
+}
+
 #[test]
-fn a_clone_can_be_made_of_a_packet_that_was_forwarded_elsewhere() {
+fn a_clone_can_be_made_of_a_packet_that_goes_on_elsewhere() {
     let mut switch = ingress_cloner();
     session(&mut switch, 7, 2, 0);
-    let kept = [Bits::from(0x55)];
-    let list = Some(FieldListId(0));
-    let outputs = switch.process_ingress_clone(&packet(), 7, list, &kept, Duration::ZERO);
+    let requests = Requests {
+        clone: Some((7, Some(FieldListId(0)))),
+        ..Requests::default()
+    };
+    let mut handoff = at_end_of_ingress(switch.program(), requests);
+    put(&mut handoff, META, 0x55);
     let expected = Output {
         port: 2,
         bytes: vec![1, 0x56, 3, 4],
     };
-    assert_eq!(outputs, [expected]);
+    assert_eq!(switch.copies(handoff, Duration::ZERO), [expected]);
+}
+
+#[test]
+fn a_packet_goes_on_where_another_plane_left_it() {
+    let mut switch = switch(vec![set(EGRESS_SPEC, 4)], vec![]);
+    let mut handoff = at_end_of_ingress(switch.program(), Requests::default());
+    put(&mut handoff, EGRESS_SPEC, 3);
+    let bytes = packet().bytes;
+    let expected = Output { port: 3, bytes };
+    assert_eq!(switch.resume(handoff.clone(), Duration::ZERO), [expected]);
+    handoff.resume = Resume::Parser;
+    let again = switch.resume(handoff, Duration::ZERO);
+    assert_eq!(again[0].port, 4, "from the parser on, ingress runs");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use pnet_datalink::{Channel, Config, DataLinkSender};
 use pointsman_ebpf::compile::Options;
-use pointsman_ebpf::compile::output::EventKind;
+use pointsman_ebpf::compile::event::EventKind;
 use pointsman_ebpf::pipeline::PipelineError;
 use pointsman_ebpf::plane::SlowPath;
 use pointsman_ebpf::switch::events::{Event, Events};

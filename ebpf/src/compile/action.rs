@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use pointsman_p4::ir::{
-    Action, ActionId, CloneSource, Expr, HeaderId, HeaderRef, LValue, Op, Program, UnionId,
-};
+use pointsman_p4::ir::{Action, Expr, FieldListId, HeaderId, HeaderRef, LValue, Op, UnionId};
 
 use crate::asm::{Alu, Cond, Label, Note, Reg, Size};
 use crate::tables::records::arg_words;
 
 use super::Emitter;
 use super::cells::Access;
+use super::handoff::Running;
 use super::layout::Control;
 use super::stack::Chosen;
 
@@ -45,9 +44,13 @@ impl Params {
 
 impl Emitter<'_> {
     /// The body of an action. Exit goes to `exit`.
-    pub(super) fn action(&mut self, id: ActionId, exit: Label) {
-        let action = &self.program.actions[id.index()];
+    pub(super) fn action(&mut self, running: Running, exit: Label) {
+        let action = &self.program.actions[running.action.index()];
         self.params = Params::in_record(action);
+        if let Err(constructs) = self.attempt(|e| e.refuse_loops(action)) {
+            // From the start: the interpreter bounds the steps of the whole action.
+            return self.hand_over(running.at(0), constructs);
+        }
         let targets: HashMap<u32, Label> = action
             .body
             .iter()
@@ -57,46 +60,66 @@ impl Emitter<'_> {
             })
             .map(|to| (to, self.asm.label()))
             .collect();
-        let mut exits = false;
+        // Exit is looked at when the action ends.
+        let mut exits = None;
         for (index, (op, source)) in action.body.iter().enumerate() {
-            if let Op::Jump { to } | Op::JumpIfZero { to, .. } = op
-                && *to <= index as u32
-            {
-                self.source = source.clone();
-                return self.refuse(
-                    format!("a loop in {}", action.name),
-                    "loops that p4c unrolls",
-                );
-            }
             if let Some(label) = targets.get(&(index as u32)) {
                 self.asm.place(*label);
             }
             self.source = source.clone();
+            let before = self.asm.mark();
             self.asm.note(Note::Statement {
-                action: id,
+                action: running.action,
                 name: action.name.clone(),
                 index: index as u32,
                 source: source.clone(),
             });
-            match op {
-                Op::Jump { to } => self.asm.jump(targets[to]),
-                Op::JumpIfZero { condition, to } => self.branch(condition, false, targets[to]),
-                Op::Exit => exits = true,
-                op => self.op(op),
+            let emitted = self.attempt(|e| e.step(action, op, &targets));
+            match (emitted, exits) {
+                (Ok(()), None) if *op == Op::Exit => exits = Some((index, before)),
+                (Ok(()), _) => {}
+                (Err(constructs), None) => self.hand_over(running.at(index), constructs),
+                (Err(constructs), Some((exit, before_exit))) => {
+                    // The interpreter must see the exit, too. There are no jumps in between.
+                    self.asm.rewind(before_exit);
+                    return self.hand_over(running.at(exit), constructs);
+                }
             }
         }
         if let Some(label) = targets.get(&(action.body.len() as u32)) {
             self.asm.place(*label);
         }
-        // Exit is looked at when the action ends. One under a jump would need a flag.
-        if exits {
-            if !targets.is_empty() {
+        if exits.is_some() {
+            self.asm.jump(exit);
+        }
+    }
+
+    fn refuse_loops(&mut self, action: &Action) {
+        for (index, (op, source)) in action.body.iter().enumerate() {
+            if let Op::Jump { to } | Op::JumpIfZero { to, .. } = op
+                && *to <= index as u32
+            {
+                self.source = source.clone();
                 self.refuse(
-                    format!("a conditional exit in {}", action.name),
-                    "an unconditional exit",
+                    format!("a loop in {}", action.name),
+                    "loops that p4c unrolls",
                 );
             }
-            self.asm.jump(exit);
+        }
+    }
+
+    /// One primitive of an action.
+    fn step(&mut self, action: &Action, op: &Op, targets: &HashMap<u32, Label>) {
+        match op {
+            Op::Jump { to } => self.asm.jump(targets[to]),
+            Op::JumpIfZero { condition, to } => self.branch(condition, false, targets[to]),
+            // One under a jump would need a flag.
+            Op::Exit if !targets.is_empty() => self.refuse(
+                format!("a conditional exit in {}", action.name),
+                "an unconditional exit",
+            ),
+            Op::Exit => {}
+            op => self.op(op),
         }
     }
 
@@ -111,9 +134,7 @@ impl Emitter<'_> {
             }
             Op::SetInvalid(header) => {
                 let chosen = self.choose_header(header);
-                self.with_header(&chosen, Reg::R1, |e, header| {
-                    e.asm.store_imm(Size::B, Reg::R7, e.layout.valid(header), 0);
-                });
+                self.with_header(&chosen, Reg::R1, Self::set_invalid);
             }
             Op::InvalidateUnion(union) => self.invalidate_union(*union),
             Op::AssignUnion { target, source } => {
@@ -186,10 +207,9 @@ impl Emitter<'_> {
                 self.hash_into(target, base, *calculation, max);
             }
             Op::Random { target, low, high } => self.random(target, low, high),
+            // simple_switch has one request for both kinds of clone: the control's end decides.
             Op::Clone {
-                source: CloneSource::Ingress,
-                session,
-                fields,
+                session, fields, ..
             } => {
                 self.value_of_width(session, 32);
                 self.asm.alu_imm(Alu::Add, Reg::R0, 1);
@@ -199,6 +219,12 @@ impl Emitter<'_> {
                 self.asm
                     .store_imm(Size::W, Reg::R7, Control::CLONE_LIST, list);
             }
+            Op::Digest { list } => {
+                self.asm
+                    .store_imm(Size::W, Reg::R7, Control::DIGEST, list.0 as i32 + 1);
+            }
+            Op::Resubmit { fields } => self.start_over(Control::RESUBMIT, *fields),
+            Op::Recirculate { fields } => self.start_over(Control::RECIRCULATE, *fields),
             Op::Assume { .. } | Op::Assert { .. } | Op::LogMessage { .. } => {}
             Op::Exit | Op::Jump { .. } | Op::JumpIfZero { .. } => {
                 self.refuse("a jump outside of an action", "straight code");
@@ -211,6 +237,11 @@ impl Emitter<'_> {
                 );
             }
         }
+    }
+
+    fn start_over(&mut self, request: i32, fields: Option<FieldListId>) {
+        let list = fields.map_or(1, |list| list.0 as i32 + 2);
+        self.asm.store_imm(Size::W, Reg::R7, request, list);
     }
 
     fn assign(&mut self, target: &LValue, value: &Expr) {
@@ -354,8 +385,36 @@ impl Emitter<'_> {
         }
         self.asm
             .store_imm(Size::B, Reg::R7, self.layout.valid(header), 1);
+        self.grow(header, Alu::Add);
         self.invalidate_siblings(header);
         self.asm.place(already);
+    }
+
+    fn set_invalid(&mut self, header: HeaderId) {
+        let valid = self.layout.valid(header);
+        let already = self.asm.label();
+        if self.tracks_length() {
+            self.asm.load(Size::B, Reg::R1, Reg::R7, valid);
+            self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, already);
+            self.grow(header, Alu::Sub);
+        }
+        self.asm.store_imm(Size::B, Reg::R7, valid, 0);
+        self.asm.place(already);
+    }
+
+    /// Adds a header's bytes to what `packet_length` shows in egress, or takes them away.
+    fn grow(&mut self, header: HeaderId, op: Alu) {
+        if !self.tracks_length() {
+            return;
+        }
+        let fixed = self.program.headers[header.index()].fixed_bits() / 8;
+        self.asm.load(Size::W, Reg::R1, Reg::R7, Control::GROWN);
+        self.asm.alu_imm(op, Reg::R1, fixed as i32);
+        if let Some(varbit) = self.layout.varbit(header) {
+            self.asm.load(Size::W, Reg::R2, Reg::R7, varbit.offset);
+            self.asm.alu(op, Reg::R1, Reg::R2);
+        }
+        self.asm.store(Size::W, Reg::R7, Control::GROWN, Reg::R1);
     }
 
     /// `dst` = an argument of the action.
@@ -420,28 +479,7 @@ impl Emitter<'_> {
 fn primitive_name(op: &Op) -> &'static str {
     match op {
         Op::AssignUnionStack { .. } => "assignment of a stack of header unions",
-        Op::Clone { .. } => "clone from egress",
-        Op::Resubmit { .. } => "resubmit",
-        Op::Recirculate { .. } => "recirculate",
-        Op::Digest { .. } => "digest",
         Op::Truncate { .. } => "truncate",
         _ => "this primitive",
     }
-}
-
-/// Whether a program clones from ingress anywhere.
-pub(super) fn clones(program: &Program) -> bool {
-    let is_clone = |op: &Op| {
-        matches!(
-            op,
-            Op::Clone {
-                source: CloneSource::Ingress,
-                ..
-            }
-        )
-    };
-    program
-        .actions
-        .iter()
-        .any(|a| a.body.iter().any(|(op, _)| is_clone(op)))
 }

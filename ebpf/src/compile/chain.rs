@@ -11,7 +11,8 @@ use crate::asm::{
 };
 use crate::sys::MapFd;
 
-use super::layout::Control;
+use super::handoff::Point;
+use super::layout::{Control, Layout};
 
 const HELPER_MAP_LOOKUP: u32 = 1;
 const HELPER_TAIL_CALL: u32 = 12;
@@ -28,6 +29,10 @@ pub const PROGRAM_INSTRUCTIONS: usize = 12_000;
 pub struct Compiled {
     pub(super) draft: Draft,
     pub(super) phv: MapFd,
+    /// Where packets leave for the interpreter, by the number in their event.
+    pub points: Vec<Point>,
+    /// Where the PHV keeps what.
+    pub layout: Layout,
 }
 
 /// Through the array of a pipeline's own programs.

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use pointsman_p4::interpreter::{Resume, Step};
 use pointsman_p4::ir::{
-    ActionId, Conditional, FieldRef, HeaderKind, HeaderRef, Implementation, Key, KeySource, LValue,
-    Node, Table, TableId, TableNext,
+    self, ActionId, Conditional, FieldRef, HeaderKind, HeaderRef, Implementation, Key, KeySource,
+    LValue, Node, Table, TableId, TableNext,
 };
 
 use crate::asm::{Alu, Cond, Label, Note, PartKind, Reg, Size};
@@ -12,6 +13,7 @@ use crate::plan::{Structure, TablePlan};
 use crate::tables::reader::Outcome;
 
 use super::Emitter;
+use super::handoff::Running;
 use super::layout::{Control, SCRATCH};
 
 /// The nodes of a control that can be reached, with their labels.
@@ -28,8 +30,8 @@ impl Graph {
 
 impl Emitter<'_> {
     /// Emits a control; all its ends lead to `end`.
-    pub(super) fn control(&mut self, start: Option<Node>, end: Label) {
-        let order = self.order(start);
+    pub(super) fn control(&mut self, control: &ir::Control, end: Label) {
+        let order = self.order(control.start);
         let labels = order.iter().map(|node| {
             let name = match node {
                 Node::Table(id) => &self.program.tables[id.index()].name,
@@ -40,16 +42,19 @@ impl Emitter<'_> {
         let graph = Graph {
             labels: labels.collect(),
         };
-        self.go(&graph, start, end);
+        self.go(&graph, control.start, end);
         for node in order {
             self.asm.section();
             self.asm.place(graph.labels[&node]);
-            match node {
-                Node::Table(id) => self.table(&graph, id, end),
+            let emitted = self.attempt(|e| match node {
+                Node::Table(id) => e.table(&graph, id, end),
                 Node::Conditional(id) => {
-                    let conditional = &self.program.conditionals[id.index()];
-                    self.conditional(&graph, conditional, end);
+                    let conditional = &e.program.conditionals[id.index()];
+                    e.conditional(&graph, conditional, end);
                 }
+            });
+            if let Err(constructs) = emitted {
+                self.hand_over(Resume::Control(control.kind, Step::Node(node)), constructs);
             }
         }
     }
@@ -122,7 +127,12 @@ impl Emitter<'_> {
             && default.is_const
             && default.call.args.is_empty()
         {
-            self.action(default.call.action, end);
+            let running = Running {
+                control: table.control,
+                table: id,
+                action: default.call.action,
+            };
+            self.action(running, end);
             return self.go(
                 graph,
                 table.next.after(false, Some(default.call.action)),
@@ -182,20 +192,27 @@ impl Emitter<'_> {
         if let Implementation::Profile(profile) = table.implementation {
             self.select(profile, no_action);
         }
-        self.dispatch(graph, table, end);
+        self.dispatch(graph, id, end);
         self.asm.note(Note::Step("no action"));
         self.asm.place(no_action);
         self.after(graph, table, None, end);
     }
 
     /// Runs the action whose id is in R8.
-    fn dispatch(&mut self, graph: &Graph, table: &Table, end: Label) {
-        for id in &table.actions {
+    fn dispatch(&mut self, graph: &Graph, id: TableId, end: Label) {
+        let table = &self.program.tables[id.index()];
+        for action in &table.actions {
             let other = self.asm.label();
-            self.asm.jump_if_imm(Cond::Ne, Reg::R8, id.0 as i32, other);
-            self.action(*id, end);
+            self.asm
+                .jump_if_imm(Cond::Ne, Reg::R8, action.0 as i32, other);
+            let running = Running {
+                control: table.control,
+                table: id,
+                action: *action,
+            };
+            self.action(running, end);
             self.asm.note(Note::Step("go on"));
-            self.after(graph, table, Some(*id), end);
+            self.after(graph, table, Some(*action), end);
             self.asm.place(other);
         }
         self.source = table.source.clone();

@@ -12,6 +12,7 @@ use pointsman_p4::ir::{HeaderId, HeaderKind, HeaderRef, LValue, Op, ParserOp, Pa
 use crate::asm::{Alu, Cond, Note, Reg, Size};
 
 use super::Emitter;
+use super::handoff::NO_HEADROOM;
 use super::layout::Control;
 use super::parser::{MAX_OFFSET, extracted, skips};
 
@@ -69,7 +70,8 @@ impl Emitter<'_> {
         self.asm.alu(Alu::Sub, Reg::R2, Reg::R1);
         self.asm.mov(Reg::R1, Reg::R6);
         self.asm.call(HELPER_XDP_ADJUST_HEAD);
-        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, self.ends.drop);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, same);
+        self.hand_over_at(NO_HEADROOM);
         self.asm.place(same);
     }
 

@@ -4,16 +4,17 @@
 //! one header they are hashed where they are; else they are packed into the scratch space first.
 
 use num_traits::ToPrimitive;
+use pointsman_p4::interpreter::{Resume, Step};
 use pointsman_p4::ir::{
-    Calculation, CalculationId, CalculationInput, Checksum, Expr, FieldRef, HashAlgorithm, LValue,
-    Program,
+    Calculation, CalculationId, CalculationInput, Checksum, ControlKind, Expr, FieldRef,
+    HashAlgorithm, HeaderKind, LValue, Program,
 };
 
-use crate::asm::{Alu, Cond, Note, PartKind, Reg, Size};
+use crate::asm::{Alu, Cond, Label, Note, PartKind, Reg, Size};
 use crate::sys::SharedMemory;
 
-use super::Emitter;
 use super::layout::{Control, SCRATCH, Slot};
+use super::{Emitter, Refusal};
 
 /// Bytes of the packed input of a calculation.
 pub fn input_bytes(program: &Program, calculation: &Calculation) -> u32 {
@@ -354,36 +355,88 @@ impl Emitter<'_> {
             self.asm
                 .note(Note::part(PartKind::Checksum, &name, &checksum.source));
             self.source = checksum.source.clone();
-            let done = self.asm.label();
-            self.if_condition(checksum, done);
-            self.calculate(checksum.calculation);
-            self.asm.mov(Reg::R8, Reg::R0);
-            self.load_field(Reg::R1, Reg::R2, checksum.target);
-            self.asm.jump_if(Cond::Eq, Reg::R1, Reg::R8, done);
-            self.asm.mov_imm(Reg::R0, 1);
-            self.store_field(error, Reg::R0, [Reg::R1, Reg::R2]);
-            self.asm.place(done);
+            let emitted = self.attempt(|e| e.verify_checksum(checksum, error));
+            if let Err(constructs) = emitted {
+                self.unless_left_out(checksum, Resume::Parser, constructs);
+            }
         }
     }
 
-    /// Before the deparser.
+    fn verify_checksum(&mut self, checksum: &Checksum, error: FieldRef) {
+        let done = self.asm.label();
+        self.if_verified(checksum, done);
+        self.calculate(checksum.calculation);
+        self.asm.mov(Reg::R8, Reg::R0);
+        self.load_field(Reg::R1, Reg::R2, checksum.target);
+        self.asm.jump_if(Cond::Eq, Reg::R1, Reg::R8, done);
+        self.asm.mov_imm(Reg::R0, 1);
+        self.store_field(error, Reg::R0, [Reg::R1, Reg::R2]);
+        self.asm.place(done);
+    }
+
+    /// Before the deparser. Packets that need a checksum which the kernel cannot compute go before
+    /// any is written: the interpreter computes them all.
     pub(super) fn update_checksums(&mut self) {
-        for checksum in self.program.checksums.iter().filter(|c| c.update) {
-            self.asm.section();
-            let name = format!("update {}", checksum.name);
-            self.asm
-                .note(Note::part(PartKind::Checksum, &name, &checksum.source));
+        let all: Vec<&Checksum> = self.program.checksums.iter().filter(|c| c.update).collect();
+        let start = self.asm.mark();
+        let mut possible = Vec::new();
+        let mut slow = Vec::new();
+        for checksum in all {
             self.source = checksum.source.clone();
-            let done = self.asm.label();
-            self.if_condition(checksum, done);
-            self.calculate(checksum.calculation);
-            self.keep_low(Reg::R0, self.width(checksum.target).min(64));
-            self.store_field(checksum.target, Reg::R0, [Reg::R1, Reg::R2]);
-            self.asm.place(done);
+            match self.attempt(|e| e.update_checksum(checksum)) {
+                Ok(()) => possible.push(checksum),
+                Err(constructs) => slow.push((checksum, constructs)),
+            }
+        }
+        if !slow.is_empty() {
+            self.asm.rewind(start);
+            for (checksum, constructs) in slow {
+                let end = Resume::Control(ControlKind::Egress, Step::End);
+                self.unless_left_out(checksum, end, constructs);
+            }
+            for checksum in possible {
+                self.update_checksum(checksum);
+            }
         }
     }
 
-    fn if_condition(&mut self, checksum: &Checksum, otherwise: crate::asm::Label) {
+    fn update_checksum(&mut self, checksum: &Checksum) {
+        self.asm.section();
+        let name = format!("update {}", checksum.name);
+        self.asm
+            .note(Note::part(PartKind::Checksum, &name, &checksum.source));
+        let done = self.asm.label();
+        self.if_condition(checksum, done);
+        self.calculate(checksum.calculation);
+        self.keep_low(Reg::R0, self.width(checksum.target).min(64));
+        self.store_field(checksum.target, Reg::R0, [Reg::R1, Reg::R2]);
+        self.asm.place(done);
+    }
+
+    /// Hands packets over that need this checksum.
+    fn unless_left_out(&mut self, checksum: &Checksum, resume: Resume, constructs: Vec<Refusal>) {
+        let done = self.asm.label();
+        let tested = self.attempt(|e| match resume {
+            Resume::Parser => e.if_verified(checksum, done),
+            Resume::Control(..) => e.if_condition(checksum, done),
+        });
+        // A condition that the kernel cannot test counts as true.
+        let mut constructs = constructs;
+        constructs.extend(tested.err().into_iter().flatten());
+        self.hand_over(resume, constructs);
+        self.asm.place(done);
+    }
+
+    fn if_verified(&mut self, checksum: &Checksum, otherwise: Label) {
+        let valid = self.layout.valid(checksum.target.header);
+        if self.program.headers[checksum.target.header.index()].kind == HeaderKind::Packet {
+            self.asm.load(Size::B, Reg::R0, Reg::R7, valid);
+            self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, otherwise);
+        }
+        self.if_condition(checksum, otherwise);
+    }
+
+    fn if_condition(&mut self, checksum: &Checksum, otherwise: Label) {
         if let Some(condition) = &checksum.condition {
             self.branch(condition, false, otherwise);
         }

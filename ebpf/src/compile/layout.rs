@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0     control words, see `Control`
-//! 128   scratch: packed keys, hash input, bits looked ahead
+//! 144   scratch: packed keys, hash input, bits looked ahead
 //!       validity, one byte for each header        \ zeroed for each packet
 //!       next-index, one byte for each stack        |
 //!       metadata, one aligned slot for each field  /
@@ -51,8 +51,18 @@ impl Control {
     pub const INDEX: i32 = 52;
     /// u32: where the next program of the chain goes on, see [`super::chain`].
     pub const ENTRY: i32 = 56;
+    /// u32: where the interpreter goes on.
+    pub const POINT: i32 = 60;
     /// Eight u64: the parts of a transition key that is longer than 64 bits.
     pub const KEY_PARTS: i32 = 64;
+    /// u32: 1 + the digest asked for.
+    pub const DIGEST: i32 = 128;
+    /// u32: 1 to resubmit, 2 + the field list to keep.
+    pub const RESUBMIT: i32 = 132;
+    /// u32: 1 to recirculate, 2 + the field list to keep.
+    pub const RECIRCULATE: i32 = 136;
+    /// i32: by how much `setValid` and `setInvalid` changed the packet's length, if that is read.
+    pub const GROWN: i32 = 140;
 }
 
 impl Control {
@@ -77,7 +87,7 @@ impl Control {
 }
 
 /// Where scratch space begins.
-pub const SCRATCH: i32 = 128;
+pub const SCRATCH: i32 = 144;
 
 /// Where a field is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

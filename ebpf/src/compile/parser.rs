@@ -7,15 +7,16 @@ use std::collections::HashMap;
 
 use num_bigint::BigUint;
 use num_traits::ToPrimitive;
+use pointsman_p4::interpreter::Resume;
 use pointsman_p4::ir::{
     Expr, HeaderId, HeaderRef, LValue, ParserOp, ParserState, ParserStateId, TransitionMatch,
 };
 
 use crate::asm::{Alu, Cond, Label, Note, PartKind, Reg, Size};
 
-use super::Emitter;
 use super::layout::{Control, SCRATCH};
 use super::states::States;
+use super::{Emitter, Refusal};
 
 /// Offset of `data` in `struct xdp_md`.
 const CTX_DATA: i32 = 0;
@@ -80,9 +81,10 @@ impl Emitter<'_> {
                 let note = Note::part(PartKind::ParserState, &state.name, &state.source);
                 self.asm.note(note);
                 self.asm.place(labels.inside[id]);
-                let refused_before = self.refused.len();
-                self.state(*id, state, &labels, end);
-                self.name_state(refused_before, &state.name);
+                if let Err(mut constructs) = self.attempt(|e| e.state(*id, state, &labels, end)) {
+                    name_state(&mut constructs, &state.name);
+                    self.hand_over(Resume::Parser, constructs);
+                }
             }
         }
         self.asm.section();
@@ -97,15 +99,6 @@ impl Emitter<'_> {
             (*id, self.asm.named_label(format!("{prefix} {name}")))
         });
         labels.collect()
-    }
-
-    /// p4c gives no source lines for what a parser does: the state is the place that can be named.
-    fn name_state(&mut self, refused_before: usize, state: &str) {
-        for refusal in &mut self.refused[refused_before..] {
-            if refusal.source.file.is_empty() {
-                refusal.construct += &format!(" in parser state {state}");
-            }
-        }
     }
 
     fn check_depth(&mut self, states: &States) {
@@ -185,7 +178,7 @@ impl Emitter<'_> {
                 self.asm.alu_imm(Alu::Add, Reg::R0, 1);
                 self.asm.store(Size::DW, Reg::R10, ROUNDS, Reg::R0);
                 self.asm
-                    .jump_if_imm(Cond::Gt, Reg::R0, MAX_LOOPS, self.ends.slow_path);
+                    .jump_if_imm(Cond::Gt, Reg::R0, MAX_LOOPS, self.ends.out_of_bounds);
             }
             self.asm.jump(target);
             self.asm.place(skip);
@@ -366,7 +359,7 @@ impl Emitter<'_> {
                 self.asm.alu_imm(Alu::Rsh, Reg::R0, 3);
                 // Nothing this long is a packet whose headers XDP could parse.
                 self.asm
-                    .jump_if_imm(Cond::Ge, Reg::R0, MAX_OFFSET / 2, self.ends.slow_path);
+                    .jump_if_imm(Cond::Ge, Reg::R0, MAX_OFFSET / 2, self.ends.out_of_bounds);
                 self.packet_at(0, short);
                 self.asm.alu(Alu::Add, Reg::R2, Reg::R0);
                 self.asm.jump_if(Cond::Gt, Reg::R2, Reg::R3, short);
@@ -473,4 +466,13 @@ pub(super) fn skips(state: &ParserState) -> bool {
             }
         )
     })
+}
+
+/// p4c gives no source lines for what a parser does: the state is the place that can be named.
+fn name_state(constructs: &mut [Refusal], state: &str) {
+    for refusal in constructs {
+        if refusal.source.file.is_empty() {
+            refusal.construct += &format!(" in parser state {state}");
+        }
+    }
 }

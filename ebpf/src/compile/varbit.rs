@@ -65,7 +65,7 @@ impl Emitter<'_> {
         self.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, ragged);
         self.asm.alu_imm(Alu::Rsh, Reg::R0, 3);
         self.asm
-            .jump_if_imm(Cond::Ge, Reg::R0, MAX_OFFSET / 2, self.ends.slow_path);
+            .jump_if_imm(Cond::Ge, Reg::R0, MAX_OFFSET / 2, self.ends.out_of_bounds);
         self.packet_at(fixed as i32, short);
         self.asm.alu(Alu::Add, Reg::R4, Reg::R0);
         self.asm.jump_if(Cond::Gt, Reg::R4, Reg::R3, short);

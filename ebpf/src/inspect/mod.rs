@@ -13,8 +13,9 @@ use pointsman_p4::ir::Program;
 
 use crate::asm::{AssembleError, Code};
 use crate::compile::chain::{Compiled, PROGRAM_INSTRUCTIONS};
+use crate::compile::handoff::slow_constructs;
 use crate::compile::layout::Layout;
-use crate::compile::{self, Maps, Options};
+use crate::compile::{self, Maps, Options, Refusal};
 use crate::pipeline::PipelineError;
 use crate::plan::Plan;
 
@@ -30,6 +31,7 @@ pub struct Inspection<'a> {
     maps: Maps,
     /// In the order of a packet's way.
     programs: Vec<Code>,
+    slow_constructs: Vec<Refusal>,
 }
 
 impl<'a> Inspection<'a> {
@@ -40,21 +42,27 @@ impl<'a> Inspection<'a> {
     pub fn new(program: &'a Program, cpus: u32, options: Options) -> Result<Self, PipelineError> {
         let plan = Plan::new(program, cpus).map_err(PipelineError::Refused)?;
         let maps = Maps::UNLOADED;
-        let compiled = compile::compile(program, &plan, maps, options);
+        let compiled = compile::compile(program, &plan, maps, options, 0);
         let compiled = compiled.map_err(PipelineError::Refused)?;
         let programs = programs(&compiled, options.program_instructions)?;
         Ok(Inspection {
             program,
-            layout: compile::layout_of(program),
+            layout: compiled.layout,
             plan,
             maps,
             programs,
+            slow_constructs: slow_constructs(&compiled.points),
         })
     }
 
     /// Every instruction, under the statement that it was made for.
     pub fn listing(&self) -> Vec<PartListing> {
         listing::of(self)
+    }
+
+    /// What takes the slow path, in the order of the source.
+    pub fn slow_constructs(&self) -> &[Refusal] {
+        &self.slow_constructs
     }
 
     /// How much of everything.

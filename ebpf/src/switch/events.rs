@@ -1,6 +1,6 @@
 //! Events on their way from the programs to the agent.
 //!
-//! Their layout is that of [`crate::compile::output`]. The ring buffer is read without system
+//! Their layout is that of [`crate::compile::event`]. The ring buffer is read without system
 //! calls while it has something; its descriptor polls readable when it has.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use aya::maps::{Map as AyaMap, MapData, RingBuf};
 use thiserror::Error;
 
-use crate::compile::output::{EVENT_HEADER_BYTES, EVENT_VALUES, EVENT_VALUES_OFFSET, EventKind};
+use crate::compile::event::{EVENT_HEADER_BYTES, EventKind};
 
 use super::Shared;
 
@@ -24,12 +24,12 @@ pub struct Event {
     pub kind: EventKind,
     /// The port it came in by.
     pub ingress_port: u32,
-    /// The clone session asked for; only of clones.
-    pub session: u32,
-    /// The clone's field list, if it has one.
-    pub field_list: Option<u32>,
-    /// The values of its fields; those that it does not have are 0.
-    pub values: [u64; EVENT_VALUES],
+    /// The pipeline that it comes from.
+    pub pipeline: u32,
+    /// Where the packet left the kernel; nothing for a packet-in.
+    pub point: u32,
+    /// The PHV as it was then; empty for a packet-in.
+    pub state: Vec<u8>,
     /// The packet.
     pub packet: Vec<u8>,
 }
@@ -86,26 +86,18 @@ fn decode(record: &[u8]) -> Option<Event> {
     };
     let kind = match word(0)? {
         1 => EventKind::PacketIn,
-        2 => EventKind::Clone,
-        3 => EventKind::SlowPath,
-        4 => EventKind::Replicate,
+        2 => EventKind::Copies,
+        3 => EventKind::Handoff,
         _ => return None,
     };
-    let mut values = [0; EVENT_VALUES];
-    for (index, value) in values.iter_mut().enumerate() {
-        let at = EVENT_VALUES_OFFSET + 8 * index;
-        *value = u64::from_ne_bytes(record.get(at..at + 8)?.try_into().ok()?);
-    }
-    let length = word(8)? as usize;
-    let packet = record
-        .get(EVENT_HEADER_BYTES..EVENT_HEADER_BYTES + length)?
-        .to_vec();
+    let (length, state) = (word(8)? as usize, word(12)? as usize);
+    let packet_at = EVENT_HEADER_BYTES + state;
     Some(Event {
         kind,
         ingress_port: word(4)?,
-        session: word(12)?,
-        field_list: word(16)?.checked_sub(1),
-        values,
-        packet,
+        pipeline: word(16)?,
+        point: word(20)?,
+        state: record.get(EVENT_HEADER_BYTES..packet_at)?.to_vec(),
+        packet: record.get(packet_at..packet_at + length)?.to_vec(),
     })
 }

@@ -12,9 +12,11 @@
 //! algorithm, ITU-T I.371): a packet conforms if it moves that time to no more than the burst
 //! after now. Times are in 2^-10 ns and wrap, which comparing differences tolerates.
 
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::time::Duration;
 
 use pointsman_p4::dataplane::{CounterData, MeterConfig};
+use pointsman_p4::interpreter::Color;
 
 use crate::sys::SharedMemory;
 
@@ -112,6 +114,35 @@ impl MeterPlan {
         }
         memory.u64(at).store(1, Release);
     }
+
+    /// Meters a packet of that many units, as the program does. `now` is the kernel's monotonic clock.
+    pub fn mark(&self, memory: &SharedMemory, cell: u32, units: u64, now: Duration) -> Color {
+        let at = self.offset as usize + (cell * METER_BYTES) as usize;
+        if memory.u64(at).load(Acquire) == 0 {
+            return Color::Green;
+        }
+        let now = (now.as_nanos() as u64) << METER_TIME_SHIFT;
+        if !take(memory, at + 24, at + 48, units, now) {
+            return Color::Red;
+        }
+        if !take(memory, at + 8, at + 40, units, now) {
+            return Color::Yellow;
+        }
+        Color::Green
+    }
+}
+
+/// Takes units from a bucket: its rate is at `rate`, its burst after that, its full-at time at `state`.
+fn take(memory: &SharedMemory, rate: usize, state: usize, units: u64, now: u64) -> bool {
+    let cost = memory.u64(rate).load(Relaxed).wrapping_mul(units);
+    let burst = memory.u64(rate + 8).load(Relaxed);
+    let taken = memory.u64(state).fetch_update(Relaxed, Relaxed, |full_at| {
+        let ahead = full_at.wrapping_sub(now);
+        let ahead = if ahead > burst { 0 } else { ahead };
+        let after = ahead.wrapping_add(cost);
+        (after <= burst).then(|| now.wrapping_add(after))
+    });
+    taken.is_ok()
 }
 
 /// Time per unit, and the time that fills the bucket.

@@ -24,7 +24,19 @@ pub(super) fn run(
     action: &Action,
     args: &[BigInt],
 ) {
-    let mut at = 0usize;
+    run_from(program, state, flight, action, args, 0);
+}
+
+/// Runs an action from a primitive on.
+pub(super) fn run_from(
+    program: &Program,
+    state: &mut State,
+    flight: &mut Flight,
+    action: &Action,
+    args: &[BigInt],
+    op: u32,
+) {
+    let mut at = op as usize;
     for _ in 0..MAX_STEPS {
         let Some((op, _)) = action.body.get(at) else {
             return;
@@ -208,7 +220,7 @@ impl Runner<'_> {
         match op {
             Op::Count { counter, index } => {
                 let index = self.index(index);
-                if self.state.counting && index < program.counters[counter.index()].size {
+                if index < program.counters[counter.index()].size {
                     let bytes = self.flight.ingress_length as u64;
                     let cell = self.state.counters.entry((*counter, index)).or_default();
                     cell.packets += 1;
@@ -224,9 +236,7 @@ impl Runner<'_> {
                 if index < program.meters[meter.index()].size {
                     let unit = program.meters[meter.index()].unit;
                     let units = super::units(unit, self.flight.ingress_length);
-                    let now = self.state.now;
-                    let cell = self.state.meters.get_mut(&(*meter, index));
-                    let color = cell.map_or(0, |m| m.mark(units, now) as u8);
+                    let color = self.state.meter(*meter, index, units) as u8;
                     self.store(target, &BigInt::from(color));
                 }
             }
@@ -237,8 +247,7 @@ impl Runner<'_> {
             } => {
                 let index = self.index(index);
                 if index < program.registers[register.index()].size {
-                    let cell = self.state.registers.get(&(*register, index));
-                    let value = BigInt::from(cell.cloned().unwrap_or_default());
+                    let value = BigInt::from(self.state.register(*register, index));
                     self.store(target, &value);
                 }
             }
@@ -251,7 +260,7 @@ impl Runner<'_> {
                 let declared = &program.registers[register.index()];
                 if index < declared.size {
                     let value = truncate(&self.value(value), declared.width);
-                    self.state.registers.insert((*register, index), value);
+                    self.state.set_register(*register, index, value);
                 }
             }
             Op::Hash {

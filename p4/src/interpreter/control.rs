@@ -4,18 +4,16 @@ use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
 use crate::dataplane::{Bits, Call, EntryAction};
-use crate::ir::{
-    ActionId, Control, Expr, Implementation, KeySource, Node, Program, Table, TableId,
-};
+use crate::ir::{ActionId, Expr, Implementation, KeySource, Node, Program, Table, TableId};
 
 use super::State;
 use super::action;
 use super::eval::Eval;
 use super::flight::Flight;
 
-/// Runs a control until it ends or exits.
-pub(super) fn run(program: &Program, state: &mut State, flight: &mut Flight, control: &Control) {
-    let mut node = control.start;
+/// Runs a control from a node on until it ends or exits.
+pub(super) fn run(program: &Program, state: &mut State, flight: &mut Flight, start: Option<Node>) {
+    let mut node = start;
     while let Some(current) = node {
         // BMv2 looks at `exit` between nodes: the rest of the action still runs.
         if flight.requests.exit {
@@ -53,19 +51,23 @@ fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId)
     let table = &program.tables[id.index()];
     let key = key_values(program, flight, table);
     let widths: Vec<u32> = table.key.iter().map(|k| k.width).collect();
-    let (now, counting) = (state.now, state.counting);
+    let (now, shared) = (state.now, state.shared.clone());
     let entry = state.tables[id.index()].find(&key, &widths);
     let hit = entry.is_some();
     let mut color = 0;
     let chosen = match entry {
         Some(entry) => {
-            if table.counter.is_some() && counting {
+            if table.counter.is_some() {
                 entry.counter.packets += 1;
                 entry.counter.bytes += flight.ingress_length as u64;
             }
-            if let (Some(id), Some(meter)) = (table.meter, &mut entry.meter) {
-                let unit = program.meters[id.index()].unit;
-                color = meter.mark(super::units(unit, flight.ingress_length), now) as u8;
+            if let Some(id) = table.meter {
+                let units = super::units(program.meters[id.index()].unit, flight.ingress_length);
+                let shared = shared
+                    .as_ref()
+                    .and_then(|cells| cells.direct_meter(&entry.key, units, now));
+                let own = || entry.meter.as_mut().map(|meter| meter.mark(units, now));
+                color = shared.or_else(own).map_or(0, |color| color as u8);
             }
             Some(entry.action.clone())
         }

@@ -250,15 +250,14 @@ impl DataPlane for Interpreter {
     fn register(&self, register: RegisterId, index: u32) -> Result<Bits, DataPlaneError> {
         let declared = &self.program.registers[register.index()];
         check_range(&declared.name, index, declared.size)?;
-        let cell = self.state.registers.get(&(register, index));
-        Ok(cell.map(Bits::from).unwrap_or_default())
+        Ok(Bits::from(&self.state.register(register, index)))
     }
 
     fn set_register(&mut self, register: RegisterId, index: u32, value: &Bits) -> Done {
         let declared = &self.program.registers[register.index()];
         check_range(&declared.name, index, declared.size)?;
         let value = BigUint::from(value) & ones(declared.width);
-        self.state.registers.insert((register, index), value);
+        self.state.set_register(register, index, value);
         Ok(())
     }
 

@@ -24,14 +24,18 @@ pub(super) struct Flight {
 }
 
 /// What a control asked for. The last request of a kind counts.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Requests {
-    pub(super) exit: bool,
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Nothing more of this control runs.
+    pub exit: bool,
     /// Session and what to keep.
-    pub(super) clone: Option<(u32, Option<FieldListId>)>,
-    pub(super) digest: Option<LearnListId>,
-    pub(super) resubmit: Option<Option<FieldListId>>,
-    pub(super) recirculate: Option<Option<FieldListId>>,
+    pub clone: Option<(u32, Option<FieldListId>)>,
+    /// What to tell the control plane.
+    pub digest: Option<LearnListId>,
+    /// Start over with the packet as it came, and what to keep.
+    pub resubmit: Option<Option<FieldListId>>,
+    /// Start over with the packet as it leaves, and what to keep.
+    pub recirculate: Option<Option<FieldListId>>,
 }
 
 impl Flight {

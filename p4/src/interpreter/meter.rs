@@ -6,9 +6,12 @@ use crate::dataplane::MeterConfig;
 
 /// The colour of a packet, as programs see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Color {
+pub enum Color {
+    /// Within the committed rate.
     Green = 0,
+    /// Within the peak rate only.
     Yellow = 1,
+    /// Beyond both.
     Red = 2,
 }
 

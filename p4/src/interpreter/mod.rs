@@ -14,11 +14,13 @@ mod control;
 mod control_plane;
 mod eval;
 mod flight;
+mod handoff;
 mod hash;
 mod meter;
 mod parser;
 mod phv;
 mod profile;
+mod shared;
 mod state;
 mod switch;
 mod table;
@@ -28,6 +30,9 @@ use std::sync::Arc;
 use crate::dataplane::{Bits, declared_entries};
 use crate::ir::{LearnListId, Program};
 
+pub use flight::Requests;
+pub use handoff::{Handoff, HeaderValues, Resume, Step};
+pub use shared::{Color, SharedCells};
 use state::{State, units};
 
 /// A packet on a port.
@@ -88,6 +93,11 @@ impl Interpreter {
             state,
             digests: Vec::new(),
         }
+    }
+
+    /// Lets packets see the registers and meters of another plane of the same switch.
+    pub fn share(&mut self, cells: Arc<dyn SharedCells>) {
+        self.state.shared = Some(cells);
     }
 
     /// The program that runs.

@@ -22,11 +22,11 @@ pub(super) struct Phv {
 }
 
 #[derive(Debug, Clone)]
-struct HeaderState {
-    valid: bool,
-    fields: Vec<BigUint>,
+pub(super) struct HeaderState {
+    pub(super) valid: bool,
+    pub(super) fields: Vec<BigUint>,
     /// Bits that the varbit field has at the moment.
-    varbit_width: u32,
+    pub(super) varbit_width: u32,
 }
 
 impl Phv {
@@ -40,6 +40,19 @@ impl Phv {
         Phv {
             headers: headers.collect(),
             stack_next: vec![0; program.stacks.len()],
+            union_stack_next: vec![0; program.union_stacks.len()],
+        }
+    }
+
+    /// Headers as another plane left them. It fills no stacks of unions.
+    pub(super) fn from_parts(
+        program: &Program,
+        headers: Vec<HeaderState>,
+        stack_next: &[u32],
+    ) -> Phv {
+        Phv {
+            headers,
+            stack_next: stack_next.to_vec(),
             union_stack_next: vec![0; program.union_stacks.len()],
         }
     }

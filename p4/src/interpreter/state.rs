@@ -1,11 +1,12 @@
 //! What a switch remembers from packet to packet.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use num_bigint::BigUint;
 
-use crate::dataplane::{CloneSession, CounterData, Replica};
+use crate::dataplane::{Bits, CloneSession, CounterData, Replica};
 use crate::ir::{
     CalculationId, CalculationInput, CounterId, FieldRef, MeterId, MeterUnit, Program, RegisterId,
 };
@@ -15,9 +16,10 @@ use super::bits::BitWriter;
 use super::eval::Eval;
 use super::flight::Flight;
 use super::hash::Hasher;
-use super::meter::Meter;
+use super::meter::{Color, Meter};
 use super::phv::truncate;
 use super::profile::ProfileState;
+use super::shared::SharedCells;
 use super::table::TableState;
 
 /// What a switch remembers from packet to packet. Cells that nobody wrote are not stored.
@@ -29,12 +31,13 @@ pub(super) struct State {
     pub(super) clone_sessions: HashMap<u32, CloneSession>,
     pub(super) counters: HashMap<(CounterId, u32), CounterData>,
     pub(super) meters: HashMap<(MeterId, u32), Meter>,
-    pub(super) registers: HashMap<(RegisterId, u32), BigUint>,
+    /// Those that are not in `shared`.
+    registers: HashMap<(RegisterId, u32), BigUint>,
+    /// Cells of another plane of the same switch.
+    pub(super) shared: Option<Arc<dyn SharedCells>>,
     pub(super) value_sets: Vec<HashSet<BigUint>>,
     pub(super) ports_down: HashSet<u32>,
     pub(super) anomalies: Anomalies,
-    /// Whether counters count: not while a control runs again that another plane has counted.
-    pub(super) counting: bool,
     /// Since the switch started.
     pub(super) now: Duration,
     hasher: Hasher,
@@ -56,10 +59,10 @@ impl State {
             counters: HashMap::new(),
             meters: HashMap::new(),
             registers: HashMap::new(),
+            shared: None,
             value_sets: vec![HashSet::new(); program.value_sets.len()],
             ports_down: HashSet::new(),
             anomalies: Anomalies::default(),
-            counting: true,
             now: Duration::ZERO,
             hasher: Hasher::default(),
             random: 0x9e37_79b9_7f4a_7c15,
@@ -76,6 +79,42 @@ impl State {
         let calculation = &program.calculations[id.index()];
         let input = input_bytes(program, flight, &calculation.input);
         self.hasher.hash(calculation.algorithm, id.0, &input)
+    }
+
+    /// A cell of a register; `index` is in range.
+    pub(super) fn register(&self, register: RegisterId, index: u32) -> BigUint {
+        match &self.shared {
+            Some(cells) if cells.has_register(register) => {
+                BigUint::from(&cells.register(register, index))
+            }
+            _ => {
+                let cell = self.registers.get(&(register, index));
+                cell.cloned().unwrap_or_default()
+            }
+        }
+    }
+
+    /// Writes a cell of a register; `index` is in range, and the value fits.
+    pub(super) fn set_register(&mut self, register: RegisterId, index: u32, value: BigUint) {
+        match &self.shared {
+            Some(cells) if cells.has_register(register) => {
+                cells.set_register(register, index, &Bits::from(&value));
+            }
+            _ => {
+                self.registers.insert((register, index), value);
+            }
+        }
+    }
+
+    /// The colour of a packet of that many units; green if the cell is not configured.
+    pub(super) fn meter(&mut self, meter: MeterId, index: u32, units: u64) -> Color {
+        let now = self.now;
+        let shared = self.shared.as_ref();
+        if let Some(color) = shared.and_then(|cells| cells.meter(meter, index, units, now)) {
+            return color;
+        }
+        let own = self.meters.get_mut(&(meter, index));
+        own.map_or(Color::Green, |meter| meter.mark(units, now))
     }
 
     /// The next number of a fixed sequence (xorshift64*): the same in every run.

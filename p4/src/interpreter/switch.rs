@@ -34,13 +34,13 @@ enum InstanceType {
 }
 
 /// A packet that waits for one of the controls.
-enum Work {
+pub(super) enum Work {
     Ingress(Ingress),
     Egress { flight: Flight, port: u32 },
 }
 
 /// A packet before the parser.
-struct Ingress {
+pub(super) struct Ingress {
     bytes: Vec<u8>,
     /// What its metadata start as.
     metadata: Metadata,
@@ -73,43 +73,7 @@ impl Interpreter {
         })]))
     }
 
-    /// Runs a packet whose ingress another plane has run and counted already: what it does is
-    /// done again, but counters count from egress on only.
-    pub fn process_from_egress(&mut self, packet: &Packet, now: Duration) -> Vec<Output> {
-        self.state.counting = false;
-        self.process(packet, now)
-    }
-
-    /// Makes the copies of an ingress clone and runs egress on each: what is left of a packet
-    /// whose original has been forwarded already.
-    ///
-    /// `packet` is the packet as it entered; `kept` are the values of the fields in the list, in
-    /// order, as they were at the end of ingress.
-    pub fn process_ingress_clone(
-        &mut self,
-        packet: &Packet,
-        session: u32,
-        fields: Option<FieldListId>,
-        kept: &[Bits],
-        now: Duration,
-    ) -> Vec<Output> {
-        self.state.now = now;
-        let list = fields.map(|id| self.program.field_lists[id.index()].fields.as_slice());
-        let kept = list
-            .unwrap_or_default()
-            .iter()
-            .zip(kept)
-            .filter_map(|(field, value)| match field {
-                Expr::Field(field) => Some((*field, BigUint::from(value))),
-                _ => None,
-            })
-            .collect();
-        let mut work = VecDeque::new();
-        self.clone_ingress(&mut work, &packet.bytes, packet.port, session, kept);
-        self.run(work)
-    }
-
-    fn run(&mut self, mut work: VecDeque<Work>) -> Vec<Output> {
+    pub(super) fn run(&mut self, mut work: VecDeque<Work>) -> Vec<Output> {
         let mut outputs = Vec::new();
         for _ in 0..MAX_PASSES {
             match work.pop_front() {
@@ -148,21 +112,27 @@ impl Interpreter {
         keep(&program, &mut flight, &metadata.kept);
         let port = flight.phv.standard(Some(standard.ingress_port));
         self.parse(&mut flight, &bytes);
-        control::run(&program, &mut self.state, &mut flight, &program.ingress);
-        self.state.counting = true;
+        let start = program.ingress.start;
+        control::run(&program, &mut self.state, &mut flight, start);
+        self.end_of_ingress(flight, bytes, port, work);
+    }
 
+    /// The traffic manager. `bytes` is the packet as it came in by `port`.
+    pub(super) fn end_of_ingress(
+        &mut self,
+        mut flight: Flight,
+        bytes: Vec<u8>,
+        port: u32,
+        work: &mut VecDeque<Work>,
+    ) {
+        let program = self.program.clone();
+        let standard = &program.standard;
         let requests = std::mem::take(&mut flight.requests);
-        if let Some((session, fields)) = requests.clone {
-            let kept = kept_fields(&program, &flight, fields);
-            self.clone_ingress(work, &bytes, port, session, kept);
-        }
-        if let Some(list) = requests.digest {
-            self.digest(&flight, list);
-        }
+        self.copies_after_ingress(work, &flight, &requests, &bytes, port);
         if let Some(fields) = requests.resubmit {
             let kept = kept_fields(&program, &flight, fields);
             let instance = InstanceType::Resubmitted;
-            self.start_over(work, bytes, instance, kept, rounds);
+            self.start_over(work, bytes, instance, kept, flight.rounds);
             return;
         }
         let group = flight.phv.standard(standard.mcast_grp);
@@ -210,12 +180,22 @@ impl Interpreter {
             u64::from(DROP_PORT) + 1,
         );
         phv.set_standard(&program, standard.packet_length, length);
-        control::run(&program, &mut self.state, &mut flight, &program.egress);
+        let start = program.egress.start;
+        control::run(&program, &mut self.state, &mut flight, start);
+        self.end_of_egress(flight, port, work)
+    }
 
+    /// Clone, drop, deparse, recirculate.
+    pub(super) fn end_of_egress(
+        &mut self,
+        mut flight: Flight,
+        port: u32,
+        work: &mut VecDeque<Work>,
+    ) -> Option<Output> {
+        let program = self.program.clone();
+        let standard = &program.standard;
         let requests = std::mem::take(&mut flight.requests);
-        if let Some((session, fields)) = requests.clone {
-            self.clone_egress(work, &flight, session, fields);
-        }
+        self.copies_after_egress(work, &flight, &requests);
         if flight.phv.standard(Some(standard.egress_spec)) == DROP_PORT {
             return None;
         }
@@ -242,6 +222,36 @@ impl Interpreter {
         flight
             .phv
             .set_standard(&program, standard.checksum_error, u64::from(checksum));
+    }
+
+    /// The clone and the digest that ingress asked for.
+    pub(super) fn copies_after_ingress(
+        &mut self,
+        work: &mut VecDeque<Work>,
+        flight: &Flight,
+        requests: &Requests,
+        bytes: &[u8],
+        port: u32,
+    ) {
+        if let Some((session, fields)) = requests.clone {
+            let kept = kept_fields(&self.program, flight, fields);
+            self.clone_ingress(work, bytes, port, session, kept);
+        }
+        if let Some(list) = requests.digest {
+            self.digest(flight, list);
+        }
+    }
+
+    /// The clone that egress asked for.
+    pub(super) fn copies_after_egress(
+        &mut self,
+        work: &mut VecDeque<Work>,
+        flight: &Flight,
+        requests: &Requests,
+    ) {
+        if let Some((session, fields)) = requests.clone {
+            self.clone_egress(work, flight, session, fields);
+        }
     }
 
     /// The packet is parsed again as it entered, its metadata reset, and the fields copied.

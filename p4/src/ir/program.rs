@@ -95,7 +95,7 @@ pub struct StandardMetadata {
 }
 
 /// Where in the P4 source something comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct SourceInfo {
     /// Empty if p4c did not say.
     pub file: String,

@@ -1,0 +1,104 @@
+//! Packets for the agent, on a ring buffer.
+//!
+//! ```text
+//! u32 kind | u32 port | u32 bytes of the packet | u32 bytes of the state | u32 pipeline | u32 point
+//! the state: all of the PHV (see `layout`); a packet-in has none
+//! the packet: a packet-in as it leaves by the CPU port, else as it came
+//! ```
+
+use crate::asm::{Alu, Cond, Label, Reg, Size};
+
+use super::Emitter;
+use super::layout::Control;
+
+const HELPER_RINGBUF_RESERVE: u32 = 131;
+const HELPER_RINGBUF_SUBMIT: u32 = 132;
+const HELPER_RINGBUF_DISCARD: u32 = 133;
+const HELPER_XDP_LOAD_BYTES: u32 = 189;
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum EventKind {
+    /// A packet for the control plane.
+    PacketIn = 1,
+    /// A packet whose clone and digest are to be made; it goes on in the kernel.
+    Copies = 2,
+    /// A packet that goes on in the interpreter.
+    Handoff = 3,
+}
+
+/// Bytes before the state.
+pub const EVENT_HEADER_BYTES: usize = 24;
+/// Room for packets, smallest first: a record's size must be known when it is reserved.
+const EVENT_CLASSES: [i32; 3] = [256, 2048, 9728];
+
+impl Emitter<'_> {
+    /// Puts the packet as it is now on the ring buffer. Goes to `lost` if there is no room.
+    /// Overwrites everything but R6 and R7.
+    pub(super) fn event(&mut self, kind: EventKind, lost: Label) {
+        let (fill, done) = (self.asm.label(), self.asm.label());
+        let state = match kind {
+            EventKind::PacketIn => 0,
+            EventKind::Copies | EventKind::Handoff => self.layout.bytes,
+        };
+        if kind == EventKind::PacketIn {
+            self.length_out(Reg::R8);
+        } else {
+            self.asm.load(Size::W, Reg::R8, Reg::R7, Control::LENGTH);
+        }
+        self.asm.jump_if_imm(Cond::Eq, Reg::R8, 0, lost);
+        for room in EVENT_CLASSES {
+            let larger = self.asm.label();
+            self.asm.jump_if_imm(Cond::Gt, Reg::R8, room, larger);
+            self.asm.map(Reg::R1, self.maps.events);
+            let bytes = EVENT_HEADER_BYTES as u64 + u64::from(state) + room as u64;
+            self.asm.mov_imm(Reg::R2, bytes);
+            self.asm.mov_imm(Reg::R3, 0);
+            self.asm.call(HELPER_RINGBUF_RESERVE);
+            self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, lost);
+            self.asm.mov(Reg::R9, Reg::R0);
+            self.asm.jump(fill);
+            self.asm.place(larger);
+        }
+        self.asm.jump(lost);
+
+        // Verified once for each size of the record: R9 and R8 know theirs.
+        self.asm.place(fill);
+        let discard = self.asm.label();
+        self.event_header(kind, state);
+        let header = EVENT_HEADER_BYTES as i32;
+        self.copy_bytes(Reg::R7, 0, Reg::R9, header, state);
+        self.asm.mov(Reg::R1, Reg::R6);
+        self.asm.mov_imm(Reg::R2, 0);
+        self.asm.mov(Reg::R3, Reg::R9);
+        self.asm.alu_imm(Alu::Add, Reg::R3, header + state as i32);
+        self.asm.mov(Reg::R4, Reg::R8);
+        self.asm.call(HELPER_XDP_LOAD_BYTES);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, discard);
+        self.asm.mov(Reg::R1, Reg::R9);
+        self.asm.mov_imm(Reg::R2, 0);
+        self.asm.call(HELPER_RINGBUF_SUBMIT);
+        self.asm.jump(done);
+        self.asm.place(discard);
+        self.asm.mov(Reg::R1, Reg::R9);
+        self.asm.mov_imm(Reg::R2, 0);
+        self.asm.call(HELPER_RINGBUF_DISCARD);
+        self.asm.jump(lost);
+        self.asm.place(done);
+    }
+
+    /// Fills the header of the record at R9.
+    fn event_header(&mut self, kind: EventKind, state: u32) {
+        self.asm.store_imm(Size::W, Reg::R9, 0, kind as i32);
+        self.asm
+            .load(Size::W, Reg::R1, Reg::R7, Control::INGRESS_PORT);
+        self.asm.store(Size::W, Reg::R9, 4, Reg::R1);
+        self.asm.store(Size::W, Reg::R9, 8, Reg::R8);
+        self.asm.store_imm(Size::W, Reg::R9, 12, state as i32);
+        self.asm
+            .store_imm(Size::W, Reg::R9, 16, self.pipeline as i32);
+        self.asm.load(Size::W, Reg::R1, Reg::R7, Control::POINT);
+        self.asm.store(Size::W, Reg::R9, 20, Reg::R1);
+    }
+}
