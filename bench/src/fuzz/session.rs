@@ -19,6 +19,9 @@ use super::script::script;
 use super::shrink::shrink;
 use super::step::Step;
 
+/// How often a run says how far it is.
+const SILENCE: Duration = Duration::from_secs(20);
+
 /// How long and from where.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -42,9 +45,10 @@ pub struct Subject {
     pub program: Arc<Program>,
 }
 
-/// Fuzzes the programs. `progress` hears of each round over all of them, and of each difference.
+/// Fuzzes the programs. `progress` hears of each difference, and now and then how far it is.
 pub fn run(subjects: &[Subject], options: Options, progress: &mut dyn FnMut(&str)) -> Report {
     let start = Instant::now();
+    let mut told = start;
     let mut programs: Vec<ProgramReport> = subjects.iter().map(first_look).collect();
     for round in 0..options.rounds {
         let seed = options.seed.wrapping_add(round);
@@ -74,13 +78,16 @@ pub fn run(subjects: &[Subject], options: Options, progress: &mut dyn FnMut(&str
         if start.elapsed() >= options.time {
             break;
         }
-        let total = sum(&programs);
-        progress(&format!(
-            "{} s: seed {seed} done, {} packets, {} outputs",
-            start.elapsed().as_secs(),
-            total.packets,
-            total.outputs
-        ));
+        if told.elapsed() >= SILENCE {
+            told = Instant::now();
+            let total = sum(&programs);
+            progress(&format!(
+                "{} s: seed {seed} done, {} packets, {} outputs",
+                start.elapsed().as_secs(),
+                total.packets,
+                total.outputs
+            ));
+        }
     }
     Report {
         seed: options.seed,

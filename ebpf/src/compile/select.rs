@@ -50,7 +50,7 @@ impl Emitter<'_> {
     }
 
     /// R8 = a member of the group in R8: the hash modulo the number of members, or the first one
-    /// after it whose port is up. With all ports down, any.
+    /// after it whose port is up. With all ports down, the one that the hash says.
     fn choose_member(
         &mut self,
         id: ActionProfileId,
@@ -107,8 +107,9 @@ impl Emitter<'_> {
         self.asm.load(Size::W, Reg::R8, Reg::R9, 0);
         self.asm.alu_imm(Alu::Add, Reg::R5, 1);
         self.asm
-            .jump_if_imm(Cond::Ge, Reg::R5, MAX_GROUP_MEMBERS as i32, found);
-        self.asm.jump_if(Cond::Lt, Reg::R5, Reg::R8, next);
+            .jump_if_imm(Cond::Gt, Reg::R5, MAX_GROUP_MEMBERS as i32, found);
+        // Once more than there are members: back to the first one.
+        self.asm.jump_if(Cond::Le, Reg::R5, Reg::R8, next);
         self.asm.place(found);
         self.asm
             .load(Size::W, Reg::R8, Reg::R2, BLOCK_HEADER_BYTES as i32);

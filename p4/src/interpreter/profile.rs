@@ -13,32 +13,24 @@ pub(super) struct ProfileState {
 
 impl ProfileState {
     /// The member of a group that a hash chooses: members in their order, then the further
-    /// copies that weights ask for. Members whose port is down are passed over while there are
-    /// others.
+    /// copies that weights ask for. Of one whose port is down the next one takes the place, so that
+    /// flows of the others stay where they are; with all ports down none is passed over.
     pub(super) fn choose(&self, group: u32, hash: u64, down: &HashSet<u32>) -> Option<u32> {
         let members = self.groups.get(&group)?;
-        let is_up = |m: &&GroupMember| m.watch_port.is_none_or(|port| !down.contains(&port));
-        let mut live: Vec<&GroupMember> = members.iter().filter(is_up).collect();
-        if live.is_empty() {
-            live = members.iter().collect();
-        }
-        let total: u64 = live.iter().map(|m| u64::from(m.weight)).sum();
-        if total == 0 {
-            return None;
-        }
-        let mut index = hash % total;
-        if let Some(member) = live.get(index as usize) {
-            return Some(member.member);
-        }
-        index -= live.len() as u64;
-        for member in live {
-            let copies = u64::from(member.weight.saturating_sub(1));
-            if index < copies {
-                return Some(member.member);
-            }
-            index -= copies;
-        }
-        None
+        let once = members.iter().map(|m| (m, 1));
+        let further = members.iter().map(|m| (m, m.weight.saturating_sub(1)));
+        let runs: Vec<(&GroupMember, u32)> = once.chain(further).filter(|run| run.1 > 0).collect();
+        let total: u64 = runs.iter().map(|(_, copies)| u64::from(*copies)).sum();
+        let mut position = hash.checked_rem(total)?;
+        let first = runs.iter().position(|(_, copies)| {
+            let is_here = position < u64::from(*copies);
+            position = position.saturating_sub(u64::from(*copies));
+            is_here
+        })?;
+        let mut from_first = runs[first..].iter().chain(&runs[..first]);
+        let is_up = |m: &GroupMember| m.watch_port.is_none_or(|port| !down.contains(&port));
+        let (chosen, _) = from_first.find(|(m, _)| is_up(m)).unwrap_or(&runs[first]);
+        Some(chosen.member)
     }
 }
 
@@ -73,6 +65,7 @@ mod tests {
         let profile = profile();
         let choose = |down: &[u32]| profile.choose(7, 0, &down.iter().copied().collect());
         assert_eq!(choose(&[10]), Some(8));
+        assert_eq!(profile.choose(7, 1, &HashSet::from([11])), Some(1));
         assert_eq!(choose(&[10, 11]), Some(1));
         assert_eq!(profile.choose(9, 0, &HashSet::new()), None);
     }
