@@ -89,10 +89,10 @@ fn replay(subjects: &[Subject], path: &Path) -> anyhow::Result<ExitCode> {
     };
     let text = std::fs::read(path).with_context(|| path.display().to_string())?;
     let case: CaseFile = serde_json::from_slice(&text)?;
-    let steps = case.steps(&subject.program)?;
-    let recorded = CaseFile::record(case.about, &subject.program, &steps);
+    let script = case.script(&subject.program)?;
+    let recorded = CaseFile::record(case.about, &subject.program, &script);
     print!("{}", recorded.to_json());
-    match Pair::run(&subject.program, &steps) {
+    match Pair::run(&subject.program, &script) {
         Ok(_) => {
             println!("{}: agreed", subject.name);
             Ok(ExitCode::SUCCESS)

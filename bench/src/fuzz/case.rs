@@ -24,6 +24,7 @@ use crate::conformance::hex;
 
 use super::names::{NameError, Names};
 use super::replay::interpret;
+use super::script::Script;
 use super::step::Step;
 
 /// A case: steps, and why they are kept.
@@ -32,6 +33,9 @@ use super::step::Step;
 pub struct CaseFile {
     /// What was wrong, for readers.
     pub about: String,
+    /// Instructions of each program of a chain, if it was one.
+    #[serde(default)]
+    pub chain: Option<usize>,
     /// The steps, in order.
     pub steps: Vec<StepText>,
 }
@@ -152,13 +156,18 @@ fn is_zero(number: &i32) -> bool {
 }
 
 impl CaseFile {
-    /// The steps that are meant.
-    pub fn steps(&self, program: &Program) -> Result<Vec<Step>, NameError> {
-        self.steps.iter().map(|step| step.step(program)).collect()
+    /// The script that is meant.
+    pub fn script(&self, program: &Program) -> Result<Script, NameError> {
+        let steps = self.steps.iter().map(|step| step.step(program));
+        Ok(Script {
+            chain: self.chain,
+            steps: steps.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Steps with what leaves the interpreter after each packet.
-    pub fn record(about: String, program: &Arc<Program>, steps: &[Step]) -> CaseFile {
+    pub fn record(about: String, program: &Arc<Program>, script: &Script) -> CaseFile {
+        let Script { chain, steps } = script;
         let outputs = interpret(program, steps);
         let text = steps.iter().zip(outputs).map(|(step, outputs)| {
             let mut text = StepText::new(program, step);
@@ -169,6 +178,7 @@ impl CaseFile {
         });
         CaseFile {
             about,
+            chain: *chain,
             steps: text.collect(),
         }
     }
@@ -179,7 +189,9 @@ impl CaseFile {
         let steps = self.steps.iter().map(|step| format!("    {}", json(step)));
         let steps: Vec<String> = steps.collect();
         let steps = steps.join(",\n");
-        format!("{{\n  \"about\": {about},\n  \"steps\": [\n{steps}\n  ]\n}}\n")
+        let chain = self.chain.map(|chain| format!("  \"chain\": {chain},\n"));
+        let chain = chain.unwrap_or_default();
+        format!("{{\n  \"about\": {about},\n{chain}  \"steps\": [\n{steps}\n  ]\n}}\n")
     }
 }
 

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pointsman_ebpf::compile;
 use pointsman_ebpf::rig::{MIN_FRAME_BYTES, Rig, RigError};
 use pointsman_p4::dataplane::{DataPlaneError, Operation};
 use pointsman_p4::interpreter::{Interpreter, Output, Packet};
@@ -17,6 +18,7 @@ use crate::conformance::{compare_state, hex, reads_the_clock};
 
 use super::random::Random;
 use super::report::Tally;
+use super::script::Script;
 use super::step::Step;
 
 /// The port that stands for the control plane.
@@ -68,15 +70,19 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Loads a program.
-    pub fn new(program: &Arc<Program>) -> Result<Pair, RigError> {
+    /// Loads a program, cut into a chain of programs of so many instructions if that is wanted.
+    pub fn new(program: &Arc<Program>, chain: Option<usize>) -> Result<Pair, RigError> {
         let ports: Vec<u32> = (0..DROP_PORT)
             .filter(|p| p % MISSING != MISSING - 2)
             .collect();
         let new = || Interpreter::new(Arc::clone(program));
+        let options = compile::Options {
+            program_instructions: chain,
+            ..compile::Options::new(CPU_PORT)
+        };
         let twins = if reads_the_clock(program) { 2 } else { 0 };
         Ok(Pair {
-            rig: Rig::new(program, CPU_PORT, &ports)?,
+            rig: Rig::with_options(program, options, &ports)?,
             oracle: new(),
             twins: (0..twins).map(|_| new()).collect(),
             times: Random::new(0),
@@ -87,7 +93,8 @@ impl Pair {
     }
 
     /// Does all steps; stops at the first difference. A panic is one, too.
-    pub fn run(program: &Arc<Program>, steps: &[Step]) -> Result<Tally, Box<Difference>> {
+    pub fn run(program: &Arc<Program>, script: &Script) -> Result<Tally, Box<Difference>> {
+        let Script { chain, steps } = script;
         let failed = |what: &str, found: String| {
             Box::new(Difference {
                 step: steps.len(),
@@ -97,7 +104,7 @@ impl Pair {
             })
         };
         let run = || {
-            let mut pair = Pair::new(program).map_err(|e| failed("loading", e.to_string()))?;
+            let mut pair = Pair::new(program, *chain).map_err(|e| failed("loading", e.to_string()))?;
             pair.all(steps)
         };
         catch_unwind(AssertUnwindSafe(run))

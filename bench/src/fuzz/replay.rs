@@ -77,11 +77,11 @@ fn replay(program: &Arc<Program>, path: &Path, privileged: bool) -> Result<(), R
         path: path.to_owned(),
         error,
     })?;
-    let steps = case.steps(program).map_err(|error| ReplayError::Name {
+    let script = case.script(program).map_err(|error| ReplayError::Name {
         path: path.to_owned(),
         error,
     })?;
-    let outputs = interpret(program, &steps);
+    let outputs = interpret(program, &script.steps);
     for (packet, (step, found)) in case.steps.iter().zip(&outputs).enumerate() {
         if let StepText::Packet {
             out: Some(expected),
@@ -97,7 +97,7 @@ fn replay(program: &Arc<Program>, path: &Path, privileged: bool) -> Result<(), R
             });
         }
     }
-    if privileged && let Err(difference) = Pair::run(program, &steps) {
+    if privileged && let Err(difference) = Pair::run(program, &script) {
         return Err(ReplayError::Differ {
             path: path.to_owned(),
             difference: difference.to_string(),

@@ -1,4 +1,4 @@
-//! The steps of a round: what a seed means for a program.
+//! The script of a round: what a seed means for a program.
 
 use pointsman_p4::ir::Program;
 
@@ -9,9 +9,26 @@ use super::random::Random;
 use super::step::Step;
 use super::writes::Writes;
 
-/// The steps of a round with that many packets.
-pub fn script(program: &Program, seed: u64, packets: usize, cpu_port: u32) -> Vec<Step> {
+/// The longest programs of a chain.
+const CHAIN_INSTRUCTIONS: usize = 400;
+
+/// What a run does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    /// Instructions of each program of a chain; `None` loads the program whole, if it can be.
+    pub chain: Option<usize>,
+    /// In order.
+    pub steps: Vec<Step>,
+}
+
+/// The round of a seed with that many packets.
+pub fn script(program: &Program, seed: u64, packets: usize, cpu_port: u32) -> Script {
     let mut random = Random::new(seed);
+    let chain = match random.below(5) {
+        0 => Some(1),
+        1 => Some(random.below(CHAIN_INSTRUCTIONS)),
+        _ => None,
+    };
     let mut pool = Pool::new(program, cpu_port);
     let mut writes = Writes::new(program, cpu_port);
     let mut steps = writes.initial(&mut pool, &mut random);
@@ -32,5 +49,5 @@ pub fn script(program: &Program, seed: u64, packets: usize, cpu_port: u32) -> Ve
             bytes,
         });
     }
-    steps
+    Script { chain, steps }
 }

@@ -15,9 +15,8 @@ use crate::conformance::reads_the_clock;
 use super::case::CaseFile;
 use super::pair::{CPU_PORT, Difference, Pair};
 use super::report::{Found, Outcome, ProgramReport, Report, Tally};
-use super::script::script;
+use super::script::{Script, script};
 use super::shrink::shrink;
-use super::step::Step;
 
 /// How often a run says how far it is.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -59,17 +58,17 @@ pub fn run(subjects: &[Subject], options: Options, progress: &mut dyn FnMut(&str
             if !matches!(report.outcome, Outcome::Agreed) {
                 continue;
             }
-            let steps = script(&subject.program, seed, options.packets, CPU_PORT);
+            let script = script(&subject.program, seed, options.packets, CPU_PORT);
             report.tally.rounds += 1;
-            match Pair::run(&subject.program, &steps) {
+            match Pair::run(&subject.program, &script) {
                 Ok(tally) => report.tally.add(&tally),
                 Err(difference) => {
                     progress(&format!(
                         "{}, seed {seed}, of {} steps, {difference}",
                         subject.name,
-                        steps.len()
+                        script.steps.len()
                     ));
-                    let found = found(subject, seed, &steps, *difference, options.shrink);
+                    let found = found(subject, seed, &script, *difference, options.shrink);
                     progress(&found.case);
                     report.outcome = Outcome::Differed(Box::new(found));
                 }
@@ -109,7 +108,7 @@ fn first_look(subject: &Subject) -> ProgramReport {
     let outcome = if draws_random_numbers(&subject.program) {
         Outcome::Random
     } else {
-        match Pair::new(&subject.program) {
+        match Pair::new(&subject.program, None) {
             Ok(_) => Outcome::Agreed,
             Err(RigError::Pipeline(
                 error @ (PipelineError::Refused(_)
@@ -142,18 +141,18 @@ fn draws_random_numbers(program: &Program) -> bool {
 fn found(
     subject: &Subject,
     seed: u64,
-    steps: &[Step],
+    script: &Script,
     difference: Difference,
     limit: Duration,
 ) -> Found {
-    let (steps, difference) = shrink(&subject.program, steps, difference, limit);
+    let (script, difference) = shrink(&subject.program, script, difference, limit);
     let Difference {
         what,
         expected,
         found,
         ..
     } = difference;
-    let case = CaseFile::record(what.clone(), &subject.program, &steps);
+    let case = CaseFile::record(what.clone(), &subject.program, &script);
     Found {
         seed,
         what,

@@ -7,32 +7,43 @@ use pointsman_ebpf::rig::MIN_FRAME_BYTES;
 use pointsman_p4::ir::Program;
 
 use super::pair::{Difference, Pair};
+use super::script::Script;
 use super::step::Step;
 
 /// The fewest steps found after which the planes still differ, and how.
 pub fn shrink(
     program: &Arc<Program>,
-    steps: &[Step],
+    script: &Script,
     difference: Difference,
     limit: Duration,
-) -> (Vec<Step>, Difference) {
+) -> (Script, Difference) {
+    let Script { chain, steps } = script;
     let end = (difference.step + 1).min(steps.len());
     let mut shrinker = Shrinker {
         program,
-        steps: steps.to_vec(),
+        chain: *chain,
+        steps: steps.clone(),
         difference,
         until: Instant::now() + limit,
     };
     shrinker.try_these(steps[..end].to_vec());
+    shrinker.whole();
     shrinker.only_the_last_packet();
     shrinker.fewer_steps();
     shrinker.shorter_packets();
     shrinker.fewer_steps();
-    (shrinker.steps, shrinker.difference)
+    let Shrinker {
+        chain,
+        steps,
+        difference,
+        ..
+    } = shrinker;
+    (Script { chain, steps }, difference)
 }
 
 struct Shrinker<'a> {
     program: &'a Arc<Program>,
+    chain: Option<usize>,
     steps: Vec<Step>,
     difference: Difference,
     until: Instant,
@@ -44,12 +55,22 @@ impl Shrinker<'_> {
         if Instant::now() > self.until {
             return false;
         }
-        match Pair::run(self.program, &steps) {
+        let chain = self.chain;
+        let script = Script { chain, steps };
+        match Pair::run(self.program, &script) {
             Ok(_) => false,
             Err(difference) => {
-                (self.steps, self.difference) = (steps, *difference);
+                (self.steps, self.difference) = (script.steps, *difference);
                 true
             }
+        }
+    }
+
+    /// One program instead of a chain.
+    fn whole(&mut self) {
+        let chain = self.chain.take();
+        if chain.is_some() && !self.try_these(self.steps.clone()) {
+            self.chain = chain;
         }
     }
 
