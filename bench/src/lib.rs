@@ -1,4 +1,5 @@
-//! Benchmarks, load generators, the conformance runner and the fuzzer.
+//! Benchmarks, load generators, the conformance runner, the fuzzer, and programs made up for them.
 
 pub mod conformance;
 pub mod fuzz;
+pub mod synthetic;

@@ -22,7 +22,7 @@ const XDP_ABORTED: u64 = 0;
 pub const MAX_PROGRAMS: u32 = 33;
 
 /// A first guess at how many instructions of a program too big for one piece are not.
-pub const PROGRAM_INSTRUCTIONS: usize = 12_000;
+pub const PROGRAM_INSTRUCTIONS: usize = 24_000;
 
 /// A compiled program, not laid out yet.
 #[derive(Debug)]
