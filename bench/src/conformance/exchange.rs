@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use pointsman_p4::dataplane::{DataPlaneError, Operation};
+use pointsman_p4::dataplane::{DataPlane, DataPlaneError, Operation};
 use pointsman_p4::interpreter::{Interpreter, Output, Packet};
-use pointsman_p4::vectors::{Case, Expectation, Golden, Stf, VectorError};
+use pointsman_p4::vectors::{Case, Expectation, Golden, Stf, StfCheck, VectorError};
 
 use super::difference::Expected;
 use super::find::{Kind, VectorFile};
@@ -20,12 +20,16 @@ pub struct Exchanges {
     pub recorded: Option<Vec<u32>>,
     /// In the order in which they are sent.
     pub exchanges: Vec<Exchange>,
+    /// What counters have to hold, in order.
+    pub checks: Vec<StfCheck>,
 }
 
 /// A packet and what is expected of it.
 pub struct Exchange {
     /// The line of the file, from 1.
     pub line: usize,
+    /// To be done between the packet before it and this one.
+    pub operations: Vec<Operation>,
     /// Where the packet enters.
     pub port: u32,
     /// The packet.
@@ -66,6 +70,7 @@ pub fn read(case: &Case, file: &VectorFile) -> Result<Exchanges, ExchangeError> 
             cpu_port: None,
             recorded: None,
             exchanges: Vec::new(),
+            checks: Vec::new(),
         }),
     }
 }
@@ -73,11 +78,17 @@ pub fn read(case: &Case, file: &VectorFile) -> Result<Exchanges, ExchangeError> 
 /// An interpreter after the operations.
 pub fn interpreter(case: &Case, operations: &[Operation]) -> Result<Interpreter, ExchangeError> {
     let mut interpreter = Interpreter::new(case.pipeline.program.clone());
+    apply(&mut interpreter, operations)?;
+    Ok(interpreter)
+}
+
+/// Does what is to be done, in order.
+pub fn apply(plane: &mut dyn DataPlane, operations: &[Operation]) -> Result<(), ExchangeError> {
     for (index, operation) in operations.iter().enumerate() {
-        let applied = operation.apply(&mut interpreter);
+        let applied = operation.apply(plane);
         applied.map_err(|error| ExchangeError::Operation { index, error })?;
     }
-    Ok(interpreter)
+    Ok(())
 }
 
 /// What leaves the interpreter, sorted by port.
@@ -104,6 +115,7 @@ fn golden(case: &Case, file: &VectorFile) -> Result<Exchanges, VectorError> {
     ports.extend(cpu_port);
     let exchanges = exchanges.into_iter().map(|exchange| Exchange {
         line: exchange.line,
+        operations: Vec::new(),
         port: exchange.port,
         packet: exchange.packet,
         expected: exchange.outputs.into_iter().map(|o| recorded(&o)).collect(),
@@ -113,6 +125,7 @@ fn golden(case: &Case, file: &VectorFile) -> Result<Exchanges, VectorError> {
         cpu_port,
         recorded: cpu_port.is_some().then_some(ports),
         exchanges: exchanges.collect(),
+        checks: Vec::new(),
     })
 }
 
@@ -136,11 +149,14 @@ fn stf(case: &Case) -> Result<Exchanges, ExchangeError> {
         operations,
         packets,
         expectations,
+        checks,
+        ports,
     } = case.stf()?;
     let mut interpreter = interpreter(case, &operations)?;
     let mut waiting = VecDeque::from(expectations);
     let mut exchanges: Vec<Exchange> = Vec::new();
     for packet in packets {
+        apply(&mut interpreter, &packet.operations)?;
         let outputs = interpret(&mut interpreter, packet.port, &packet.packet);
         let expected = outputs.iter().filter_map(|output| {
             let at = waiting.iter().position(|e| e.port == output.port)?;
@@ -152,6 +168,7 @@ fn stf(case: &Case) -> Result<Exchanges, ExchangeError> {
         });
         exchanges.push(Exchange {
             line: packet.line,
+            operations: packet.operations,
             port: packet.port,
             expected: expected.collect(),
             packet: packet.packet,
@@ -166,8 +183,9 @@ fn stf(case: &Case) -> Result<Exchanges, ExchangeError> {
     Ok(Exchanges {
         operations,
         cpu_port: None,
-        recorded: None,
+        recorded: Some(ports.into_iter().collect()),
         exchanges,
+        checks,
     })
 }
 

@@ -4,7 +4,7 @@ use pointsman_ebpf::compile::Refusal;
 use pointsman_ebpf::pipeline::PipelineError;
 use pointsman_ebpf::rig::RigError;
 use pointsman_p4::bmv2::ReadError;
-use pointsman_p4::dataplane::DataPlaneError;
+use pointsman_p4::dataplane::{DataPlane, DataPlaneError};
 use pointsman_p4::interpreter::Output;
 use pointsman_p4::vectors::{Case, VectorError};
 
@@ -12,7 +12,7 @@ use super::difference::{Difference, Expected, compare, hex};
 use super::exchange::{self, Exchange, ExchangeError, Exchanges, interpret, interpreter};
 use super::find::{Kind, Suite, VectorFile};
 use super::report::{Failure, FileReport, Outcome, Score};
-use super::state::compare_state;
+use super::state::{StateDifference, compare_state};
 use super::target::Target;
 
 /// Ethernet's shortest frame without its check sequence: what is too short for a target is
@@ -55,15 +55,18 @@ fn send_all(case: &Case, exchanges: &Exchanges, target: Target) -> Result<Score,
     let mut loaded = target
         .load(program, exchanges.cpu_port)
         .map_err(|e| not_loaded(&e))?;
-    for operation in &exchanges.operations {
-        let applied = operation.apply(loaded.data_plane());
-        applied.map_err(|e| not_written(&e))?;
-    }
+    exchange::apply(loaded.data_plane(), &exchanges.operations).map_err(|e| unusable(&e))?;
     // What padded packets are held to; it sees all packets as the target does.
     let mut oracle = interpreter(case, &exchanges.operations).map_err(|e| unusable(&e))?;
     let min_bytes = target.min_bytes();
     let mut score = Score::default();
-    for exchange in &exchanges.exchanges {
+    let mut operations = exchanges.operations.clone();
+    for (number, exchange) in exchanges.exchanges.iter().enumerate() {
+        check_counters(exchanges, number, loaded.data_plane(), &mut score);
+        let between = &exchange.operations;
+        exchange::apply(loaded.data_plane(), between).map_err(|e| unusable(&e))?;
+        exchange::apply(&mut oracle, between).map_err(|e| unusable(&e))?;
+        operations.extend_from_slice(between);
         let mut packet = exchange.packet.clone();
         let padded = packet.len() < min_bytes;
         if padded {
@@ -98,9 +101,30 @@ fn send_all(case: &Case, exchanges: &Exchanges, target: Target) -> Result<Score,
             Some(difference) => score.failed.push(failure(exchange, &packet, difference)),
         }
     }
-    let operations = &exchanges.operations;
-    score.state = compare_state(program, operations, &oracle, loaded.data_plane());
+    let sent = exchanges.exchanges.len();
+    check_counters(exchanges, sent, loaded.data_plane(), &mut score);
+    score.state = score
+        .state
+        .or_else(|| compare_state(program, &operations, &oracle, loaded.data_plane()));
     Ok(score)
+}
+
+/// Checks what the counters have to hold after that many packets. Bytes are not asked for once a
+/// packet was padded: the file counts without.
+fn check_counters(exchanges: &Exchanges, sent: usize, plane: &dyn DataPlane, score: &mut Score) {
+    let due = exchanges.checks.iter().filter(|c| c.after == sent);
+    for check in due.filter(|c| score.padded == 0 || !c.check.counts_bytes()) {
+        let found = match check.check.unmet(plane) {
+            Ok(None) => continue,
+            Ok(Some(data)) => format!("{data:?}"),
+            Err(error) => error.to_string(),
+        };
+        score.state.get_or_insert_with(|| StateDifference {
+            what: format!("line {}", check.line),
+            expected: check.check.text().to_owned(),
+            found,
+        });
+    }
 }
 
 fn is_recorded(exchanges: &Exchanges, port: u32) -> bool {

@@ -1,10 +1,10 @@
 //! A change to a data plane as a value, so that it can be read from a file and replayed.
 
-use crate::ir::{ActionProfileId, TableId, ValueSetId};
+use crate::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
 use super::{
-    Bits, Call, CloneSession, DataPlane, DataPlaneError, EntryAction, EntryKey, GroupMember,
-    Replica, TableEntry,
+    Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
+    GroupMember, MeterConfig, Replica, TableEntry,
 };
 
 /// A change to a data plane: the methods of [`DataPlane`] as data.
@@ -48,6 +48,21 @@ pub enum Operation {
         set: ValueSetId,
         members: Vec<Bits>,
     },
+    SetCounter {
+        counter: CounterId,
+        index: u32,
+        data: CounterData,
+    },
+    SetMeter {
+        meter: MeterId,
+        index: u32,
+        config: Option<MeterConfig>,
+    },
+    SetRegister {
+        register: RegisterId,
+        index: u32,
+        value: Bits,
+    },
 }
 
 impl Operation {
@@ -81,6 +96,21 @@ impl Operation {
                 data_plane.set_clone_session(*session, clone.as_ref())
             }
             Operation::SetValueSet { set, members } => data_plane.set_value_set(*set, members),
+            Operation::SetCounter {
+                counter,
+                index,
+                data,
+            } => data_plane.set_counter(*counter, *index, *data),
+            Operation::SetMeter {
+                meter,
+                index,
+                config,
+            } => data_plane.set_meter(*meter, *index, *config),
+            Operation::SetRegister {
+                register,
+                index,
+                value,
+            } => data_plane.set_register(*register, *index, value),
         }
     }
 }

@@ -17,11 +17,11 @@ use crate::dataplane::Operation;
 use crate::ir::Program;
 use crate::p4info::{Pipeline, parse_p4info};
 
-pub use command::Commands;
+pub use command::{Commands, CounterCheck};
 pub use entries::read_entries;
 pub use error::VectorError;
 pub use golden::{Exchange, Golden, Output};
-pub use stf::{Expectation, Pattern, Stf, StfPacket};
+pub use stf::{Expectation, Pattern, Stf, StfCheck, StfPacket};
 
 /// Where the recorded data is: `$POINTSMAN_VECTORS`, else `shared` beside the project; `None` if
 /// it is not there, which a test then says aloud.

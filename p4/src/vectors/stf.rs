@@ -3,25 +3,32 @@
 //! ```text
 //! packet PORT BYTES
 //! expect PORT [BYTES] [$]
+//! check_counter COUNTER(CELL) packets|bytes COMPARISON NUMBER
 //! ```
 //! `*` is a digit that does not matter; `$` means that the packet ends there, without it more
-//! bytes may follow.
+//! bytes may follow. What leaves by a port that the file does not name is nobody's business.
+
+use std::collections::BTreeSet;
 
 use crate::dataplane::Operation;
 use crate::p4info::Pipeline;
 
 use super::golden::decode_hex;
-use super::{Commands, VectorError};
+use super::{Commands, CounterCheck, VectorError};
 
 /// An STF file.
 #[derive(Debug, Clone)]
 pub struct Stf {
-    /// What its commands do; all come before the packets.
+    /// What comes before the first packet.
     pub operations: Vec<Operation>,
     /// In order.
     pub packets: Vec<StfPacket>,
     /// In order for each port.
     pub expectations: Vec<Expectation>,
+    /// In order.
+    pub checks: Vec<StfCheck>,
+    /// The ports at which packets enter or are expected.
+    pub ports: BTreeSet<u32>,
 }
 
 /// A packet that is sent.
@@ -33,6 +40,19 @@ pub struct StfPacket {
     pub port: u32,
     /// Its bytes.
     pub packet: Vec<u8>,
+    /// What comes between the packet before it and this one.
+    pub operations: Vec<Operation>,
+}
+
+/// What a counter has to hold at one place of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StfCheck {
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// How many packets come before it.
+    pub after: usize,
+    /// What it has to hold.
+    pub check: CounterCheck,
 }
 
 /// A packet that is expected.
@@ -77,28 +97,63 @@ impl Stf {
     /// Reads an STF file of a pipeline.
     pub fn parse(text: &str, pipeline: &Pipeline) -> Result<Stf, VectorError> {
         let mut commands = Commands::new(pipeline);
-        let mut packets = Vec::new();
-        let mut expectations = Vec::new();
+        let mut stf = Stf {
+            operations: Vec::new(),
+            packets: Vec::new(),
+            expectations: Vec::new(),
+            checks: Vec::new(),
+            ports: BTreeSet::new(),
+        };
         for (index, full) in text.lines().enumerate() {
-            let line = full.split('#').next().unwrap_or_default().trim();
-            let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-            let parsed = match word {
-                "" => Ok(()),
-                "packet" => packet(index + 1, rest).map(|p| packets.push(p)),
-                "expect" => expectation(index + 1, rest).map(|e| expectations.push(e)),
-                _ => commands.add(line),
-            };
+            let line = index + 1;
+            let parsed = stf.read(
+                &mut commands,
+                line,
+                full.split('#').next().unwrap_or_default(),
+            );
             parsed.map_err(|problem| VectorError::Line {
-                line: index + 1,
+                line,
                 problem,
                 text: full.to_owned(),
             })?;
         }
-        Ok(Stf {
-            operations: commands.finish(),
-            packets,
-            expectations,
-        })
+        if stf.packets.is_empty() {
+            stf.operations = commands.finish();
+        }
+        Ok(stf)
+    }
+
+    fn read(&mut self, commands: &mut Commands, line: usize, text: &str) -> Result<(), String> {
+        let text = text.trim();
+        let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        match word.to_ascii_lowercase().as_str() {
+            "" => {}
+            "packet" => {
+                let mut packet = packet(line, rest)?;
+                let operations = match self.packets.is_empty() {
+                    true => &mut self.operations,
+                    false => &mut packet.operations,
+                };
+                *operations = commands.take();
+                self.ports.insert(packet.port);
+                self.packets.push(packet);
+            }
+            "expect" => {
+                let expectation = expectation(line, rest)?;
+                self.ports.insert(expectation.port);
+                self.expectations.push(expectation);
+            }
+            "check_counter" => {
+                let check = commands.check(rest)?;
+                self.checks.extend(check.map(|check| StfCheck {
+                    line,
+                    after: self.packets.len(),
+                    check,
+                }));
+            }
+            _ => commands.add(text)?,
+        }
+        Ok(())
     }
 }
 
@@ -112,7 +167,12 @@ fn split_port(rest: &str) -> Result<(u32, String), String> {
 fn packet(line: usize, rest: &str) -> Result<StfPacket, String> {
     let (port, hex) = split_port(rest)?;
     let packet = decode_hex(&hex).ok_or("an odd number of digits, or not hexadecimal")?;
-    Ok(StfPacket { line, port, packet })
+    Ok(StfPacket {
+        line,
+        port,
+        packet,
+        operations: Vec::new(),
+    })
 }
 
 fn expectation(line: usize, rest: &str) -> Result<Expectation, String> {
@@ -141,4 +201,68 @@ fn expectation(line: usize, rest: &str) -> Result<Expectation, String> {
         port,
         pattern,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::sync::Arc;
+
+    use crate::bmv2;
+    use crate::dataplane::{CounterData, Operation};
+    use crate::interpreter::Interpreter;
+    use crate::p4info::parse_p4info;
+    use crate::programs;
+
+    use super::*;
+
+    fn leaf_spine() -> Pipeline {
+        let embedded = programs::embedded("leaf_spine").unwrap();
+        let program = bmv2::read(embedded.bmv2_json).unwrap();
+        let info = parse_p4info(embedded.p4info).unwrap();
+        Pipeline::new(program.into(), &info).unwrap()
+    }
+
+    fn parse(text: &str) -> Stf {
+        Stf::parse(text, &leaf_spine()).unwrap()
+    }
+
+    #[test]
+    fn commands_belong_to_the_packet_that_follows() {
+        let stf = parse(
+            "mc_mgrp_create 1\nmc_node_create 5 3 2\nmc_node_associate 1 0\n\
+             packet 0 00\nmirroring_add_mc 9 1\nwait\nPACKET 1 01\nmirroring_delete 9\npacket 0 02",
+        );
+        let replicas = |operation: &Operation| match operation {
+            Operation::SetMulticastGroup { replicas, .. } => {
+                replicas.iter().map(|r| r.port).collect()
+            }
+            Operation::SetCloneSession { clone, .. } => clone
+                .iter()
+                .flat_map(|clone| clone.replicas.iter().map(|r| r.port))
+                .collect(),
+            _ => Vec::new(),
+        };
+        let ports = |operations: &[Operation]| operations.iter().map(replicas).collect::<Vec<_>>();
+        assert_eq!(ports(&stf.operations), [[2, 3]]);
+        assert_eq!(ports(&stf.packets[1].operations), [[2, 3]]);
+        assert_eq!(ports(&stf.packets[2].operations), [[0u32; 0]]);
+        assert_eq!(stf.ports, BTreeSet::from([0, 1]));
+    }
+
+    #[test]
+    fn a_check_of_a_named_entry_stands_between_packets() {
+        let pipeline = leaf_spine();
+        let text = "add egress_vlan vlan_id:10 egress_port:3 push_vlan() = A\npacket 0 00\n\
+                    check_counter egress_vlan_counter($A) bytes > 0\npacket 0 00";
+        let stf = Stf::parse(text, &pipeline).unwrap();
+        let check = &stf.checks[0];
+        assert_eq!((check.line, check.after), (3, 1));
+        let mut switch = Interpreter::new(Arc::clone(&pipeline.program));
+        for operation in &stf.operations {
+            operation.apply(&mut switch).unwrap();
+        }
+        assert_eq!(check.check.unmet(&switch), Ok(Some(CounterData::default())));
+    }
 }
