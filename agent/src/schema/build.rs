@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use pointsman_p4::ir::{self, MatchKind, Program};
+use pointsman_p4::p4info::{in_program_order, is_left_out};
 use pointsman_proto::p4::config::v1 as p4info;
 use pointsman_proto::p4::config::v1::match_field::{Match, MatchType};
 use thiserror::Error;
@@ -124,11 +125,12 @@ impl Builder<'_> {
                 name: p.name.clone(),
                 width: p.bitwidth.unsigned_abs(),
             });
-            let params: Vec<ParamSchema> = params.collect();
+            let mut params: Vec<ParamSchema> = params.collect();
             for (param, source) in params.iter().zip(&action.params) {
                 let place = || format!("parameter {} of {}", param.name, preamble.name);
                 check_width(param.width, source.type_name.as_ref(), place)?;
             }
+            in_program_order(self.program, &preamble.name, &mut params, |p| &p.name);
             self.schema
                 .p4_ids
                 .insert(preamble.id, self.schema.actions.len());
@@ -140,10 +142,14 @@ impl Builder<'_> {
             });
         }
         for table in &info.tables {
-            self.table(table)?;
+            if !self.is_left_out("table", table.preamble.as_ref()) {
+                self.table(table)?;
+            }
         }
         for profile in &info.action_profiles {
-            self.profile(profile)?;
+            if !self.is_left_out("action profile", profile.preamble.as_ref()) {
+                self.profile(profile)?;
+            }
         }
         self.link_profiles()?;
         self.cells()?;
@@ -157,6 +163,20 @@ impl Builder<'_> {
             }
         }
         Ok(self.schema)
+    }
+
+    /// Whether the program does not have an object because no packet gets to it.
+    fn is_left_out(&self, kind: &'static str, preamble: Option<&p4info::Preamble>) -> bool {
+        let name = preamble.map(|p| p.name.as_str()).unwrap_or_default();
+        let left_out = is_left_out(self.info, self.program, kind, name);
+        if left_out {
+            tracing::warn!(
+                kind,
+                name,
+                "the compiler left it out of the program: no packet gets to it"
+            );
+        }
+        left_out
     }
 
     fn preamble(
@@ -321,6 +341,9 @@ impl Builder<'_> {
         let info = self.info;
         let program = self.program;
         for counter in &info.counters {
+            if self.is_left_out("counter", counter.preamble.as_ref()) {
+                continue;
+            }
             let preamble = self.preamble("a counter", counter.preamble.as_ref())?;
             let names = program.counters.iter().map(|c| c.name.as_str());
             let (index, size) = position("counter", &preamble.name, names)
@@ -329,6 +352,9 @@ impl Builder<'_> {
             self.schema.counters.push(cell(preamble, ir, size, 64));
         }
         for meter in &info.meters {
+            if self.is_left_out("meter", meter.preamble.as_ref()) {
+                continue;
+            }
             let preamble = self.preamble("a meter", meter.preamble.as_ref())?;
             let names = program.meters.iter().map(|m| m.name.as_str());
             let index = position("meter", &preamble.name, names)?;
@@ -337,6 +363,9 @@ impl Builder<'_> {
             self.schema.meters.push(cell(preamble, ir, size, 64));
         }
         for register in &info.registers {
+            if self.is_left_out("register", register.preamble.as_ref()) {
+                continue;
+            }
             let preamble = self.preamble("a register", register.preamble.as_ref())?;
             let names = program.registers.iter().map(|r| r.name.as_str());
             let index = position("register", &preamble.name, names)?;
@@ -346,6 +375,9 @@ impl Builder<'_> {
             self.schema.registers.push(register);
         }
         for set in &info.value_sets {
+            if self.is_left_out("value set", set.preamble.as_ref()) {
+                continue;
+            }
             let preamble = self.preamble("a value set", set.preamble.as_ref())?;
             let names = program.value_sets.iter().map(|s| s.name.as_str());
             let index = position("value set", &preamble.name, names)?;

@@ -13,7 +13,7 @@ pub struct ActionSchema {
     pub name: String,
     /// Its short name.
     pub alias: String,
-    /// In p4info's order, which is the program's.
+    /// In the program's order.
     pub params: Vec<ParamSchema>,
 }
 

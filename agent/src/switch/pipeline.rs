@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pointsman_p4::bmv2::{self, ReadError};
 use pointsman_p4::ir::Program;
+use pointsman_p4::p4info::restore_parameters;
 use pointsman_proto::p4::config::v1::P4Info;
 use thiserror::Error;
 
@@ -54,7 +55,8 @@ impl Pipeline {
     pub fn read(source: PipelineSource) -> Result<Pipeline, PipelineError> {
         let json =
             std::str::from_utf8(&source.device_config).map_err(|_| PipelineError::NotText)?;
-        let program = bmv2::read(json)?;
+        let mut program = bmv2::read(json)?;
+        restore_parameters(&mut program, &source.p4info);
         let schema = Schema::build(&source.p4info, &program)?;
         Ok(Pipeline {
             source,

@@ -201,34 +201,6 @@ impl StepText {
         let names = Names { program };
         match step {
             Step::Write(operation) => write(&names, operation),
-            Step::Register {
-                register,
-                index,
-                value,
-            } => StepText::Register {
-                register: program.registers[register.index()].name.clone(),
-                index: *index,
-                value: value.to_string(),
-            },
-            Step::Counter {
-                counter,
-                index,
-                data,
-            } => StepText::Counter {
-                counter: program.counters[counter.index()].name.clone(),
-                index: *index,
-                packets: data.packets,
-                bytes: data.bytes,
-            },
-            Step::Meter {
-                meter,
-                index,
-                config,
-            } => StepText::Meter {
-                meter: program.meters[meter.index()].name.clone(),
-                index: *index,
-                config: config.as_ref().map(rates),
-            },
             Step::DirectMeter { key, config } => StepText::DirectMeter {
                 entry: names.key(key),
                 config: config.as_ref().map(rates),
@@ -322,40 +294,40 @@ impl StepText {
         }))
     }
 
-    /// Those that are not operations of P4Runtime's tables, groups and sets.
+    /// Cells, ports and packets.
     fn state(&self, names: &Names) -> Result<Step, NameError> {
         Ok(match self {
             StepText::Register {
                 register,
                 index,
                 value,
-            } => Step::Register {
+            } => Step::Write(Operation::SetRegister {
                 register: names.register(register)?,
                 index: *index,
                 value: names.number(value)?,
-            },
+            }),
             StepText::Counter {
                 counter,
                 index,
                 packets,
                 bytes,
-            } => Step::Counter {
+            } => Step::Write(Operation::SetCounter {
                 counter: names.counter(counter)?,
                 index: *index,
                 data: CounterData {
                     packets: *packets,
                     bytes: *bytes,
                 },
-            },
+            }),
             StepText::Meter {
                 meter,
                 index,
                 config,
-            } => Step::Meter {
+            } => Step::Write(Operation::SetMeter {
                 meter: names.meter(meter)?,
                 index: *index,
                 config: config.map(read_rates),
-            },
+            }),
             StepText::DirectMeter { entry, config } => Step::DirectMeter {
                 key: names.read_key(entry)?,
                 config: config.map(read_rates),
@@ -368,7 +340,7 @@ impl StepText {
                 port: *port,
                 bytes: names.bytes(bytes)?,
             },
-            _ => unreachable!("the others are operations"),
+            _ => unreachable!("the others are tables, groups and sets"),
         })
     }
 }
@@ -430,6 +402,34 @@ fn write(names: &Names, operation: &Operation) -> StepText {
         Operation::SetValueSet { set, members } => StepText::ValueSet {
             set: names.program.value_sets[set.index()].name.clone(),
             members: members.iter().map(ToString::to_string).collect(),
+        },
+        Operation::SetRegister {
+            register,
+            index,
+            value,
+        } => StepText::Register {
+            register: names.program.registers[register.index()].name.clone(),
+            index: *index,
+            value: value.to_string(),
+        },
+        Operation::SetCounter {
+            counter,
+            index,
+            data,
+        } => StepText::Counter {
+            counter: names.program.counters[counter.index()].name.clone(),
+            index: *index,
+            packets: data.packets,
+            bytes: data.bytes,
+        },
+        Operation::SetMeter {
+            meter,
+            index,
+            config,
+        } => StepText::Meter {
+            meter: names.program.meters[meter.index()].name.clone(),
+            index: *index,
+            config: config.as_ref().map(rates),
         },
     }
 }

@@ -104,7 +104,8 @@ impl Pair {
             })
         };
         let run = || {
-            let mut pair = Pair::new(program, *chain).map_err(|e| failed("loading", e.to_string()))?;
+            let mut pair =
+                Pair::new(program, *chain).map_err(|e| failed("loading", e.to_string()))?;
             pair.all(steps)
         };
         catch_unwind(AssertUnwindSafe(run))

@@ -352,11 +352,11 @@ impl<'a> Writes<'a> {
             0 | 1 => {
                 let at = random.below(self.program.registers.len());
                 let register = self.program.registers.get(at)?;
-                Some(Step::Register {
+                Some(Step::Write(Operation::SetRegister {
                     register: RegisterId(at as u32),
                     index: index(random, register.size),
                     value: pool.value(random, register.width),
-                })
+                }))
             }
             2 => {
                 let at = random.below(self.program.counters.len());
@@ -365,23 +365,23 @@ impl<'a> Writes<'a> {
                     .counters
                     .get(at)
                     .filter(|c| c.table.is_none())?;
-                Some(Step::Counter {
+                Some(Step::Write(Operation::SetCounter {
                     counter: CounterId(at as u32),
                     index: index(random, counter.size),
                     data: CounterData {
                         packets: random.below(100) as u64,
                         bytes: random.below(10_000) as u64,
                     },
-                })
+                }))
             }
             3 => {
                 let at = random.below(self.program.meters.len());
                 let meter = self.program.meters.get(at).filter(|m| m.table.is_none())?;
-                Some(Step::Meter {
+                Some(Step::Write(Operation::SetMeter {
                     meter: MeterId(at as u32),
                     index: index(random, meter.size),
                     config: config(random),
-                })
+                }))
             }
             _ => {
                 let entry = random.pick(&self.entries)?;

@@ -1,14 +1,18 @@
 //! p4info beside its program: what P4Runtime's ids and names mean.
 //!
 //! A [`Pipeline`] is a [`Program`] and the p4info of the same compilation, every id of the one
-//! resolved to the other. Where the two disagree, both are refused. Names are matched as p4c
-//! writes them: fully qualified, in the order of the source. It holds no entries and runs nothing.
+//! resolved to the other. Where the two disagree, both are refused; but what p4c left out of the
+//! program because no packet gets there may be in the p4info, and is passed over. Names are matched
+//! as p4c writes them: fully qualified, in the order of the source. It holds no entries and runs
+//! nothing.
 //!
 //! Called by [`crate::codec`], which turns P4Runtime messages into what a data plane takes, and
 //! by whoever reads recorded entries.
 
 mod error;
+mod left_out;
 mod model;
+mod params;
 mod resolve;
 mod text;
 
@@ -18,10 +22,12 @@ use std::sync::Arc;
 use crate::ir::{ActionId, CounterId, LearnListId, MeterId, Program, RegisterId, TableId};
 
 pub use error::P4InfoError;
+pub use left_out::is_left_out;
 pub use model::{
     Action, ActionProfile, ActionRef, ActionScope, MatchField, MatchType, Object, PacketHeader,
     Param, Preamble, Table, ValueSet,
 };
+pub use params::{in_program_order, restore_parameters};
 pub use text::{parse_p4info, parse_write_request};
 
 /// A program and its p4info, resolved against each other.

@@ -10,7 +10,7 @@ use super::model::{
     Action, ActionProfile, ActionRef, ActionScope, MatchField, MatchType, Object, PacketHeader,
     Param, Preamble, Table, ValueSet,
 };
-use super::{P4InfoError, Pipeline, Place};
+use super::{P4InfoError, Pipeline, Place, in_program_order, is_left_out};
 
 impl Pipeline {
     /// Resolves a p4info against its program.
@@ -18,76 +18,83 @@ impl Pipeline {
     /// # Errors
     /// The first thing that is wrong with the p4info or differs from the program.
     pub fn new(program: Arc<Program>, info: &proto::P4Info) -> Result<Pipeline, P4InfoError> {
+        let present = Present {
+            info,
+            program: &program,
+        };
         let mut pipeline = Pipeline {
             program: program.clone(),
             tables: Vec::new(),
-            actions: each(&info.actions, action)?,
-            profiles: each(&info.action_profiles, |p| profile(p, &program))?
-                .into_iter()
-                .flatten()
-                .collect(),
-            counters: each(&info.counters, |c| {
+            actions: each(&info.actions, |a| action(a, &program))?,
+            profiles: present.each("action profile", &info.action_profiles, |p, program| {
+                profile(p, program)
+            })?,
+            counters: present.each("counter", &info.counters, |o, program| {
                 named(
-                    &c.preamble,
+                    &o.preamble,
                     "counter",
                     &program.counters,
-                    |c| &c.name,
+                    |o| &o.name,
                     ir::CounterId,
                 )
             })?,
-            direct_counters: each(&info.direct_counters, |c| {
+            direct_counters: present.each(
+                "direct counter",
+                &info.direct_counters,
+                |o, program| {
+                    named(
+                        &o.preamble,
+                        "direct counter",
+                        &program.counters,
+                        |o| &o.name,
+                        ir::CounterId,
+                    )
+                },
+            )?,
+            meters: present.each("meter", &info.meters, |o, program| {
                 named(
-                    &c.preamble,
-                    "direct counter",
-                    &program.counters,
-                    |c| &c.name,
-                    ir::CounterId,
-                )
-            })?,
-            meters: each(&info.meters, |m| {
-                named(
-                    &m.preamble,
+                    &o.preamble,
                     "meter",
                     &program.meters,
-                    |m| &m.name,
+                    |o| &o.name,
                     ir::MeterId,
                 )
             })?,
-            direct_meters: each(&info.direct_meters, |m| {
+            direct_meters: present.each("direct meter", &info.direct_meters, |o, program| {
                 named(
-                    &m.preamble,
+                    &o.preamble,
                     "direct meter",
                     &program.meters,
-                    |m| &m.name,
+                    |o| &o.name,
                     ir::MeterId,
                 )
             })?,
-            registers: each(&info.registers, |r| {
+            registers: present.each("register", &info.registers, |o, program| {
                 named(
-                    &r.preamble,
+                    &o.preamble,
                     "register",
                     &program.registers,
-                    |r| &r.name,
+                    |o| &o.name,
                     ir::RegisterId,
                 )
             })?,
-            digests: each(&info.digests, |d| {
+            digests: present.each("digest", &info.digests, |o, program| {
                 named(
-                    &d.preamble,
+                    &o.preamble,
                     "digest",
                     &program.learn_lists,
-                    |d| &d.name,
+                    |o| &o.name,
                     ir::LearnListId,
                 )
             })?,
-            value_sets: each(&info.value_sets, |v| value_set(v, &program))?,
+            value_sets: present.each("value set", &info.value_sets, value_set)?,
             packet_headers: each(&info.controller_packet_metadata, packet_header)?,
             places: Default::default(),
         };
         pipeline.index()?;
-        pipeline.tables = each(&info.tables, |t| table(t, info, &pipeline))?;
-        for (index, table) in info.tables.iter().enumerate() {
-            let id = preamble(&table.preamble, "table")?.id;
+        pipeline.tables = present.each("table", &info.tables, |t, _| table(t, info, &pipeline))?;
+        for index in 0..pipeline.tables.len() {
+            let id = pipeline.tables[index].preamble.id;
             pipeline.place(id, Place::Table(index))?;
         }
         Ok(pipeline)
@@ -115,6 +122,52 @@ impl Pipeline {
         }
     }
 }
+
+/// The objects of a p4info that the compiler did not leave out of the program.
+struct Present<'a> {
+    info: &'a proto::P4Info,
+    program: &'a Program,
+}
+
+impl Present<'_> {
+    fn each<T: Named, U>(
+        &self,
+        kind: &'static str,
+        items: &[T],
+        read: impl Fn(&T, &Program) -> Result<U, P4InfoError>,
+    ) -> Result<Vec<U>, P4InfoError> {
+        let is_there = |item: &&T| !is_left_out(self.info, self.program, kind, item.name());
+        let items = items.iter().filter(is_there);
+        items.map(|item| read(item, self.program)).collect()
+    }
+}
+
+/// An object with a preamble.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+macro_rules! have_names {
+    ($($kind:ident),*) => {$(
+        impl Named for proto::$kind {
+            fn name(&self) -> &str {
+                self.preamble.as_ref().map(|p| p.name.as_str()).unwrap_or_default()
+            }
+        }
+    )*};
+}
+
+have_names!(
+    Table,
+    ActionProfile,
+    Counter,
+    DirectCounter,
+    Meter,
+    DirectMeter,
+    Register,
+    Digest,
+    ValueSet
+);
 
 fn each<T, U>(
     items: &[T],
@@ -170,42 +223,35 @@ fn width(bitwidth: i32, what: impl Fn() -> String) -> Result<u32, P4InfoError> {
     }
 }
 
-fn action(item: &proto::Action) -> Result<Action, P4InfoError> {
+fn action(item: &proto::Action, program: &Program) -> Result<Action, P4InfoError> {
     let preamble = preamble(&item.preamble, "action")?;
-    let params = each(&item.params, |p| {
+    let mut params = each(&item.params, |p| {
         Ok(Param {
             id: p.id,
             name: p.name.clone(),
             width: width(p.bitwidth, || format!("{}.{}", preamble.name, p.name))?,
         })
     })?;
+    in_program_order(program, &preamble.name, &mut params, |p| &p.name);
     Ok(Action { preamble, params })
 }
 
-/// None for a profile that no table uses: p4c leaves it out of the program.
-fn profile(
-    item: &proto::ActionProfile,
-    program: &Program,
-) -> Result<Option<ActionProfile>, P4InfoError> {
+fn profile(item: &proto::ActionProfile, program: &Program) -> Result<ActionProfile, P4InfoError> {
     let found = named(
         &item.preamble,
         "action profile",
         &program.action_profiles,
         |p| &p.name,
         ir::ActionProfileId,
-    );
-    let found = match found {
-        Err(P4InfoError::NotInProgram { .. }) if item.table_ids.is_empty() => return Ok(None),
-        found => found?,
-    };
-    Ok(Some(ActionProfile {
+    )?;
+    Ok(ActionProfile {
         preamble: found.preamble,
         profile: found.object,
         tables: item.table_ids.clone(),
         with_selector: item.with_selector,
         size: item.size,
         max_group_size: item.max_group_size,
-    }))
+    })
 }
 
 fn value_set(item: &proto::ValueSet, program: &Program) -> Result<ValueSet, P4InfoError> {
@@ -277,6 +323,8 @@ fn table(
     let actions = each(&item.action_refs, |reference| {
         action_ref(reference, &found, pipeline)
     })?;
+    // p4c leaves an action that nothing can run out of the program.
+    let actions = actions.into_iter().flatten().collect();
     let profile = (item.implementation_id != 0).then_some(item.implementation_id);
     if let Some(id) = profile {
         let in_p4info = pipeline.profile(id).ok_or_else(|| P4InfoError::Dangling {
@@ -383,7 +431,7 @@ fn action_ref(
     item: &proto::ActionRef,
     table: &Object<ir::TableId>,
     pipeline: &Pipeline,
-) -> Result<ActionRef, P4InfoError> {
+) -> Result<Option<ActionRef>, P4InfoError> {
     let in_p4info = pipeline
         .action(item.id)
         .ok_or_else(|| P4InfoError::Dangling {
@@ -393,18 +441,15 @@ fn action_ref(
         })?;
     let name = &in_p4info.preamble.name;
     let program = &pipeline.program;
-    let action = program
-        .table_action_by_name(table.object, name)
-        .ok_or_else(|| P4InfoError::NotInProgram {
-            kind: "action",
-            name: format!("{name} of the table {}", table.preamble.name),
-        })?;
+    let Some(action) = program.table_action_by_name(table.object, name) else {
+        return Ok(None);
+    };
     expect_equal(
         || format!("the number of parameters of the action {name}"),
         in_p4info.params.len(),
         program.actions[action.index()].params.len(),
     )?;
-    Ok(ActionRef {
+    Ok(Some(ActionRef {
         id: item.id,
         action,
         scope: match proto::action_ref::Scope::try_from(item.scope) {
@@ -412,7 +457,7 @@ fn action_ref(
             Ok(proto::action_ref::Scope::DefaultOnly) => ActionScope::DefaultOnly,
             _ => ActionScope::TableAndDefault,
         },
-    })
+    }))
 }
 
 fn expect_equal<T: PartialEq + ToString>(

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::dataplane::Operation;
 use crate::ir::Program;
-use crate::p4info::{Pipeline, parse_p4info};
+use crate::p4info::{Pipeline, parse_p4info, restore_parameters};
 
 pub use command::{Commands, CounterCheck};
 pub use entries::read_entries;
@@ -47,8 +47,9 @@ pub struct Case {
 impl Case {
     /// Reads `bmv2.json` and `p4info.txtpb` of a directory.
     pub fn read(directory: &Path) -> Result<Case, VectorError> {
-        let program: Program = crate::bmv2::read(read_file(&directory.join("bmv2.json"))?)?;
+        let mut program: Program = crate::bmv2::read(read_file(&directory.join("bmv2.json"))?)?;
         let info = parse_p4info(&read_file(&directory.join("p4info.txtpb"))?)?;
+        restore_parameters(&mut program, &info);
         Ok(Case {
             name: directory
                 .file_name()
