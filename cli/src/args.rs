@@ -172,6 +172,8 @@ pub struct CompileArgs {
 pub enum Emit {
     /// The typed program, much like P4
     Ir,
+    /// The same without what makes no difference, as it is compiled
+    Simplified,
     /// Its instructions, under the statements that they were made for
     Asm,
     /// Instructions, tables and memory in numbers

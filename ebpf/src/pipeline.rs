@@ -13,6 +13,7 @@ use pointsman_p4::dataplane::{
 use pointsman_p4::ir::{
     self, ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId,
 };
+use pointsman_p4::simplify::simplify;
 use thiserror::Error;
 
 use crate::asm::Code;
@@ -107,9 +108,11 @@ impl Pipeline {
         options: Options,
     ) -> Result<Pipeline, PipelineError> {
         let start = Instant::now();
-        let plan = Plan::new(&program, shared.cpus()).map_err(PipelineError::Refused)?;
+        // What is compiled is less than what the interpreter runs, and does the same.
+        let simplified = simplify(&program);
+        let plan = Plan::new(&simplified, shared.cpus()).map_err(PipelineError::Refused)?;
         let arena = Map::create(MapKind::Shared, "tables", plan.bytes, 1)?;
-        let phv = Map::create(MapKind::PerCpu, "phv", compile::phv_bytes(&program), 1)?;
+        let phv = Map::create(MapKind::PerCpu, "phv", compile::phv_bytes(&simplified), 1)?;
         let maps = Maps {
             arena: arena.insn_fd(),
             phv: phv.insn_fd(),
@@ -118,7 +121,7 @@ impl Pipeline {
             events: shared.events.insn_fd(),
         };
         let number = shared.number_pipeline();
-        let compiled = compile::compile(&program, &plan, maps, options, number);
+        let compiled = compile::compile(&simplified, &plan, maps, options, number);
         let compiled = compiled.map_err(PipelineError::Refused)?;
         let generated = Instant::now();
         let name = program_name(&program);

@@ -8,4 +8,5 @@ pub mod interpreter;
 pub mod ir;
 pub mod p4info;
 pub mod programs;
+pub mod simplify;
 pub mod vectors;

@@ -12,6 +12,7 @@ use pointsman_ebpf::inspect::Inspection;
 use pointsman_ebpf::pipeline::PipelineError;
 use pointsman_ebpf::sys::possible_cpus;
 use pointsman_p4::ir::{Program, print};
+use pointsman_p4::simplify::simplify;
 use pointsman_p4::{bmv2, p4info};
 
 use crate::args::{CompileArgs, Emit, Format, PipelineCommand, PipelineFiles};
@@ -38,8 +39,12 @@ fn compile(args: &CompileArgs, output: &mut Output) -> Result<ExitCode, CliError
     let selection = Selection::new(args.table.clone(), args.action.clone(), args.line.clone());
     selection.check(&program)?;
     let mut sources = Sources::near(&args.files.file, args.source.as_deref());
-    if args.emit == Emit::Ir {
-        let text = ir::text(&program, &print::sections(&program), &selection);
+    if matches!(args.emit, Emit::Ir | Emit::Simplified) {
+        let shown = match args.emit {
+            Emit::Simplified => simplify(&program),
+            _ => (*program).clone(),
+        };
+        let text = ir::text(&shown, &print::sections(&shown), &selection);
         output.text(&found(text, &program, &selection)?)?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pointsman_p4::ir::{ActionId, SourceInfo, print};
+use pointsman_p4::ir::{Program, SourceInfo, print};
 
 use super::Inspection;
 use super::names::Names;
@@ -26,12 +26,28 @@ pub struct Block {
     pub action: Option<String>,
     /// The statement as the IR has it, or what the step does; empty at the beginning of a part.
     pub text: String,
+    /// What the compiler made of the statement first, if that is something else.
+    pub became: Option<String>,
     /// Where it is in the P4 source.
     pub source: SourceInfo,
     /// How many instructions it has.
     pub instructions: usize,
     /// Labels and instructions.
     pub lines: Vec<String>,
+}
+
+impl Block {
+    /// A block of no action, still without instructions.
+    fn step(text: &str) -> Block {
+        Block {
+            action: None,
+            text: text.to_owned(),
+            became: None,
+            source: SourceInfo::default(),
+            instructions: 0,
+            lines: Vec::new(),
+        }
+    }
 }
 
 /// Column at which comments begin, where the text leaves room.
@@ -107,38 +123,41 @@ fn of_program(
 
 /// Starts the part or the block that a note announces.
 fn begin(inspection: &Inspection<'_>, number: usize, parts: &mut Vec<PartListing>, note: &Note) {
-    let program = inspection.program;
-    let block = |action: Option<ActionId>, text: String, source: &SourceInfo| Block {
-        action: action.map(|id| program.actions[id.index()].name.clone()),
-        text,
-        source: source.clone(),
-        instructions: 0,
-        lines: Vec::new(),
-    };
-    let nowhere = SourceInfo::default();
     let block = match note {
         Note::Part(part) => {
             parts.push(PartListing {
                 program: number,
                 part: part.clone(),
-                blocks: vec![block(None, String::new(), &nowhere)],
+                blocks: vec![Block::step("")],
             });
             return;
         }
-        Note::Step(text) => block(None, (*text).to_owned(), &nowhere),
+        Note::Step(text) => Block::step(text),
         Note::Statement {
             action,
             index,
             source,
             ..
         } => {
-            let body = &program.actions[action.index()];
-            let text = print::statement(program, body, &body.body[*index as usize].0);
-            block(Some(*action), text, source)
+            let text = |program: &Program| {
+                let action = &program.actions[action.index()];
+                print::statement(program, action, &action.body[*index as usize].0)
+            };
+            let (written, compiled) = (text(inspection.program), text(&inspection.simplified));
+            Block {
+                action: Some(inspection.program.actions[action.index()].name.clone()),
+                became: (compiled != written).then_some(compiled),
+                source: source.clone(),
+                ..Block::step(&written)
+            }
         }
         Note::ParserOp { state, index } => {
+            let program = &inspection.simplified;
             let (op, source) = &program.parser_states[state.index()].ops[*index as usize];
-            block(None, print::parser_statement(program, op), source)
+            Block {
+                source: source.clone(),
+                ..Block::step(&print::parser_statement(program, op))
+            }
         }
     };
     last_part(number, parts).blocks.push(block);
@@ -165,13 +184,7 @@ fn last_part(program: usize, parts: &mut Vec<PartListing>) -> &mut PartListing {
 fn last_block(program: usize, parts: &mut Vec<PartListing>) -> &mut Block {
     let part = last_part(program, parts);
     if part.blocks.is_empty() {
-        part.blocks.push(Block {
-            action: None,
-            text: String::new(),
-            source: SourceInfo::default(),
-            instructions: 0,
-            lines: Vec::new(),
-        });
+        part.blocks.push(Block::step(""));
     }
     part.blocks.last_mut().expect("one was just pushed")
 }

@@ -10,6 +10,7 @@ mod stats;
 mod tests;
 
 use pointsman_p4::ir::Program;
+use pointsman_p4::simplify::simplify;
 
 use crate::asm::{AssembleError, Code};
 use crate::compile::chain::{Compiled, PROGRAM_INSTRUCTIONS};
@@ -25,7 +26,10 @@ pub use stats::{PartStats, Stats, TableStats};
 /// A program with what was planned and compiled for it.
 #[derive(Debug)]
 pub struct Inspection<'a> {
+    /// As it was written.
     program: &'a Program,
+    /// As it was compiled.
+    simplified: Program,
     plan: Plan,
     layout: Layout,
     maps: Maps,
@@ -40,13 +44,15 @@ impl<'a> Inspection<'a> {
     /// # Errors
     /// What the agent would answer when the pipeline is set, as far as the kernel has no say in it.
     pub fn new(program: &'a Program, cpus: u32, options: Options) -> Result<Self, PipelineError> {
-        let plan = Plan::new(program, cpus).map_err(PipelineError::Refused)?;
+        let simplified = simplify(program);
+        let plan = Plan::new(&simplified, cpus).map_err(PipelineError::Refused)?;
         let maps = Maps::UNLOADED;
-        let compiled = compile::compile(program, &plan, maps, options, 0);
+        let compiled = compile::compile(&simplified, &plan, maps, options, 0);
         let compiled = compiled.map_err(PipelineError::Refused)?;
         let programs = programs(&compiled, options.program_instructions)?;
         Ok(Inspection {
             program,
+            simplified,
             layout: compiled.layout,
             plan,
             maps,

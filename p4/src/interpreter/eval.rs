@@ -143,7 +143,8 @@ fn truth(value: bool) -> BigInt {
     BigInt::from(u8::from(value))
 }
 
-fn unary(op: UnaryOp, arg: BigInt) -> BigInt {
+/// What an operator makes of a value.
+pub(crate) fn unary(op: UnaryOp, arg: BigInt) -> BigInt {
     match op {
         UnaryOp::Negate => -arg,
         UnaryOp::BitNot => !arg,
@@ -153,7 +154,8 @@ fn unary(op: UnaryOp, arg: BigInt) -> BigInt {
     }
 }
 
-fn binary(op: BinaryOp, left: &BigInt, right: &BigInt) -> BigInt {
+/// What an operator makes of two values.
+pub(crate) fn binary(op: BinaryOp, left: &BigInt, right: &BigInt) -> BigInt {
     match op {
         BinaryOp::Add => left + right,
         BinaryOp::Sub => left - right,

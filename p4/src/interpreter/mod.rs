@@ -12,7 +12,7 @@ mod action;
 mod bits;
 mod control;
 mod control_plane;
-mod eval;
+pub(crate) mod eval;
 mod flight;
 mod handoff;
 mod hash;

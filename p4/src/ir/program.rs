@@ -94,6 +94,29 @@ pub struct StandardMetadata {
     pub egress_global_timestamp: Option<FieldRef>,
 }
 
+impl StandardMetadata {
+    /// All that the program has.
+    pub fn fields(&self) -> impl Iterator<Item = FieldRef> {
+        let optional = [
+            self.packet_length,
+            self.instance_type,
+            self.mcast_grp,
+            self.egress_rid,
+            self.checksum_error,
+            self.parser_error,
+            self.priority,
+            self.enq_timestamp,
+            self.enq_qdepth,
+            self.deq_timedelta,
+            self.deq_qdepth,
+            self.ingress_global_timestamp,
+            self.egress_global_timestamp,
+        ];
+        let required = [self.ingress_port, self.egress_spec, self.egress_port];
+        required.into_iter().chain(optional.into_iter().flatten())
+    }
+}
+
 /// Where in the P4 source something comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct SourceInfo {

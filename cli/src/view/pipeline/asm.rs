@@ -72,6 +72,9 @@ fn block_text(block: &Block, sources: &mut Sources) -> String {
                 text += &format!("    P4  {line}\n");
             }
             text += &format!("    IR  {}\n", block.text);
+            if let Some(became) = &block.became {
+                text += &format!("    =>  {became}\n");
+            }
             if block.instructions == 0 {
                 text += "        (no instructions of its own)\n";
             }

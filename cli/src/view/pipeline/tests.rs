@@ -26,6 +26,7 @@ fn block(action: Option<&str>, text: &str, source: SourceInfo, lines: &[&str]) -
     Block {
         action: action.map(str::to_owned),
         text: text.to_owned(),
+        became: None,
         source,
         instructions: lines.len(),
         lines: lines.iter().map(|line| (*line).to_owned()).collect(),
