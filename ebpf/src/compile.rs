@@ -45,7 +45,7 @@ use crate::tables::records::arg_words;
 pub use self::access::fields_read;
 use self::chain::Compiled;
 use self::handoff::Point;
-use self::layout::{Layout, SCRATCH};
+use self::layout::{Control, Layout, SCRATCH};
 
 /// A construct that the compiler does not take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -304,6 +304,7 @@ impl<'a> Emitter<'a> {
         Reader {
             arena: self.maps.arena,
             key_offset: SCRATCH,
+            spare_offset: Control::KEY_PARTS,
         }
     }
 

@@ -9,6 +9,7 @@ use pointsman_p4::ir::{
     SourceInfo, TableId,
 };
 
+use crate::asm::Assembler;
 use crate::compile::Refusal;
 use crate::tables::arena::{Arena, Region};
 use crate::tables::bitvec::{self, BitVectorPlan};
@@ -16,9 +17,11 @@ use crate::tables::cells::{CounterPlan, MeterPlan};
 use crate::tables::direct::{self, DirectPlan};
 use crate::tables::hash::HashPlan;
 use crate::tables::key::KeyLayout;
+use crate::tables::reader::{Outcome, Reader};
 use crate::tables::records::{RecordPlan, arg_words};
 use crate::tables::selector::ProfilePlan;
 use crate::tables::trie::TriePlan;
+use crate::tables::tuples::TuplePlan;
 use crate::tables::value_set::{self, ValueSetPlan};
 
 /// The structure that holds the entries of a table.
@@ -34,6 +37,8 @@ pub enum Structure {
     Trie(TriePlan),
     /// See [`crate::tables::bitvec`].
     BitVectors(BitVectorPlan),
+    /// See [`crate::tables::tuples`].
+    Tuples(TuplePlan),
 }
 
 impl Structure {
@@ -45,6 +50,19 @@ impl Structure {
             Structure::Hash(_) => "hash",
             Structure::Trie(_) => "trie",
             Structure::BitVectors(_) => "bit vectors",
+            Structure::Tuples(_) => "tuple space",
+        }
+    }
+
+    /// Emits the lookup of the packed key.
+    pub fn emit(&self, asm: &mut Assembler, reader: &Reader, records: &RecordPlan, to: Outcome) {
+        match self {
+            Structure::Keyless => asm.jump(to.miss),
+            Structure::Direct(plan) => plan.emit(asm, reader, records, to),
+            Structure::Hash(plan) => plan.emit(asm, reader, records, to),
+            Structure::Trie(plan) => plan.emit(asm, reader, records, to),
+            Structure::BitVectors(plan) => plan.emit(asm, reader, records, to),
+            Structure::Tuples(plan) => plan.emit(asm, reader, records, to),
         }
     }
 }
@@ -110,14 +128,8 @@ impl Plan {
         let tables = (0..program.tables.len())
             .map(|i| {
                 arena.begin(format!("table {}", program.tables[i].name));
-                plan_table(
-                    program,
-                    TableId(i as u32),
-                    &mut arena,
-                    cpus,
-                    bit_numbers,
-                    &mut refused,
-                )
+                let id = TableId(i as u32);
+                plan_table(program, id, &mut arena, cpus, bit_numbers)
             })
             .collect();
         let profiles = (0..program.action_profiles.len())
@@ -215,7 +227,6 @@ fn plan_table(
     arena: &mut Arena,
     cpus: u32,
     bit_numbers: u32,
-    refused: &mut Vec<Refusal>,
 ) -> TablePlan {
     let table = &program.tables[id.index()];
     let widths: Vec<u32> = table.key.iter().map(|k| k.width).collect();
@@ -233,20 +244,11 @@ fn plan_table(
         Structure::Hash(HashPlan::new(arena, size, key_words))
     } else if lone_lpm && TriePlan::holds(bits) {
         Structure::Trie(TriePlan::new(arena, size, bits))
+    } else if size > bitvec::MAX_ENTRIES {
+        Structure::Tuples(TuplePlan::new(arena, size, key_words))
     } else {
-        if size > bitvec::MAX_ENTRIES {
-            refused.push(Refusal {
-                construct: format!("a ternary table of {size} entries ({})", table.name),
-                source: table.source.clone(),
-                accepted: format!("at most {} entries", bitvec::MAX_ENTRIES),
-            });
-        }
-        Structure::BitVectors(BitVectorPlan::new(
-            arena,
-            size,
-            layout.used_bytes(),
-            bit_numbers,
-        ))
+        let bytes = layout.used_bytes();
+        Structure::BitVectors(BitVectorPlan::new(arena, size, bytes, bit_numbers))
     };
     let args = match table.implementation {
         Implementation::Direct => action_args(program, &table.actions),

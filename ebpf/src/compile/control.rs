@@ -153,15 +153,7 @@ impl Emitter<'_> {
                 self.key(table, plan);
                 self.asm.note(Note::Step("look it up"));
                 let reader = self.reader();
-                match structure {
-                    Structure::Direct(p) => p.emit(&mut self.asm, &reader, &plan.records, lookup),
-                    Structure::Hash(p) => p.emit(&mut self.asm, &reader, &plan.records, lookup),
-                    Structure::Trie(p) => p.emit(&mut self.asm, &reader, &plan.records, lookup),
-                    Structure::BitVectors(p) => {
-                        p.emit(&mut self.asm, &reader, &plan.records, lookup)
-                    }
-                    Structure::Keyless => {}
-                }
+                structure.emit(&mut self.asm, &reader, &plan.records, lookup);
                 self.asm.note(Note::Step("hit"));
                 self.asm.place(lookup.hit);
                 self.hit(table, plan);

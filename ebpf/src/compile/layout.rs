@@ -53,7 +53,7 @@ impl Control {
     pub const ENTRY: i32 = 56;
     /// u32: where the interpreter goes on.
     pub const POINT: i32 = 60;
-    /// Eight u64: the parts of a transition key that is longer than 64 bits.
+    /// Eight u64: the parts of a transition key that is longer than 64 bits; in controls, for lookups.
     pub const KEY_PARTS: i32 = 64;
     /// u32: 1 + the digest asked for.
     pub const DIGEST: i32 = 128;

@@ -23,8 +23,8 @@ use super::records::{HEADER_BYTES, RecordPlan};
 
 const BUCKET_WORDS: u32 = 8;
 const BUCKET_BYTES: u32 = 64;
-const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-const SEED: u64 = 0x5851_f42d_4c95_7f2d;
+pub(super) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const SEED: u64 = 0x5851_f42d_4c95_7f2d;
 
 /// Where a hash table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +109,8 @@ enum Bucket {
     Second,
 }
 
-fn hash(key: &[u64]) -> u64 {
+/// The hash of packed words, as readers compute it.
+pub(super) fn hash(key: &[u64]) -> u64 {
     key.iter().fold(SEED, |hash, word| {
         let mixed = (hash ^ word).wrapping_mul(MULTIPLIER);
         mixed ^ mixed >> 29
@@ -131,6 +132,11 @@ impl HashTable {
     /// An empty table; the memory is zero.
     pub fn new(plan: HashPlan, memory: Arc<SharedMemory>) -> HashTable {
         HashTable { plan, memory }
+    }
+
+    /// Entries that may have the same buckets.
+    pub fn bucket_entries(&self) -> u32 {
+        2 * BUCKET_WORDS
     }
 
     /// Publishes a record under a key that is not in the table.

@@ -21,6 +21,8 @@ pub struct Reader {
     pub arena: MapFd,
     /// The packed key's offset from R7.
     pub key_offset: i32,
+    /// Offset from R7 of 64 bytes for what does not fit into registers.
+    pub spare_offset: i32,
 }
 
 /// Where a lookup goes on.

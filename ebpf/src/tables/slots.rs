@@ -38,6 +38,11 @@ impl Slots {
         self.free.pop().ok_or(SlotError::Full)
     }
 
+    /// Hands out a slot if that needs no waiting.
+    pub fn take_unused(&mut self) -> Option<u32> {
+        self.free.pop()
+    }
+
     /// Gives back a slot to which nothing leads any more; a program may still be reading it.
     pub fn retire(&mut self, slot: u32) {
         self.retired.push(slot);

@@ -30,6 +30,8 @@ const CHILD: u32 = 1 << 31;
 const ROOT_BITS: u32 = 16;
 const ROOT_CELLS: usize = 1 << ROOT_BITS;
 const NODE_CELLS: usize = 256;
+/// 256 MiB of nodes. A million IPv4 routes as they are in the Internet take 60,000.
+const MAX_NODES: u32 = 1 << 18;
 
 /// Where a trie is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,14 +49,17 @@ impl TriePlan {
     }
 
     /// Reserves room. A prefix needs at most one node for each level below the root, and
-    /// prefixes share them: three each is ample, two where there are only two levels.
+    /// prefixes share them: three each is ample, two where there are only two levels, and
+    /// [`MAX_NODES`] for what is known of the Internet's tables.
     pub fn new(arena: &mut Arena, entries: u32, key_bits: u32) -> TriePlan {
         let levels = key_bits.div_ceil(8).saturating_sub(2);
-        let each = levels.min(3);
+        let entries = entries.max(64);
+        // There are no more nodes right below the root than cells in it.
+        let below_root = entries.min(ROOT_CELLS as u32);
         let node_count = entries
-            .max(64)
-            .saturating_mul(each)
-            .max(256)
+            .saturating_mul(levels.min(3).saturating_sub(1))
+            .saturating_add(below_root)
+            .clamp(256, MAX_NODES)
             .next_power_of_two();
         let root = arena.reserve(ROOT_CELLS as u64 * 4);
         let nodes = arena.reserve(u64::from(node_count) * NODE_CELLS as u64 * 4);
@@ -160,35 +165,44 @@ impl Trie {
         self.prefixes.get(prefix).copied()
     }
 
-    /// Publishes a record under a prefix; returns the slot of the one it replaces.
-    pub fn set(
+    /// Nodes that there can be.
+    pub fn node_count(&self) -> u32 {
+        self.plan.node_count
+    }
+
+    /// Publishes a record under a prefix that is not there.
+    pub fn insert(
         &mut self,
         grace: &mut Grace,
         prefix: &Prefix,
         slot: u32,
-    ) -> Result<Option<u32>, SlotError> {
+    ) -> Result<(), SlotError> {
         let place = self.descend(grace, prefix)?;
         let (from, to, depth) = self.span(place, prefix);
         for index in from..to {
             self.cover(place, index, prefix.len as u8 + 1, slot, depth);
         }
-        Ok(self.prefixes.insert(prefix.clone(), slot))
+        self.prefixes.insert(prefix.clone(), slot);
+        Ok(())
+    }
+
+    /// Replaces the record of a prefix that is there; returns the old slot.
+    pub fn replace(&mut self, prefix: &Prefix, slot: u32) -> Option<u32> {
+        let old = self.prefixes.insert(prefix.clone(), slot);
+        let path = self.path(prefix);
+        let (place, _) = path[path.len() - 1];
+        let (from, to, depth) = self.span(place, prefix);
+        for index in from..to {
+            self.cover(place, index, prefix.len as u8 + 1, slot, depth);
+        }
+        old
     }
 
     /// Unpublishes a prefix; returns its record's slot, to be retired.
     pub fn remove(&mut self, prefix: &Prefix) -> Option<u32> {
         let slot = self.prefixes.remove(prefix)?;
         let (parent_length, parent_slot) = self.covering(prefix);
-        let mut path = vec![(Place::Root, root_index(prefix))];
-        for level in 0..levels_below_root(prefix.len) {
-            let (place, index) = path[path.len() - 1];
-            let cell = self.memory.u32(self.cell(place, index)).load(Relaxed);
-            debug_assert!(cell & CHILD != 0, "a stored prefix has its nodes");
-            path.push((
-                Place::Node(cell & !CHILD),
-                usize::from(prefix.bytes[2 + level]),
-            ));
-        }
+        let path = self.path(prefix);
         let (place, _) = path[path.len() - 1];
         let (from, to, depth) = self.span(place, prefix);
         for index in from..to {
@@ -203,6 +217,21 @@ impl Trie {
         }
         self.collapse(&path);
         Some(slot)
+    }
+
+    /// The places on the way to where a stored prefix ends, each with the index of the next.
+    fn path(&self, prefix: &Prefix) -> Vec<(Place, usize)> {
+        let mut path = vec![(Place::Root, root_index(prefix))];
+        for level in 0..levels_below_root(prefix.len) {
+            let (place, index) = path[path.len() - 1];
+            let cell = self.memory.u32(self.cell(place, index)).load(Relaxed);
+            debug_assert!(cell & CHILD != 0, "a stored prefix has its nodes");
+            path.push((
+                Place::Node(cell & !CHILD),
+                usize::from(prefix.bytes[2 + level]),
+            ));
+        }
+        path
     }
 
     /// Walks to the place where the prefix ends, adding nodes on the way.
