@@ -47,7 +47,8 @@ use self::chain::Compiled;
 use self::handoff::Point;
 use self::layout::{Control, Layout, SCRATCH};
 
-/// A construct that the compiler does not take.
+/// A construct that the kernel cannot do: it takes the slow path or, where not even that helps, the
+/// program is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// What, with its name.
@@ -56,6 +57,16 @@ pub struct Refusal {
     pub source: SourceInfo,
     /// What would be accepted.
     pub accepted: String,
+}
+
+impl Refusal {
+    /// In words, if it takes the slow path.
+    pub fn slow_path_notice(&self) -> String {
+        format!(
+            "{}: {} takes the slow path; the kernel can do: {}",
+            self.source, self.construct, self.accepted
+        )
+    }
 }
 
 impl fmt::Display for Refusal {

@@ -45,8 +45,8 @@ impl SlowPath {
         }
     }
 
-    /// Carries on with an event; what comes out leaves by its port. `now` is the time since
-    /// the switch started.
+    /// Carries on with an event; what comes out leaves by its port. `now` is the kernel's clock,
+    /// [`monotonic_clock`](crate::sys::monotonic_clock): meters and timestamps are shared with it.
     pub fn handle(&self, event: &Event, now: Duration) -> Vec<Output> {
         let mut interpreter = self.lock();
         if event.kind == EventKind::PacketIn {
@@ -80,7 +80,7 @@ impl SlowPath {
         self.decoder.points().iter().zip(counts)
     }
 
-    /// Digests since the last call.
+    /// Digests since the last call; see [`Interpreter::take_digests`].
     pub fn take_digests(&self) -> Vec<Digest> {
         self.lock().take_digests()
     }

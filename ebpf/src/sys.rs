@@ -15,6 +15,7 @@ pub use memory::SharedMemory;
 pub use program::{AttachMode, Program, ProgramKind, TestRun, XdpLink, interface_index};
 
 use std::io;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -113,6 +114,18 @@ fn check(result: i32) -> io::Result<i32> {
     } else {
         Ok(result)
     }
+}
+
+/// The clock of `bpf_ktime_get_ns`: the time since the machine started, without the time it slept.
+pub fn monotonic_clock() -> Duration {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is a timespec that may be written.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    assert_eq!(result, 0, "every Linux has a monotonic clock");
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 /// CPUs that there can be: per-CPU data needs room for each.

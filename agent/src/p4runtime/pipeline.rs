@@ -5,6 +5,7 @@ use pointsman_proto::p4::v1::get_forwarding_pipeline_config_request::ResponseTyp
 use pointsman_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
 use pointsman_proto::pointsman::agent::v1::{StatePipeline, StateRecord};
 use tonic::Status;
+use tonic::metadata::AsciiMetadataValue;
 
 use super::{decode, encode, request, status};
 use crate::agent::{Agent, State};
@@ -12,6 +13,22 @@ use crate::entity::Update;
 use crate::objectives::Objectives;
 use crate::switch::{Pipeline, PipelineSource, Switch};
 use crate::target::TargetError;
+
+/// The response metadata that name what takes the slow path, one construct each: the messages of
+/// P4Runtime have no room for what is neither an error nor nothing.
+pub const SLOW_PATH_KEY: &str = "pointsman-slow-path";
+/// Constructs that are named; clients accept 8 KiB of metadata.
+const MAX_NOTICES: usize = 32;
+
+/// What of the pipeline that runs takes the slow path.
+pub fn slow_path_notices(agent: &Agent) -> Vec<AsciiMetadataValue> {
+    let uses = agent.lock().switch.target().slow_path().into_iter();
+    let notices = uses.map(|slow| format!("{}: {}", slow.source, slow.what));
+    notices
+        .filter_map(|notice| notice.try_into().ok())
+        .take(MAX_NOTICES)
+        .collect()
+}
 
 /// Verifies, saves or realises a pipeline.
 pub fn set(agent: &Agent, request: p4::SetForwardingPipelineConfigRequest) -> Result<(), Status> {

@@ -91,9 +91,19 @@ impl P4Runtime for P4RuntimeService {
         request: Request<p4::SetForwardingPipelineConfigRequest>,
     ) -> Result<Response<p4::SetForwardingPipelineConfigResponse>, Status> {
         let request = request.into_inner();
-        self.blocking(move |agent| pipeline::set(agent, request))
+        let notices = self
+            .blocking(move |agent| {
+                pipeline::set(agent, request)?;
+                Ok(pipeline::slow_path_notices(agent))
+            })
             .await?;
-        Ok(Response::new(p4::SetForwardingPipelineConfigResponse {}))
+        let mut response = Response::new(p4::SetForwardingPipelineConfigResponse {});
+        for notice in notices {
+            response
+                .metadata_mut()
+                .append(pipeline::SLOW_PATH_KEY, notice);
+        }
+        Ok(response)
     }
 
     async fn get_forwarding_pipeline_config(

@@ -9,6 +9,7 @@ use crate::agent::Agent;
 use crate::arbitration::RoleName;
 use crate::entity::{Entity, TableEntry};
 use crate::ports::{Link, Port, PortState};
+use crate::target::SlowPathUse;
 
 /// The agent at a glance.
 pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
@@ -37,6 +38,22 @@ pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
             .unwrap_or_default()
             .to_owned(),
         slow_path_packets: state.switch.target().slow_path_packets(),
+        slow_path: state
+            .switch
+            .target()
+            .slow_path()
+            .into_iter()
+            .map(slow_path_use)
+            .collect(),
+    }
+}
+
+fn slow_path_use(slow: SlowPathUse) -> pb::SlowPathUse {
+    pb::SlowPathUse {
+        what: slow.what,
+        source: slow.source,
+        fast: slow.fast,
+        packets: slow.packets,
     }
 }
 

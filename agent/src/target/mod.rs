@@ -58,6 +58,25 @@ pub trait Target: Send {
 
     /// Packets that did not take the fast path since start.
     fn slow_path_packets(&self) -> u64;
+
+    /// What of the program that is loaded takes the slow path. A target that has only one path
+    /// says nothing.
+    fn slow_path(&self) -> Vec<SlowPathUse> {
+        Vec::new()
+    }
+}
+
+/// Something whose packets take the slow path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlowPathUse {
+    /// A construct of the program, or a limit that packets can exceed.
+    pub what: String,
+    /// Its place in the P4 source; empty if it has none.
+    pub source: String,
+    /// What the fast path can do instead; empty if that is nothing the program could change.
+    pub fast: String,
+    /// Packets that left the fast path there, since the program was loaded.
+    pub packets: u64,
 }
 
 /// A Linux interface.

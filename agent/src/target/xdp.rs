@@ -1,29 +1,29 @@
 //! The `xdp` target: programs in the kernel, on Linux interfaces.
 //!
 //! The kernel forwards what it can by itself. What it hands up (packets for the controller,
-//! multicast, clones) arrives at [`XdpEvents`], which runs the slow path and sends the results through
+//! what it cannot do) arrives at [`XdpEvents`], which runs the slow path and sends the results through
 //! packet sockets. This file owns those sockets; tables and programs are `pointsman-ebpf`'s.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use pnet_datalink::{Channel, Config, DataLinkSender};
 use pointsman_ebpf::compile::Options;
 use pointsman_ebpf::compile::event::EventKind;
+use pointsman_ebpf::compile::handoff::{Cause, Point};
 use pointsman_ebpf::pipeline::PipelineError;
 use pointsman_ebpf::plane::SlowPath;
 use pointsman_ebpf::switch::events::{Event, Events};
 use pointsman_ebpf::switch::{Switch, SwitchError};
-use pointsman_ebpf::sys::AttachMode;
+use pointsman_ebpf::sys::{AttachMode, monotonic_clock};
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Output, Packet};
 use pointsman_p4::ir::Program;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
-use super::{Attachment, Fill, Interface, Target, TargetError};
+use super::{Attachment, Fill, Interface, SlowPathUse, Target, TargetError};
 
 /// Packets for the controller that wait for the agent. More are dropped and counted.
 const PACKET_IN_QUEUE: usize = 1024;
@@ -47,7 +47,6 @@ pub struct XdpEvents {
 /// What the target and the reader of events share.
 struct Slow {
     cpu_port: u32,
-    start: Instant,
     state: Mutex<SlowState>,
     packet_ins: mpsc::Sender<Vec<u8>>,
     packets: AtomicU64,
@@ -75,7 +74,6 @@ impl XdpTarget {
         let (packet_ins, receiver) = mpsc::channel(PACKET_IN_QUEUE);
         let slow = Arc::new(Slow {
             cpu_port,
-            start: Instant::now(),
             state: Mutex::default(),
             packet_ins,
             packets: AtomicU64::new(0),
@@ -122,7 +120,7 @@ impl Slow {
         self.packets.fetch_add(1, Relaxed);
         let path = self.lock().path.clone();
         if let Some(path) = path {
-            self.send(path.handle(&event, self.start.elapsed()));
+            self.send(path.handle(&event, monotonic_clock()));
         }
     }
 
@@ -175,6 +173,9 @@ impl Target for XdpTarget {
         fill(&mut plane)?;
         let path = plane.slow_path().clone();
         let stats = plane.fast().stats();
+        for construct in plane.fast().slow_constructs() {
+            tracing::warn!("{}", construct.slow_path_notice());
+        }
         self.switch
             .activate(plane)
             .map_err(|e| system("switching to the new pipeline", &e))?;
@@ -247,13 +248,22 @@ impl Target for XdpTarget {
             port: self.slow.cpu_port,
             bytes: packet.to_vec(),
         };
-        self.slow
-            .send(path.process(&packet, self.slow.start.elapsed()));
+        self.slow.send(path.process(&packet, monotonic_clock()));
         Ok(())
     }
 
     fn slow_path_packets(&self) -> u64 {
         self.slow.packets.load(Relaxed)
+    }
+
+    fn slow_path(&self) -> Vec<SlowPathUse> {
+        let path = self.slow.lock().path.clone();
+        let Some(path) = path else {
+            return Vec::new();
+        };
+        path.taken()
+            .flat_map(|(point, packets)| uses(point, packets))
+            .collect()
     }
 }
 
@@ -277,6 +287,28 @@ fn socket(interface: &str) -> Result<Box<dyn DataLinkSender>, String> {
         Ok(Channel::Ethernet(sender, _)) => Ok(sender),
         Ok(_) => Err("it is not an Ethernet interface".to_owned()),
         Err(error) => Err(format!("no packet socket: {error}")),
+    }
+}
+
+/// What a point of the program says to operators. A limit that no packet has exceeded is no news.
+fn uses(point: &Point, packets: u64) -> Vec<SlowPathUse> {
+    match &point.cause {
+        Cause::Constructs(constructs) => constructs
+            .iter()
+            .map(|construct| SlowPathUse {
+                what: construct.construct.clone(),
+                source: construct.source.to_string(),
+                fast: construct.accepted.clone(),
+                packets,
+            })
+            .collect(),
+        Cause::Limit(_) if packets == 0 => Vec::new(),
+        Cause::Limit(what) => vec![SlowPathUse {
+            what: (*what).to_owned(),
+            source: String::new(),
+            fast: String::new(),
+            packets,
+        }],
     }
 }
 

@@ -46,6 +46,27 @@ pub struct AgentView {
     pub revision: u64,
     pub master: String,
     pub slow_path_packets: u64,
+    pub slow_path: Vec<SlowPathView>,
+}
+
+/// What takes the slow path, and how often it did.
+#[derive(Debug, Serialize)]
+pub struct SlowPathView {
+    pub what: String,
+    pub source: String,
+    pub fast: String,
+    pub packets: u64,
+}
+
+impl From<agent_pb::SlowPathUse> for SlowPathView {
+    fn from(slow: agent_pb::SlowPathUse) -> Self {
+        Self {
+            what: slow.what,
+            source: slow.source,
+            fast: slow.fast,
+            packets: slow.packets,
+        }
+    }
 }
 
 impl From<agent_pb::AgentStatus> for AgentView {
@@ -68,6 +89,7 @@ impl From<agent_pb::AgentStatus> for AgentView {
             revision: status.revision,
             master: status.master,
             slow_path_packets: status.slow_path_packets,
+            slow_path: status.slow_path.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -180,6 +202,18 @@ pub fn agent_table(agent: &AgentView) -> Table {
     ];
     for (name, value) in rows {
         table.row([name.into(), value.into()]);
+    }
+    for slow in &agent.slow_path {
+        let mut note = format!("{} packets: {}", slow.packets, slow.what);
+        for (before, text) in [
+            (" at ", &slow.source),
+            ("; the kernel can do: ", &slow.fast),
+        ] {
+            if !text.is_empty() {
+                note = note + before + text;
+            }
+        }
+        table.note(note);
     }
     table
 }

@@ -23,8 +23,17 @@ pub struct Point {
     pub resume: Resume,
     /// Widths of the arguments, if that is in an action.
     pub args: Vec<u32>,
-    /// What the kernel cannot do there. Empty: only what a packet is like can lead here.
-    pub constructs: Vec<Refusal>,
+    /// Why packets leave there.
+    pub cause: Cause,
+}
+
+/// Why packets leave the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The program has constructs that the kernel cannot do.
+    Constructs(Vec<Refusal>),
+    /// The packet exceeds a limit that any program has, in words.
+    Limit(&'static str),
 }
 
 /// The point that packets take which do not fit the limits of the parser.
@@ -34,21 +43,30 @@ pub(super) const NO_HEADROOM: usize = 1;
 
 /// The points that every program has.
 pub(super) fn common_points() -> Vec<Point> {
-    let unconditional = |resume| Point {
+    let limit = |resume, what| Point {
         resume,
         args: Vec::new(),
-        constructs: Vec::new(),
+        cause: Cause::Limit(what),
     };
     vec![
-        unconditional(Resume::Parser),
-        unconditional(Resume::Control(ControlKind::Egress, Step::End)),
+        limit(
+            Resume::Parser,
+            "packets with more or longer headers than the kernel parses",
+        ),
+        limit(
+            Resume::Control(ControlKind::Egress, Step::End),
+            "packets without room for the headers that are added",
+        ),
     ]
 }
 
 /// What takes the slow path, in the order of the source.
 pub fn slow_constructs(points: &[Point]) -> Vec<Refusal> {
-    let all = points.iter().flat_map(|p| p.constructs.iter().cloned());
-    let mut all: Vec<Refusal> = all.collect();
+    let constructs = points.iter().filter_map(|point| match &point.cause {
+        Cause::Constructs(constructs) => Some(constructs),
+        Cause::Limit(_) => None,
+    });
+    let mut all: Vec<Refusal> = constructs.flatten().cloned().collect();
     all.sort_by(|a, b| (&a.source, &a.construct).cmp(&(&b.source, &b.construct)));
     all.dedup();
     all
@@ -104,7 +122,7 @@ impl Emitter<'_> {
         let point = self.point(Point {
             resume,
             args,
-            constructs,
+            cause: Cause::Constructs(constructs),
         });
         self.hand_over_at(point);
     }

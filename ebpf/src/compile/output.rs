@@ -13,7 +13,7 @@ use crate::switch::ports::{INTERFACES_OFFSET, LAST_PORT_OFFSET, MAX_INTERFACE};
 use super::action::DROP_PORT;
 use super::chain::context_and_phv;
 use super::event::EventKind;
-use super::handoff::{OUT_OF_BOUNDS, Point};
+use super::handoff::{Cause, OUT_OF_BOUNDS, Point};
 use super::layout::Control;
 use super::{Emitter, Refusal, Trail};
 
@@ -210,7 +210,7 @@ impl Emitter<'_> {
         let point = self.point(Point {
             resume: Resume::Control(control, Step::End),
             args: Vec::new(),
-            constructs,
+            cause: Cause::Constructs(constructs),
         });
         self.asm
             .store_imm(Size::W, Reg::R7, Control::POINT, point as i32);

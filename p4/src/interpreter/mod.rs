@@ -62,6 +62,9 @@ pub struct Digest {
     pub values: Vec<Bits>,
 }
 
+/// Digests that wait to be taken. What comes then is lost, and counted.
+pub const MAX_DIGESTS: usize = 4096;
+
 /// How often something happened that BMv2 does not survive or has no bound for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Anomalies {
@@ -71,6 +74,8 @@ pub struct Anomalies {
     pub lost_writes: u64,
     /// An action, or the rounds or copies of a packet, without end.
     pub cut_off: u64,
+    /// A digest that nobody took in time.
+    pub lost_digests: u64,
 }
 
 /// A switch that runs one program.
@@ -105,7 +110,7 @@ impl Interpreter {
         &self.program
     }
 
-    /// Digests since the last call.
+    /// Digests since the last call, the oldest first; of more than [`MAX_DIGESTS`] only those.
     pub fn take_digests(&mut self) -> Vec<Digest> {
         std::mem::take(&mut self.digests)
     }

@@ -15,7 +15,7 @@ use super::action::DROP_PORT;
 use super::eval::Eval;
 use super::flight::{Flight, Requests};
 use super::phv::truncate;
-use super::{Digest, Interpreter, Output, Packet, control, parser};
+use super::{Digest, Interpreter, MAX_DIGESTS, Output, Packet, control, parser};
 
 /// How often one packet and its copies start over before they are dropped.
 const MAX_ROUNDS: u32 = 32;
@@ -340,6 +340,10 @@ impl Interpreter {
     }
 
     fn digest(&mut self, flight: &Flight, list: LearnListId) {
+        if self.digests.len() >= MAX_DIGESTS {
+            self.state.anomalies.lost_digests += 1;
+            return;
+        }
         let eval = Eval {
             program: &self.program,
             phv: &flight.phv,
