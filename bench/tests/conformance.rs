@@ -1,7 +1,7 @@
 //! Every recorded packet through the program in the kernel, and which programs it refuses.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -56,6 +56,25 @@ fn summary(report: &Report) -> String {
     text
 }
 
+/// Each program of which something takes the slow path, with what that is.
+fn slow_constructs(report: &Report) -> String {
+    let mut slow: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for file in &report.files {
+        if let Outcome::Ran(score) = &file.outcome {
+            let uses = score.slow.iter().map(|slow| slow.what.as_str());
+            slow.entry(&file.program).or_default().extend(uses);
+        }
+    }
+    let mut text = String::new();
+    for (program, uses) in slow.iter().filter(|(_, uses)| !uses.is_empty()) {
+        writeln!(text, "{program}").unwrap();
+        for what in uses {
+            writeln!(text, "    {what}").unwrap();
+        }
+    }
+    text
+}
+
 #[test]
 fn the_kernel_runs_the_packets_of_the_projects_own_programs() {
     if privileged() {
@@ -76,6 +95,7 @@ fn the_kernel_gives_bmv2s_packets_and_refuses_only_what_is_listed() {
     if privileged() {
         let report = run_all(&root, &SHARED, Target::Xdp);
         expect_file!["refused_by_xdp.txt"].assert_eq(&summary(&report));
+        expect_file!["slow_on_xdp.txt"].assert_eq(&slow_constructs(&report));
     }
 }
 

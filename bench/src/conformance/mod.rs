@@ -19,7 +19,7 @@ mod target;
 pub use difference::{Difference, hex};
 pub use error::ConformanceError;
 pub use find::{Kind, Suite, VectorFile, find};
-pub use report::{Failure, FileReport, Outcome, Report, Score, Totals};
+pub use report::{Failure, FileReport, Outcome, Report, Score, SlowUse, Totals};
 pub use run::run;
 pub use state::{StateDifference, compare_state, reads_the_clock};
 pub use target::Target;

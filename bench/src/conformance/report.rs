@@ -38,7 +38,7 @@ pub struct FileReport {
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The packets were sent.
-    Ran(Score),
+    Ran(Box<Score>),
     /// The target refuses the program or what is to be written to it, by name.
     Refused(Vec<String>),
     /// What should work did not: the kernel refuses the program, or a file cannot be read.
@@ -57,8 +57,19 @@ pub struct Score {
     pub padded: usize,
     /// Expected packets that were not asked for because the target cannot send what is so short.
     pub too_short_to_leave: usize,
+    /// What of the program takes the slow path.
+    pub slow: Vec<SlowUse>,
     /// A counter or register that is not what the interpreter holds after the same packets.
     pub state: Option<StateDifference>,
+}
+
+/// Something whose packets leave the kernel for the interpreter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SlowUse {
+    /// A construct with its place in the source, or a limit that packets can exceed.
+    pub what: String,
+    /// How many packets did.
+    pub packets: u64,
 }
 
 /// A packet of which something else left than expected.
@@ -87,6 +98,8 @@ pub struct Totals {
     pub padded: usize,
     /// See [`Score::too_short_to_leave`].
     pub too_short_to_leave: usize,
+    /// Times that a packet took the slow path.
+    pub slow: u64,
 }
 
 /// How many there were of each.
@@ -123,6 +136,12 @@ impl Report {
 }
 
 impl Score {
+    /// Times that a packet took the slow path. Constructs that packets leave at together are
+    /// counted together.
+    pub fn slow_packets(&self) -> u64 {
+        self.slow.iter().map(|slow| slow.packets).sum()
+    }
+
     /// Whether nothing failed.
     pub fn is_clean(&self) -> bool {
         self.failed.is_empty() && self.state.is_none()
@@ -135,6 +154,7 @@ impl Totals {
             Outcome::Ran(score) => {
                 self.padded += score.padded;
                 self.too_short_to_leave += score.too_short_to_leave;
+                self.slow += score.slow_packets();
                 (score.passed, score.failed.len(), 0)
             }
             Outcome::Refused(_) => (0, 0, file.packets),

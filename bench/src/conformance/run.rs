@@ -1,6 +1,5 @@
 //! Sends the packets of a suite through a target and compares.
 
-use pointsman_ebpf::compile::Refusal;
 use pointsman_ebpf::pipeline::PipelineError;
 use pointsman_ebpf::rig::RigError;
 use pointsman_p4::bmv2::ReadError;
@@ -13,7 +12,7 @@ use super::exchange::{self, Exchange, ExchangeError, Exchanges, interpret, inter
 use super::find::{Kind, Suite, VectorFile};
 use super::report::{Failure, FileReport, Outcome, Score};
 use super::state::{StateDifference, compare_state};
-use super::target::Target;
+use super::target::{Target, reason};
 
 /// Ethernet's shortest frame without its check sequence: what is too short for a target is
 /// padded to this, as a network card would.
@@ -44,7 +43,7 @@ pub fn run(suite: &Suite, target: Target) -> Vec<FileReport> {
             file: name.to_string_lossy().into_owned(),
             kind: file.kind,
             packets,
-            outcome: outcome.map_or_else(|why| why, Outcome::Ran),
+            outcome: outcome.map_or_else(|why| why, |score| Outcome::Ran(Box::new(score))),
         }
     };
     files.iter().map(run).collect()
@@ -103,6 +102,7 @@ fn send_all(case: &Case, exchanges: &Exchanges, target: Target) -> Result<Score,
     }
     let sent = exchanges.exchanges.len();
     check_counters(exchanges, sent, loaded.data_plane(), &mut score);
+    score.slow = loaded.slow();
     score.state = score
         .state
         .or_else(|| compare_state(program, &operations, &oracle, loaded.data_plane()));
@@ -154,13 +154,6 @@ fn not_loaded(error: &RigError) -> Outcome {
         },
         other => Outcome::Broken(other.to_string()),
     }
-}
-
-fn reason(refusal: &Refusal) -> String {
-    if refusal.source.file.is_empty() {
-        return refusal.construct.clone();
-    }
-    format!("{} at {}", refusal.construct, refusal.source)
 }
 
 fn not_written(error: &DataPlaneError) -> Outcome {

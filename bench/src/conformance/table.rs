@@ -18,18 +18,27 @@ impl Report {
         };
         let names: Vec<String> = self.files.iter().map(name).collect();
         let width = names.iter().map(String::len).max().unwrap_or_default();
-        let mut line = |columns: [&str; 4]| {
-            let [name, passed, failed, refused] = columns;
-            let full = format!("{name:width$}  {passed:>6}  {failed:>6}  {refused}");
+        let mut line = |columns: [&str; 5]| {
+            let [name, passed, failed, slow, refused] = columns;
+            let full = format!("{name:width$}  {passed:>6}  {failed:>6}  {slow:>6}  {refused}");
             text.push_str(full.trim_end());
             text.push('\n');
         };
-        line(["program", "passed", "failed", "refused"]);
+        line(["program", "passed", "failed", "slow", "refused"]);
         for (file, name) in self.files.iter().zip(&names) {
             match &file.outcome {
                 Outcome::Ran(score) => {
                     let (passed, failed) = (score.passed, score.failed.len());
-                    line([name, &passed.to_string(), &failed.to_string(), ""]);
+                    let slow = match score.slow_packets() {
+                        0 => String::new(),
+                        packets => packets.to_string(),
+                    };
+                    line([name, &passed.to_string(), &failed.to_string(), &slow, ""]);
+                    for slow in score.slow.iter().filter(|_| verbose) {
+                        let (what, packets) = (&slow.what, slow.packets);
+                        let text = format!("    slow path, {packets} packets: {what}");
+                        line([&text, "", "", "", ""]);
+                    }
                     let shown = if verbose { failed } else { 1 };
                     for failure in score.failed.iter().take(shown) {
                         let (at, port) = (failure.line, failure.port);
@@ -40,13 +49,14 @@ impl Report {
                             "",
                             "",
                             "",
+                            "",
                         ]);
-                        line([&format!("        {difference}"), "", "", ""]);
+                        line([&format!("        {difference}"), "", "", "", ""]);
                     }
                     if let Some(state) = &score.state {
                         let (what, expected, found) = (&state.what, &state.expected, &state.found);
                         let text = format!("    {what}: expected {expected}, found {found}");
-                        line([&text, "", "", ""]);
+                        line([&text, "", "", "", ""]);
                     }
                 }
                 Outcome::Refused(reasons) => {
@@ -56,11 +66,11 @@ impl Report {
                         (_, true) => format!("; {}", reasons[1..].join("; ")),
                         (more, false) => format!("; and {more} more"),
                     };
-                    line([name, "-", "-", &format!("{first}{rest}")]);
+                    line([name, "-", "-", "", &format!("{first}{rest}")]);
                 }
                 Outcome::Broken(error) => {
-                    line([name, "-", "all", ""]);
-                    line([&format!("    {error}"), "", "", ""]);
+                    line([name, "-", "all", "", ""]);
+                    line([&format!("    {error}"), "", "", "", ""]);
                 }
             }
         }
@@ -89,6 +99,9 @@ impl Report {
         line("golden packets", totals.golden_packets);
         line("STF files", totals.stf_files);
         text.push_str(&self.short_packets_text());
+        if totals.slow > 0 {
+            text += &format!("{} times a packet took the slow path\n", totals.slow);
+        }
         text
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use pointsman_ebpf::compile::Options;
+use pointsman_ebpf::compile::handoff::Cause;
+use pointsman_ebpf::compile::{Options, Refusal};
 use pointsman_ebpf::rig::{MIN_FRAME_BYTES, Rig, RigError};
 use pointsman_ebpf::switch::Shared;
 use pointsman_ebpf::sys::SysError;
@@ -14,6 +15,7 @@ use pointsman_p4::interpreter::{Interpreter, Output};
 use pointsman_p4::ir::Program;
 
 use super::exchange::interpret;
+use super::report::SlowUse;
 
 /// v1model's drop port: nothing leaves by it.
 const DROP_PORT: u32 = 511;
@@ -67,6 +69,14 @@ impl Target {
     }
 }
 
+/// A construct and its place, in words.
+pub(super) fn reason(refusal: &Refusal) -> String {
+    if refusal.source.file.is_empty() {
+        return refusal.construct.clone();
+    }
+    format!("{} at {}", refusal.construct, refusal.source)
+}
+
 /// A program in a data plane.
 pub enum Loaded {
     /// See [`Target::Xdp`].
@@ -82,6 +92,26 @@ impl Loaded {
             Loaded::Xdp(rig) => &mut rig.plane,
             Loaded::Interpreter(interpreter) => interpreter.as_mut(),
         }
+    }
+
+    /// What of the program takes the slow path, one item for each place where packets leave.
+    pub fn slow(&self) -> Vec<SlowUse> {
+        let Loaded::Xdp(rig) = self else {
+            return Vec::new();
+        };
+        let taken = rig.plane.slow_path().taken();
+        let uses = taken.filter_map(|(point, packets)| match &point.cause {
+            Cause::Limit(_) if packets == 0 => None,
+            Cause::Limit(what) => Some(SlowUse {
+                what: (*what).to_owned(),
+                packets,
+            }),
+            Cause::Constructs(all) => Some(SlowUse {
+                what: all.iter().map(reason).collect::<Vec<_>>().join(", "),
+                packets,
+            }),
+        });
+        uses.collect()
     }
 
     /// What leaves for a packet, sorted by port and in order within a port.

@@ -55,7 +55,7 @@ pub(super) fn common_points() -> Vec<Point> {
         ),
         limit(
             Resume::Control(ControlKind::Egress, Step::End),
-            "packets without room for the headers that are added",
+            "packets that grow or shrink by more than XDP can move their start",
         ),
     ]
 }

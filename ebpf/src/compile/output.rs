@@ -4,8 +4,9 @@
 //! A unicast packet runs egress in the same program. Multicast and starting over are the
 //! interpreter's; clones and digests are made there while the packet goes on here.
 
+use num_traits::Zero;
 use pointsman_p4::interpreter::{Resume, Step};
-use pointsman_p4::ir::{ControlKind, FieldRef, LValue, Op};
+use pointsman_p4::ir::{ControlKind, Expr, FieldRef, LValue, Op, ParserOp};
 
 use crate::asm::{Alu, Cond, Note, Reg, Size};
 use crate::switch::ports::{INTERFACES_OFFSET, LAST_PORT_OFFSET, MAX_INTERFACE};
@@ -126,17 +127,14 @@ impl Emitter<'_> {
         let resubmits = self.askers(ingress, "resubmit", "one pass for each packet", |op| {
             matches!(op, Op::Resubmit { .. })
         });
-        let group = standard.mcast_grp.filter(|group| self.is_assigned(*group));
         let mut constructs = resubmits.clone();
-        if let Some(group) = group {
-            let sets = |op: &Op| assigned(op) == Some(&LValue::Field(group));
-            constructs.extend(self.askers(
-                ingress,
-                "multicast, if the group is not 0,",
-                "unicast",
-                sets,
-            ));
-        }
+        let group = standard.mcast_grp.filter(|group| {
+            let sets = |op: &Op| may_become_other_than_0(op, *group);
+            let replicates = self.askers(ingress, "multicast", "unicast", sets);
+            let assigned = !replicates.is_empty() || self.parser_sets(*group);
+            constructs.extend(replicates);
+            assigned
+        });
         let (other, unicast) = (self.asm.label(), self.asm.label());
         if !resubmits.is_empty() {
             self.asm.load(Size::W, Reg::R0, Reg::R7, Control::RESUBMIT);
@@ -152,9 +150,8 @@ impl Emitter<'_> {
             self.hand_over(Resume::Control(ingress, Step::End), constructs);
         }
         self.asm.place(unicast);
-        let copies = self.askers(ingress, "a copy", "the packet itself", |op| {
-            is_clone(op) || is_digest(op)
-        });
+        let mut copies = self.askers(ingress, "a clone", "the packet itself", is_clone);
+        copies.extend(self.askers(ingress, "a digest", "the packet itself", is_digest));
         self.copies(ingress, copies);
         self.load_field(Reg::R0, Reg::R1, standard.egress_spec);
         self.asm
@@ -186,7 +183,7 @@ impl Emitter<'_> {
             self.hand_over(Resume::Control(egress, Step::End), recirculates);
             self.asm.place(once);
         }
-        let copies = self.askers(egress, "a copy", "the packet itself", is_clone);
+        let copies = self.askers(egress, "a clone", "the packet itself", is_clone);
         self.copies(egress, copies);
         self.load_field(Reg::R0, Reg::R1, self.program.standard.egress_spec);
         self.asm
@@ -229,8 +226,13 @@ impl Emitter<'_> {
         actions.any(|a| a.body.iter().any(|(op, _)| asks(op)))
     }
 
-    fn is_assigned(&self, field: FieldRef) -> bool {
-        self.asks(|op| assigned(op) == Some(&LValue::Field(field)))
+    fn parser_sets(&self, field: FieldRef) -> bool {
+        let states = self.program.parser_states.iter();
+        states.flat_map(|s| &s.ops).any(|(op, _)| match op {
+            ParserOp::Set { target, .. } => *target == LValue::Field(field),
+            ParserOp::Primitive(op) => may_become_other_than_0(op, field),
+            _ => false,
+        })
     }
 
     /// Whether egress sees a packet length that the program may have changed.
@@ -295,14 +297,16 @@ fn is_digest(op: &Op) -> bool {
     matches!(op, Op::Digest { .. })
 }
 
-/// What a primitive stores a value in.
-fn assigned(op: &Op) -> Option<&LValue> {
+/// Whether a primitive can leave something else than 0 in a field.
+fn may_become_other_than_0(op: &Op, field: FieldRef) -> bool {
     match op {
-        Op::Assign { target, .. }
-        | Op::RegisterRead { target, .. }
+        Op::Assign { target, value } => {
+            *target == LValue::Field(field) && !matches!(value, Expr::Const(n) if n.is_zero())
+        }
+        Op::RegisterRead { target, .. }
         | Op::ExecuteMeter { target, .. }
         | Op::Hash { target, .. }
-        | Op::Random { target, .. } => Some(target),
-        _ => None,
+        | Op::Random { target, .. } => *target == LValue::Field(field),
+        _ => false,
     }
 }
