@@ -90,7 +90,7 @@ fn an_unknown_field_is_named_with_its_place() {
     assert_eq!(
         message(&program),
         "there is no field \"standard_metadata.egress_sepc\"; \
-         at actions[0].primitives[0].parameters[0].value in \"ingress.forward\", from small.p4:11:8"
+         at actions[0].primitives[0].parameters[0].value in \"ingress.forward\", from small.p4:11:9"
     );
 }
 
@@ -101,7 +101,7 @@ fn an_unsupported_primitive_is_named_with_its_line() {
     assert_eq!(
         message(&program),
         "the primitive \"teleport\" is not supported; \
-         at actions[0].primitives[0] in \"ingress.forward\", from small.p4:11:8"
+         at actions[0].primitives[0] in \"ingress.forward\", from small.p4:11:9"
     );
 }
 
@@ -115,7 +115,7 @@ fn an_extern_is_named_with_its_line() {
     assert_eq!(
         message(&program),
         "an extern of type \"ipsec_crypt\" is not supported; \
-         at extern_instances[0] in \"ipsec\", from small.p4:3:1"
+         at extern_instances[0] in \"ipsec\", from small.p4:3:2"
     );
 }
 

@@ -64,12 +64,11 @@ fn compile(args: &CompileArgs, output: &mut Output) -> Result<ExitCode, CliError
 fn check(files: &PipelineFiles, output: &mut Output) -> Result<ExitCode, CliError> {
     let program = read(files)?;
     let stats = inspect(&files.file, &program)?.stats();
-    output.text(&format!(
-        "{}: the xdp target takes it, with {} instructions and {} bytes of tables\n",
-        files.file.display(),
-        stats.instructions(),
-        stats.table_bytes
-    ))?;
+    let view = stats::StatsView::new(stats, &Selection::default());
+    output.value(&view, |output| {
+        let path = files.file.display();
+        output.text(&format!("{path}: {}\n{}", view.summary(), view.slow_path()))
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

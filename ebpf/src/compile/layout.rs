@@ -80,7 +80,13 @@ impl Control {
             Control::TEMPORARY | Control::TEMPORARY2 => "temporary",
             Control::HEADER_BYTES => "bytes of headers",
             Control::INDEX => "index",
+            Control::ENTRY => "entry of the next program",
+            Control::POINT => "point of the handoff",
             Control::KEY_PARTS => "select key",
+            Control::DIGEST => "digest",
+            Control::RESUBMIT => "resubmit field list",
+            Control::RECIRCULATE => "recirculate field list",
+            Control::GROWN => "bytes added in front",
             _ => return None,
         })
     }

@@ -66,11 +66,6 @@ impl<'a> Inspection<'a> {
         listing::of(self)
     }
 
-    /// What takes the slow path, in the order of the source.
-    pub fn slow_constructs(&self) -> &[Refusal] {
-        &self.slow_constructs
-    }
-
     /// How much of everything.
     pub fn stats(&self) -> Stats {
         stats::of(self)

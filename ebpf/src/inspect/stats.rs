@@ -7,6 +7,7 @@ use pointsman_p4::ir::{Key, MatchKind, Program};
 use super::Inspection;
 use super::listing::PartListing;
 use crate::asm::{Code, Operand, PartKind};
+use crate::compile::Refusal;
 
 /// The figures of a compiled program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Stats {
     pub actions: Vec<(String, usize)>,
     /// Tables that have a key, in the program's order.
     pub tables: Vec<TableStats>,
+    /// What takes the slow path, in the order of the source.
+    pub slow: Vec<Refusal>,
 }
 
 impl Stats {
@@ -72,6 +75,7 @@ pub(super) fn of(inspection: &Inspection<'_>) -> Stats {
         plan,
         layout,
         programs,
+        slow_constructs,
         ..
     } = inspection;
     let listing = inspection.listing();
@@ -85,6 +89,7 @@ pub(super) fn of(inspection: &Inspection<'_>) -> Stats {
         table_bytes: plan.bytes,
         actions: actions(&listing),
         tables: tables(program, inspection, &parts),
+        slow: slow_constructs.clone(),
         parts,
     }
 }

@@ -172,17 +172,13 @@ impl<'a> Cursor<'a> {
     /// The P4 source of this very value; unknown if it has none.
     pub(super) fn source(&self) -> SourceInfo {
         let info = &self.value()["source_info"];
-        let number = |key: &str| {
-            info[key]
-                .as_u64()
-                .and_then(|n| u32::try_from(n).ok())
-                .unwrap_or(0)
-        };
+        let number = |key: &str| info[key].as_u64().and_then(|n| u32::try_from(n).ok());
         let text = |key: &str| info[key].as_str().unwrap_or_default().to_owned();
         SourceInfo {
             file: text("filename"),
-            line: number("line"),
-            column: number("column"),
+            line: number("line").unwrap_or(0),
+            // p4c counts columns from 0, editors from 1.
+            column: number("column").map_or(0, |column| column.saturating_add(1)),
             fragment: text("source_fragment"),
         }
     }

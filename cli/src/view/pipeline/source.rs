@@ -46,8 +46,7 @@ impl Sources {
             .and_then(|i| lines.get(i));
         let begin = fragment.strip_suffix("...").unwrap_or(fragment).trim_end();
         let is_there = |line: &&String| {
-            // p4c counts columns from 0.
-            let column = source.column as usize;
+            let column = (source.column as usize).saturating_sub(1);
             line.get(column..)
                 .is_some_and(|rest| rest.starts_with(begin))
         };

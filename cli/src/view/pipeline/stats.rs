@@ -1,6 +1,7 @@
 //! Figures of a compiled pipeline.
 
 use pointsman_ebpf::asm::PartKind;
+use pointsman_ebpf::compile::Refusal;
 use pointsman_ebpf::inspect::{PartStats, Stats, TableStats};
 use serde::Serialize;
 
@@ -20,6 +21,15 @@ pub struct StatsView {
     parts: Vec<PartView>,
     actions: Vec<ActionView>,
     tables: Vec<TableView>,
+    slow_path: Vec<SlowView>,
+}
+
+/// A construct for which packets leave the kernel.
+#[derive(Debug, Serialize)]
+struct SlowView {
+    construct: String,
+    source: String,
+    fast: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,7 +85,34 @@ impl StatsView {
                 .filter(|table| selection.has_table(&table.name))
                 .map(TableView::from)
                 .collect(),
+            slow_path: stats.slow.iter().map(SlowView::from).collect(),
         }
+    }
+
+    /// In a line.
+    pub fn summary(&self) -> String {
+        let slow = match self.slow_path.len() {
+            0 => "all of it runs in the kernel".to_owned(),
+            some => format!("{} slow", words::count(some, "construct")),
+        };
+        format!(
+            "the xdp target takes it, with {} instructions and {} bytes of tables; {slow}",
+            self.instructions, self.table_bytes
+        )
+    }
+
+    /// Every construct that takes the slow path, a line each.
+    pub fn slow_path(&self) -> String {
+        let lines = self.slow_path.iter();
+        let lines = lines.map(|slow| {
+            let SlowView {
+                source,
+                construct,
+                fast,
+            } = slow;
+            format!("{source}: {construct} takes the slow path; in the kernel: {fast}\n")
+        });
+        lines.collect()
     }
 
     /// The same as tables for people.
@@ -130,7 +167,21 @@ impl StatsView {
                 text += &table.render(is_coloured);
             }
         }
+        if !self.slow_path.is_empty() {
+            text += "\n";
+            text += &self.slow_path();
+        }
         text
+    }
+}
+
+impl From<&Refusal> for SlowView {
+    fn from(refusal: &Refusal) -> SlowView {
+        SlowView {
+            construct: refusal.construct.clone(),
+            source: refusal.source.to_string(),
+            fast: refusal.accepted.clone(),
+        }
     }
 }
 

@@ -125,11 +125,11 @@ fn the_whole_line_is_shown_where_the_file_still_says_what_was_compiled() {
     let p4 = "// one\n\n    meta.port = port; // here\n";
     std::fs::write(directory.path().join("a.p4"), p4).expect("written");
     let mut sources = Sources::near(std::path::Path::new("x.json"), Some(directory.path()));
-    let text = sources.text(&place(3, 14, "= port; ..."));
+    let text = sources.text(&place(3, 15, "= port; ..."));
     assert_eq!(text, "meta.port = port; // here");
-    let changed = sources.text(&place(3, 14, "= 5;"));
+    let changed = sources.text(&place(3, 15, "= 5;"));
     assert_eq!(changed, "= 5;");
-    assert_eq!(sources.text(&place(99, 0, "x")), "x");
+    assert_eq!(sources.text(&place(99, 1, "x")), "x");
 }
 
 #[test]

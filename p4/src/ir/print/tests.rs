@@ -29,9 +29,9 @@ fn a_statement_stands_beside_its_line_of_p4() {
         "LeafSpineIngress.next.routing_simple",
         &expect![[r#"
             action LeafSpineIngress.next.routing_simple(bit<9> port, bit<48> src_mac, bit<48> dst_mac) {
-                ethernet.src_addr = src_mac;                                         // leaf_spine/next.p4:34:8
-                ethernet.dst_addr = dst_mac;                                         // leaf_spine/next.p4:35:8
-                standard_metadata.egress_spec = port;                                // leaf_spine/next.p4:36:8
+                ethernet.src_addr = src_mac;                                         // leaf_spine/next.p4:34:9
+                ethernet.dst_addr = dst_mac;                                         // leaf_spine/next.p4:35:9
+                standard_metadata.egress_spec = port;                                // leaf_spine/next.p4:36:9
             }
         "#]],
     );
@@ -44,7 +44,7 @@ fn a_table_reads_like_its_declaration_and_says_where_it_leads() {
         SectionKind::Table,
         "LeafSpineIngress.next.hashed",
         &expect![[r#"
-            table LeafSpineIngress.next.hashed {                                     // leaf_spine/next.p4:71:10
+            table LeafSpineIngress.next.hashed {                                     // leaf_spine/next.p4:71:11
                 key = {
                     scalars.metadata_t.next_id: exact;       // next_id, 16 bits
                 }
@@ -86,25 +86,25 @@ fn a_control_is_its_graph() {
         SectionKind::Control,
         "egress",
         &expect![[r#"
-        control egress {
-            start node_45;
-            node_45: if (standard_metadata.egress_port == 255)                   // leaf_spine.p4:128:12
-                then table tbl_leaf_spine129;
-                else node_47;
-            table tbl_leaf_spine129                                              // leaf_spine.p4:129:12
-                then end;
-            node_47: if ((scalars.metadata_t.is_flood == 1) && (standard_metadata.egress_port == scalars.metadata_t.ingress_port)) // leaf_spine.p4:131:19
-                then table tbl_leaf_spine132;
-                else node_49;
-            table tbl_leaf_spine132                                              // leaf_spine.p4:132:12
-                then end;
-            node_49: if (scalars.metadata_t.is_raw_packet_out == 0)              // leaf_spine.p4:133:19
-                then table LeafSpineEgress.egress_vlan;
-                else end;
-            table LeafSpineEgress.egress_vlan                                    // leaf_spine.p4:112:10
-                then end;
-        }
-    "#]],
+            control egress {
+                start node_45;
+                node_45: if (standard_metadata.egress_port == 255)                   // leaf_spine.p4:128:13
+                    then table tbl_leaf_spine129;
+                    else node_47;
+                table tbl_leaf_spine129                                              // leaf_spine.p4:129:13
+                    then end;
+                node_47: if ((scalars.metadata_t.is_flood == 1) && (standard_metadata.egress_port == scalars.metadata_t.ingress_port)) // leaf_spine.p4:131:20
+                    then table tbl_leaf_spine132;
+                    else node_49;
+                table tbl_leaf_spine132                                              // leaf_spine.p4:132:13
+                    then end;
+                node_49: if (scalars.metadata_t.is_raw_packet_out == 0)              // leaf_spine.p4:133:20
+                    then table LeafSpineEgress.egress_vlan;
+                    else end;
+                table LeafSpineEgress.egress_vlan                                    // leaf_spine.p4:112:11
+                    then end;
+            }
+        "#]],
     );
 }
 
@@ -163,16 +163,16 @@ fn a_whole_program_is_printed_in_the_order_of_a_packets_way() {
         }
 
         action ingress.forward(bit<9> port) {
-            standard_metadata.egress_spec = port;                                // small.p4:11:8
+            standard_metadata.egress_spec = port;                                // small.p4:11:9
         }
 
         action ingress.drop() {
-            mark_to_drop();                                                      // small.p4:14:8
-            ingress.seen.write(1, ethernet.src);                                 // small.p4:15:8
-            clone(I2E, 5, fl);                                                   // small.p4:16:8
+            mark_to_drop();                                                      // small.p4:14:9
+            ingress.seen.write(1, ethernet.src);                                 // small.p4:15:9
+            clone(I2E, 5, fl);                                                   // small.p4:16:9
         }
 
-        table ingress.route {                                                    // small.p4:20:8
+        table ingress.route {                                                    // small.p4:20:9
             key = {
                 ethernet.dst: ternary;                   // hdr.ethernet.dst, 48 bits
                 options.isValid(): exact;                // valid, 1 bits
@@ -182,18 +182,18 @@ fn a_whole_program_is_printed_in_the_order_of_a_packets_way() {
             size = 16;
             direct counter = ingress.route_counter;
             const entries = {
-                priority 2 (1 &&& 255, 0): ingress.forward(2);                   // small.p4:24:8
-                priority 1 (2 &&& 255, 1): ingress.drop();                       // small.p4:25:8
+                priority 2 (1 &&& 255, 0): ingress.forward(2);                   // small.p4:24:9
+                priority 1 (2 &&& 255, 1): ingress.drop();                       // small.p4:25:9
             }
             then end;
         }
 
         control ingress {
             start node_2;
-            node_2: if (ethernet.isValid())                                      // small.p4:30:8
+            node_2: if (ethernet.isValid())                                      // small.p4:30:9
                 then table ingress.route;
                 else end;
-            table ingress.route                                                  // small.p4:20:8
+            table ingress.route                                                  // small.p4:20:9
                 then end;
         }
 
