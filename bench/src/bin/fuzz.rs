@@ -39,6 +39,9 @@ struct Arguments {
     /// Only programs whose path contains this.
     #[arg(long)]
     program: Option<String>,
+    /// How long a difference may be made smaller.
+    #[arg(long, default_value_t = 60)]
+    shrink_seconds: u64,
     /// Write a file for each difference into this directory.
     #[arg(long, value_name = "DIR")]
     cases: Option<PathBuf>,
@@ -63,7 +66,7 @@ fn main() -> anyhow::Result<ExitCode> {
         time: Duration::from_secs_f64(arguments.minutes * 60.0),
         rounds: arguments.rounds,
         packets: arguments.packets,
-        shrink: Duration::from_secs(60),
+        shrink: Duration::from_secs(arguments.shrink_seconds),
     };
     // Panics are differences; their place is worth a line, their backtrace is not.
     std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));

@@ -1,5 +1,9 @@
 //! The script of a round: what a seed means for a program.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use pointsman_p4::interpreter::{Interpreter, Lookup, Packet};
 use pointsman_p4::ir::Program;
 
 use super::mutate::mutate;
@@ -22,32 +26,91 @@ pub struct Script {
 }
 
 /// The round of a seed with that many packets.
-pub fn script(program: &Program, seed: u64, packets: usize, cpu_port: u32) -> Script {
+pub fn script(program: &Arc<Program>, seed: u64, packets: usize, cpu_port: u32) -> Script {
     let mut random = Random::new(seed);
     let chain = match random.below(5) {
         0 => Some(1),
         1 => Some(random.below(CHAIN_INSTRUCTIONS)),
         _ => None,
     };
-    let mut pool = Pool::new(program, cpu_port);
-    let mut writes = Writes::new(program, cpu_port);
-    let mut steps = writes.initial(&mut pool, &mut random);
     // Some rounds leave what is written alone.
     let is_churned = !random.one_in(4);
-    for _ in 0..packets {
-        while is_churned && random.one_in(3) {
-            steps.extend(writes.change(&mut pool, &mut random));
+    let mut round = Round {
+        pool: Pool::new(program, cpu_port),
+        writes: Writes::new(program, cpu_port),
+        shadow: Interpreter::new(Arc::clone(program)),
+        steps: Vec::new(),
+        random,
+    };
+    round.shadow.take_lookups();
+    let initial = round.writes.initial(&mut round.pool, &mut round.random);
+    initial.into_iter().for_each(|step| round.push(step));
+    for number in 0..packets {
+        while is_churned && round.random.one_in(3) {
+            let change = round.writes.change(&mut round.pool, &mut round.random);
+            change.into_iter().for_each(|step| round.push(step));
         }
-        let made = packet::make(program, &mut pool, &mut random, &writes.sets);
+        // At first, so that packets come further with each entry.
+        if number < packets / 3 || is_churned && round.random.one_in(4) {
+            round.meet_a_packet();
+        }
+        round.packet();
+    }
+    Script {
+        chain,
+        steps: round.steps,
+    }
+}
+
+/// A round that is being made, and an interpreter that runs it as it grows.
+struct Round<'a> {
+    pool: Pool,
+    writes: Writes<'a>,
+    shadow: Interpreter,
+    steps: Vec<Step>,
+    random: Random,
+}
+
+impl Round<'_> {
+    fn push(&mut self, step: Step) {
+        match &step {
+            Step::Packet { port, bytes } => {
+                let packet = Packet {
+                    port: *port,
+                    bytes: bytes.clone(),
+                };
+                self.shadow.process(&packet, Duration::ZERO);
+            }
+            // What is refused is refused by the planes, too.
+            change => drop(change.apply(&mut self.shadow)),
+        }
+        self.steps.push(step);
+    }
+
+    /// Adds an entry that one of the last packets would have matched.
+    fn meet_a_packet(&mut self) {
+        let lookups = self.shadow.take_lookups();
+        let missed: Vec<&Lookup> = lookups
+            .iter()
+            .filter(|lookup| !lookup.hit && self.writes.takes_entries(lookup.table))
+            .collect();
+        let Some(lookup) = self.random.pick(&missed) else {
+            return;
+        };
+        let entry = self.writes.meet(&mut self.pool, &mut self.random, lookup);
+        entry.into_iter().for_each(|step| self.push(step));
+    }
+
+    fn packet(&mut self) {
+        let (pool, random) = (&mut self.pool, &mut self.random);
+        let program = self.shadow.program();
+        let made = packet::make(program, pool, random, &self.writes.sets);
         let mut bytes = match random.below(3) {
-            0 => mutate(made, &mut random),
+            0 => mutate(made, random),
             _ => made.bytes,
         };
         bytes.resize(bytes.len().max(pointsman_ebpf::rig::MIN_FRAME_BYTES), 0);
-        steps.push(Step::Packet {
-            port: PORTS[random.below(PORTS.len())],
-            bytes,
-        });
+        let port = PORTS[random.below(PORTS.len())];
+        self.push(Step::Packet { port, bytes });
     }
-    Script { chain, steps }
 }

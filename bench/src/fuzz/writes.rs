@@ -12,6 +12,7 @@ use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, CounterData, EntryAction, EntryKey, GroupMember, Match, MeterConfig,
     Operation, Replica, TableEntry,
 };
+use pointsman_p4::interpreter::Lookup;
 use pointsman_p4::ir::{
     ActionId, ActionProfileId, CounterId, Implementation, MatchKind, MeterId, Program, RegisterId,
     TableId, ValueSetId,
@@ -159,12 +160,41 @@ impl<'a> Writes<'a> {
         (profiles > 0).then(|| ActionProfileId(random.below(profiles) as u32))
     }
 
+    /// Whether entries are written to a table.
+    pub fn takes_entries(&self, table: TableId) -> bool {
+        self.tables.contains(&table)
+    }
+
+    /// An entry that matches what was looked up.
+    pub fn meet(&mut self, pool: &mut Pool, random: &mut Random, lookup: &Lookup) -> Option<Step> {
+        let key = &self.program.tables[lookup.table.index()].key;
+        let parts = key.iter().zip(&lookup.key);
+        let matches = parts
+            .map(|(key, value)| around(pool, random, key.kind, key.width, value.clone()))
+            .collect();
+        self.entry(pool, random, lookup.table, matches)
+    }
+
     fn insert(&mut self, pool: &mut Pool, random: &mut Random, table: TableId) -> Option<Step> {
         let key = &self.program.tables[table.index()].key;
         let matches = key
             .iter()
-            .map(|key| matching(pool, random, key.kind, key.width))
+            .map(|key| {
+                let value = pool.shared(random, key.width);
+                around(pool, random, key.kind, key.width, value)
+            })
             .collect();
+        self.entry(pool, random, table, matches)
+    }
+
+    fn entry(
+        &mut self,
+        pool: &mut Pool,
+        random: &mut Random,
+        table: TableId,
+        matches: Vec<Match>,
+    ) -> Option<Step> {
+        let key = &self.program.tables[table.index()].key;
         let by_priority = key.iter().any(|key| {
             matches!(
                 key.kind,
@@ -410,8 +440,8 @@ fn config(random: &mut Random) -> Option<MeterConfig> {
     })
 }
 
-fn matching(pool: &mut Pool, random: &mut Random, kind: MatchKind, width: u32) -> Match {
-    let value = pool.shared(random, width);
+/// What a value matches.
+fn around(pool: &mut Pool, random: &mut Random, kind: MatchKind, width: u32, value: Bits) -> Match {
     match kind {
         MatchKind::Exact => Match::Exact(value),
         MatchKind::Lpm => {

@@ -6,10 +6,10 @@ use num_traits::ToPrimitive;
 use crate::dataplane::{Bits, Call, EntryAction};
 use crate::ir::{ActionId, Expr, Implementation, KeySource, Node, Program, Table, TableId};
 
-use super::State;
 use super::action;
 use super::eval::Eval;
 use super::flight::Flight;
+use super::{Lookup, State};
 
 /// Runs a control from a node on until it ends or exits.
 pub(super) fn run(program: &Program, state: &mut State, flight: &mut Flight, start: Option<Node>) {
@@ -73,6 +73,13 @@ fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId)
         }
         None => state.tables[id.index()].default.clone(),
     };
+    if let Some(lookups) = &mut state.lookups {
+        lookups.push(Lookup {
+            table: id,
+            key,
+            hit,
+        });
+    }
     if hit && let Some(target) = table.meter.and_then(|m| program.meters[m.index()].target) {
         flight.phv.set(program, target, &BigInt::from(color));
     }

@@ -28,7 +28,7 @@ mod table;
 use std::sync::Arc;
 
 use crate::dataplane::{Bits, declared_entries};
-use crate::ir::{LearnListId, Program};
+use crate::ir::{LearnListId, Program, TableId};
 
 pub use flight::Requests;
 pub use handoff::{Handoff, HeaderValues, Resume, Step};
@@ -78,6 +78,17 @@ pub struct Anomalies {
     pub lost_digests: u64,
 }
 
+/// A table that a packet was matched against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// Which.
+    pub table: TableId,
+    /// The value of each part of its key.
+    pub key: Vec<Bits>,
+    /// Whether an entry matched.
+    pub hit: bool,
+}
+
 /// A switch that runs one program.
 #[derive(Debug)]
 pub struct Interpreter {
@@ -113,6 +124,11 @@ impl Interpreter {
     /// Digests since the last call, the oldest first; of more than [`MAX_DIGESTS`] only those.
     pub fn take_digests(&mut self) -> Vec<Digest> {
         std::mem::take(&mut self.digests)
+    }
+
+    /// What packets look up from now on, and have looked up since the last call.
+    pub fn take_lookups(&mut self) -> Vec<Lookup> {
+        self.state.lookups.replace(Vec::new()).unwrap_or_default()
     }
 
     /// How often something happened that BMv2 does not survive or has no bound for.

@@ -11,7 +11,6 @@ use crate::ir::{
     CalculationId, CalculationInput, CounterId, FieldRef, MeterId, MeterUnit, Program, RegisterId,
 };
 
-use super::Anomalies;
 use super::bits::BitWriter;
 use super::eval::Eval;
 use super::flight::Flight;
@@ -21,6 +20,7 @@ use super::phv::truncate;
 use super::profile::ProfileState;
 use super::shared::SharedCells;
 use super::table::TableState;
+use super::{Anomalies, Lookup};
 
 /// What a switch remembers from packet to packet. Cells that nobody wrote are not stored.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) value_sets: Vec<HashSet<BigUint>>,
     pub(super) ports_down: HashSet<u32>,
     pub(super) anomalies: Anomalies,
+    /// What was looked up, while somebody wants to know.
+    pub(super) lookups: Option<Vec<Lookup>>,
     /// Since the switch started.
     pub(super) now: Duration,
     hasher: Hasher,
@@ -63,6 +65,7 @@ impl State {
             value_sets: vec![HashSet::new(); program.value_sets.len()],
             ports_down: HashSet::new(),
             anomalies: Anomalies::default(),
+            lookups: None,
             now: Duration::ZERO,
             hasher: Hasher::default(),
             random: 0x9e37_79b9_7f4a_7c15,
