@@ -78,6 +78,8 @@ pub struct TablePlan {
     pub records: RecordPlan,
     /// Offset of a `u32`: the slot of the default action's record, 0 for none.
     pub default_at: u32,
+    /// Offset of a `u32`: 0 while there are no entries, and readers need not look.
+    pub populated_at: u32,
     /// Entries that fit.
     pub capacity: u32,
     /// Its direct counter.
@@ -122,14 +124,18 @@ impl Plan {
         let mut refused = Vec::new();
         let cpus = cpus.next_power_of_two();
         arena.begin("constants");
-        let bit_numbers = arena.reserve(64);
+        let common = Common {
+            cpus,
+            bit_numbers: arena.reserve(64),
+            heads: arena.reserve(8 * program.tables.len() as u64),
+        };
         let crc16 = arena.reserve(512);
         let crc32 = arena.reserve(1024);
         let tables = (0..program.tables.len())
             .map(|i| {
                 arena.begin(format!("table {}", program.tables[i].name));
                 let id = TableId(i as u32);
-                plan_table(program, id, &mut arena, cpus, bit_numbers)
+                plan_table(program, id, &mut arena, common)
             })
             .collect();
         let profiles = (0..program.action_profiles.len())
@@ -211,7 +217,7 @@ impl Plan {
             meters,
             value_sets,
             registers,
-            bit_numbers,
+            bit_numbers: common.bit_numbers,
             crc16,
             crc32,
             bytes: arena.bytes(),
@@ -221,13 +227,21 @@ impl Plan {
     }
 }
 
-fn plan_table(
-    program: &Program,
-    id: TableId,
-    arena: &mut Arena,
+/// What tables have in common.
+#[derive(Debug, Clone, Copy)]
+struct Common {
     cpus: u32,
     bit_numbers: u32,
-) -> TablePlan {
+    /// Two `u32` for each table, many to a cache line.
+    heads: u32,
+}
+
+fn plan_table(program: &Program, id: TableId, arena: &mut Arena, common: Common) -> TablePlan {
+    let Common {
+        cpus,
+        bit_numbers,
+        heads,
+    } = common;
     let table = &program.tables[id.index()];
     let widths: Vec<u32> = table.key.iter().map(|k| k.width).collect();
     let layout = KeyLayout::new(&widths);
@@ -267,7 +281,8 @@ fn plan_table(
     };
     TablePlan {
         records: RecordPlan::new(arena, capacity + 1, stored_key, args),
-        default_at: arena.reserve(4),
+        default_at: heads + 8 * id.0,
+        populated_at: heads + 8 * id.0 + 4,
         counter: table
             .counter
             .map(|_| CounterPlan::new(arena, capacity + 1, cpus)),

@@ -149,6 +149,10 @@ impl Emitter<'_> {
         match &plan.structure {
             Structure::Keyless => self.asm.jump(lookup.miss),
             structure => {
+                self.asm.note(Note::Step("no entries: miss"));
+                self.arena(Reg::R2, plan.populated_at);
+                self.asm.load(Size::W, Reg::R1, Reg::R2, 0);
+                self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, lookup.miss);
                 self.asm.note(Note::Step("pack the key"));
                 self.key(table, plan);
                 self.asm.note(Note::Step("look it up"));
@@ -169,11 +173,17 @@ impl Emitter<'_> {
         if needs_hit {
             self.asm.store_imm(Size::W, Reg::R7, Control::HIT, 0);
         }
-        self.arena(Reg::R2, plan.default_at);
-        self.asm.load(Size::W, Reg::R4, Reg::R2, 0);
-        self.asm.jump_if_imm(Cond::Eq, Reg::R4, 0, no_action);
-        let reader = self.reader();
-        reader.record_address(&mut self.asm, &plan.records, Reg::R4);
+        let starts: Vec<Label> = table.actions.iter().map(|_| self.asm.label()).collect();
+        match always(table) {
+            Some(position) => self.asm.jump(starts[position]),
+            None => {
+                self.arena(Reg::R2, plan.default_at);
+                self.asm.load(Size::W, Reg::R4, Reg::R2, 0);
+                self.asm.jump_if_imm(Cond::Eq, Reg::R4, 0, no_action);
+                let reader = self.reader();
+                reader.record_address(&mut self.asm, &plan.records, Reg::R4);
+            }
+        }
 
         self.asm.note(Note::Step("run the action"));
         self.asm.place(run);
@@ -184,19 +194,20 @@ impl Emitter<'_> {
         if let Implementation::Profile(profile) = table.implementation {
             self.select(profile, no_action);
         }
-        self.dispatch(graph, id, end);
+        self.dispatch(graph, id, &starts, end);
         self.asm.note(Note::Step("no action"));
         self.asm.place(no_action);
         self.after(graph, table, None, end);
     }
 
-    /// Runs the action whose id is in R8.
-    fn dispatch(&mut self, graph: &Graph, id: TableId, end: Label) {
+    /// Runs the action whose id is in R8; `starts` are where each begins.
+    fn dispatch(&mut self, graph: &Graph, id: TableId, starts: &[Label], end: Label) {
         let table = &self.program.tables[id.index()];
-        for action in &table.actions {
+        for (action, start) in table.actions.iter().zip(starts) {
             let other = self.asm.label();
             self.asm
                 .jump_if_imm(Cond::Ne, Reg::R8, action.0 as i32, other);
+            self.asm.place(*start);
             let running = Running {
                 control: table.control,
                 table: id,
@@ -307,6 +318,14 @@ impl Emitter<'_> {
         self.load_bits(Reg::R0, Reg::R1, field, whole - low_bit - width, width);
         self.asm.place(done);
     }
+}
+
+/// Which of a table's actions runs on every miss, if nobody can change that and it takes no arguments.
+fn always(table: &Table) -> Option<usize> {
+    let default = table.default.as_ref()?;
+    let is_always = default.is_const && default.call.args.is_empty();
+    let actions = &mut table.actions.iter();
+    actions.position(|action| is_always && *action == default.call.action)
 }
 
 /// Whether finding the value of a key needs a computation.

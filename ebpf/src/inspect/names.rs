@@ -155,6 +155,7 @@ fn table_places(program: &Program, plan: &Plan) -> Vec<(u32, String)> {
         let name = &table.name;
         places.push((plan.records.offset, format!("records of {name}")));
         places.push((plan.default_at, format!("default action of {name}")));
+        places.push((plan.populated_at, format!("whether {name} has entries")));
         if let Some(counter) = plan.counter {
             places.push((counter.offset, format!("direct counter of {name}")));
         }

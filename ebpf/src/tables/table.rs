@@ -94,7 +94,7 @@ impl TableWriter {
             self.cells.put_back(cell);
             return Err(self.index_error(error));
         }
-        self.entries += 1;
+        self.count_entries(self.entries + 1);
         Ok(())
     }
 
@@ -123,7 +123,7 @@ impl TableWriter {
         let slot = removed.ok_or(DataPlaneError::NotFound)?;
         self.cells.retire(self.records.cell(slot));
         self.records.retire(slot);
-        self.entries -= 1;
+        self.count_entries(self.entries - 1);
         Ok(())
     }
 
@@ -154,6 +154,15 @@ impl TableWriter {
     pub fn cell(&self, key: &EntryKey) -> Result<u32, DataPlaneError> {
         let slot = self.index.get(&self.records, &self.shape.key(key)?);
         Ok(self.records.cell(slot.ok_or(DataPlaneError::NotFound)?))
+    }
+
+    /// A table becomes populated after its first entry is there, and stops after its last has gone.
+    fn count_entries(&mut self, entries: u32) {
+        if (entries > 0) != (self.entries > 0) {
+            let populated = self.memory.u32(self.plan.populated_at as usize);
+            populated.store(u32::from(entries > 0), Release);
+        }
+        self.entries = entries;
     }
 
     fn clear_cell(&self, cell: u32) {
