@@ -19,7 +19,7 @@ use pointsman_p4::vectors::Case;
 pub type Parts = &'static [(MatchKind, u32)];
 
 /// The shortest frame that the kernel runs a program on.
-const FRAME: [u8; 14] = [0; 14];
+pub const FRAME: [u8; 14] = [0; 14];
 
 // The program's memory, from R7.
 const MISSES: i32 = 0;

@@ -8,3 +8,4 @@ mod model;
 mod properties;
 #[path = "../support/mod.rs"]
 mod support;
+mod value_sets;
