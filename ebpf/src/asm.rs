@@ -284,6 +284,14 @@ impl Assembler {
         self.push(Insn::jump());
     }
 
+    /// `may_goto label`: the kernel counts the rounds of all loops of a program together and ends a loop when they
+    /// are too many (8 million). With this in it a loop is verified in two rounds, not in all, if what it
+    /// keeps from one to the next is in memory. Needs kernel 6.9.
+    pub fn may_goto(&mut self, label: Label) {
+        self.jumps.push((self.insns.len(), label));
+        self.push(Insn::may_goto());
+    }
+
     /// `if left cond right goto label`, on 64 bits.
     pub fn jump_if(&mut self, cond: Cond, left: Reg, right: Reg, label: Label) {
         self.jumps.push((self.insns.len(), label));

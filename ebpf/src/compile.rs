@@ -132,6 +132,9 @@ pub struct Options {
     pub program_instructions: Option<usize>,
     /// Whether it is written down where a packet went.
     pub trail: Trail,
+    /// Whether programs may have loops that the verifier does not go through, see
+    /// [`crate::asm::Assembler::may_goto`].
+    pub may_goto: bool,
 }
 
 impl Options {
@@ -141,6 +144,7 @@ impl Options {
             cpu_port,
             program_instructions: None,
             trail: Trail::Cold,
+            may_goto: crate::sys::has_may_goto(),
         }
     }
 }

@@ -122,6 +122,7 @@ const CLASS_STX: u8 = 0x03;
 const CLASS_ALU: u8 = 0x04;
 const CLASS_JMP: u8 = 0x05;
 const CLASS_ALU64: u8 = 0x07;
+const JCOND: u8 = 0xe0;
 const SOURCE_REG: u8 = 0x08;
 const MODE_MEM: u8 = 0x60;
 const MODE_ATOMIC: u8 = 0xc0;
@@ -242,6 +243,11 @@ impl Insn {
 
     pub(super) fn jump() -> Insn {
         Insn::new(CLASS_JMP, Reg::R0, Reg::R0, 0, 0)
+    }
+
+    /// Leaves a loop after more rounds than any that ends would need.
+    pub(super) fn may_goto() -> Insn {
+        Insn::new(CLASS_JMP | JCOND, Reg::R0, Reg::R0, 0, 0)
     }
 
     pub(super) fn jump_reg(cond: Cond, left: Reg, right: Reg) -> Insn {

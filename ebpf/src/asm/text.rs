@@ -97,6 +97,7 @@ impl Insn {
                 (0x00, _) => format!("goto {name}"),
                 (0x80, _) => format!("call {name}"),
                 (0x90, _) => "exit".to_owned(),
+                (0xe0, _) => format!("may_goto {name}"),
                 (_, op) if self.code & 8 != 0 => format!("if r{dst} {op} r{src} goto {name}"),
                 (_, op) => format!("if r{dst} {op} {} goto {name}", self.imm),
             },

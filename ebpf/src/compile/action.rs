@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use pointsman_p4::ir::{Action, Expr, FieldListId, HeaderId, HeaderRef, LValue, Op, UnionId};
+use pointsman_p4::interpreter::MAX_ROUNDS;
+use pointsman_p4::ir::{
+    Action, Expr, FieldListId, HeaderId, HeaderRef, LValue, Op, SourceInfo, UnionId,
+};
 
 use crate::asm::{Alu, Cond, Label, Note, Reg, Size};
 use crate::tables::records::arg_words;
@@ -42,39 +45,64 @@ impl Params {
     }
 }
 
+/// The flow of an action.
+struct Body {
+    /// Where the primitives are that are jumped to.
+    targets: HashMap<u32, Label>,
+    end: Label,
+    /// Whether it jumps back.
+    loops: bool,
+    /// Whether it depends on jumps if the control ends with the action.
+    exits_by_flag: bool,
+}
+
+impl Body {
+    fn new(emitter: &mut Emitter<'_>, action: &Action) -> Body {
+        let end = emitter.asm.label();
+        let mut body = Body {
+            targets: HashMap::new(),
+            end,
+            loops: false,
+            exits_by_flag: false,
+        };
+        for (index, (op, _)) in action.body.iter().enumerate() {
+            if let Op::Jump { to } | Op::JumpIfZero { to, .. } = op {
+                body.loops |= *to <= index as u32;
+                let place = body.targets.entry(*to);
+                place.or_insert_with(|| emitter.asm.label());
+            }
+        }
+        body.targets.insert(action.body.len() as u32, end);
+        let jumps = body.targets.len() > 1;
+        body.exits_by_flag = jumps && action.body.iter().any(|(op, _)| *op == Op::Exit);
+        body
+    }
+
+    fn target(&self, to: u32) -> Label {
+        self.targets[&to]
+    }
+}
+
 impl Emitter<'_> {
     /// The body of an action. Exit goes to `exit`.
     pub(super) fn action(&mut self, running: Running, exit: Label) {
         let action = &self.program.actions[running.action.index()];
         self.params = Params::in_record(action);
-        if let Err(constructs) = self.attempt(|e| e.refuse_loops(action)) {
-            // From the start: the interpreter bounds the steps of the whole action.
-            return self.hand_over(running.at(0), constructs);
+        let body = Body::new(self, action);
+        if body.loops || body.exits_by_flag {
+            // All of it or nothing: the interpreter counts the rounds of the whole action, and a handoff does
+            // not tell of an exit.
+            if let Err(constructs) = self.attempt(|e| e.whole_body(running, action, exit)) {
+                self.hand_over(running.at(0), constructs);
+            }
+            return;
         }
-        let targets: HashMap<u32, Label> = action
-            .body
-            .iter()
-            .filter_map(|(op, _)| match op {
-                Op::Jump { to } | Op::JumpIfZero { to, .. } => Some(*to),
-                _ => None,
-            })
-            .map(|to| (to, self.asm.label()))
-            .collect();
         // Exit is looked at when the action ends.
         let mut exits = None;
         for (index, (op, source)) in action.body.iter().enumerate() {
-            if let Some(label) = targets.get(&(index as u32)) {
-                self.asm.place(*label);
-            }
-            self.source = source.clone();
             let before = self.asm.mark();
-            self.asm.note(Note::Statement {
-                action: running.action,
-                name: action.name.clone(),
-                index: index as u32,
-                source: source.clone(),
-            });
-            let emitted = self.attempt(|e| e.step(action, op, &targets));
+            self.begin_step(running, index, source, &body);
+            let emitted = self.attempt(|e| e.step(index, op, &body));
             match (emitted, exits) {
                 (Ok(()), None) if *op == Op::Exit => exits = Some((index, before)),
                 (Ok(()), _) => {}
@@ -86,41 +114,79 @@ impl Emitter<'_> {
                 }
             }
         }
-        if let Some(label) = targets.get(&(action.body.len() as u32)) {
-            self.asm.place(*label);
-        }
+        self.asm.place(body.end);
         if exits.is_some() {
             self.asm.jump(exit);
         }
     }
 
-    fn refuse_loops(&mut self, action: &Action) {
+    /// An action with loops, or with an exit that a jump may skip.
+    fn whole_body(&mut self, running: Running, action: &Action, exit: Label) {
+        let body = Body::new(self, action);
+        if body.loops {
+            self.asm.store_imm(Size::W, Reg::R7, Control::ROUNDS, 0);
+        }
+        if body.exits_by_flag {
+            self.asm.store_imm(Size::W, Reg::R7, Control::EXITS, 0);
+        }
         for (index, (op, source)) in action.body.iter().enumerate() {
-            if let Op::Jump { to } | Op::JumpIfZero { to, .. } = op
-                && *to <= index as u32
-            {
-                self.source = source.clone();
-                self.refuse(
-                    format!("a loop in {}", action.name),
-                    "loops that p4c unrolls",
-                );
-            }
+            self.begin_step(running, index, source, &body);
+            self.step(index, op, &body);
+        }
+        self.asm.place(body.end);
+        if body.exits_by_flag {
+            self.asm.load(Size::W, Reg::R0, Reg::R7, Control::EXITS);
+            self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, exit);
         }
     }
 
+    fn begin_step(&mut self, running: Running, index: usize, source: &SourceInfo, body: &Body) {
+        if let Some(label) = body.targets.get(&(index as u32)) {
+            self.asm.place(*label);
+        }
+        self.source = source.clone();
+        self.asm.note(Note::Statement {
+            action: running.action,
+            name: self.program.actions[running.action.index()].name.clone(),
+            index: index as u32,
+            source: source.clone(),
+        });
+    }
+
     /// One primitive of an action.
-    fn step(&mut self, action: &Action, op: &Op, targets: &HashMap<u32, Label>) {
+    fn step(&mut self, index: usize, op: &Op, body: &Body) {
         match op {
-            Op::Jump { to } => self.asm.jump(targets[to]),
-            Op::JumpIfZero { condition, to } => self.branch(condition, false, targets[to]),
-            // One under a jump would need a flag.
-            Op::Exit if !targets.is_empty() => self.refuse(
-                format!("a conditional exit in {}", action.name),
-                "an unconditional exit",
-            ),
+            Op::Jump { to } if *to <= index as u32 => self.go_back(*to, body),
+            Op::Jump { to } => self.asm.jump(body.target(*to)),
+            Op::JumpIfZero { condition, to } if *to <= index as u32 => {
+                let leaves = self.asm.label();
+                self.branch(condition, true, leaves);
+                self.go_back(*to, body);
+                self.asm.place(leaves);
+            }
+            Op::JumpIfZero { condition, to } => {
+                self.branch(condition, false, body.target(*to));
+            }
+            Op::Exit if body.exits_by_flag => {
+                self.asm.store_imm(Size::W, Reg::R7, Control::EXITS, 1);
+            }
             Op::Exit => {}
             op => self.op(op),
         }
+    }
+
+    /// Goes back in an action, unless that was too often.
+    fn go_back(&mut self, to: u32, body: &Body) {
+        if !self.options.may_goto {
+            return self.refuse("a loop", "kernel 6.9 or later");
+        }
+        self.asm.load(Size::W, Reg::R0, Reg::R7, Control::ROUNDS);
+        self.asm.alu_imm(Alu::Add, Reg::R0, 1);
+        self.asm.store(Size::W, Reg::R7, Control::ROUNDS, Reg::R0);
+        self.asm
+            .jump_if_imm(Cond::Ge, Reg::R0, MAX_ROUNDS as i32, body.end);
+        self.asm.may_goto(body.end);
+        self.asm.jump(body.target(to));
     }
 
     /// Primitives that are allowed anywhere.

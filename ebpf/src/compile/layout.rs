@@ -63,6 +63,10 @@ impl Control {
     pub const RECIRCULATE: i32 = 136;
     /// i32: by how much `setValid` and `setInvalid` changed the packet's length, if that is read.
     pub const GROWN: i32 = 140;
+    /// u32: rounds of the parser's or an action's loops.
+    pub const ROUNDS: i32 = 144;
+    /// u32: whether the action that runs ends its control.
+    pub const EXITS: i32 = 148;
 }
 
 impl Control {
@@ -87,13 +91,15 @@ impl Control {
             Control::RESUBMIT => "resubmit field list",
             Control::RECIRCULATE => "recirculate field list",
             Control::GROWN => "bytes added in front",
+            Control::ROUNDS => "rounds of a loop",
+            Control::EXITS => "exits",
             _ => return None,
         })
     }
 }
 
 /// Where scratch space begins.
-pub const SCRATCH: i32 = 144;
+pub const SCRATCH: i32 = 152;
 
 /// Where a field is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -28,12 +28,15 @@ pub(super) const MAX_OFFSET: i32 = 0x1000;
 const MAX_KEY_PARTS: usize = 8;
 /// Bytes that a parser can look ahead at.
 pub(super) const MAX_LOOKAHEAD: u32 = 64;
-/// Where the number of rounds is kept: a known number on each path, so that the verifier sees an end.
-const ROUNDS: i32 = -8;
+/// Where the number of rounds is kept for a kernel without `may_goto`: a known number on each path, so that the
+/// verifier sees an end.
+const KNOWN_ROUNDS: i32 = -8;
 /// Bytes of the stack that the parser keeps for itself.
 pub(super) const STACK_RESERVED: i32 = 8;
 /// How often a packet may go round a loop of the parser before the interpreter takes over.
-const MAX_LOOPS: i32 = 6;
+const MAX_LOOPS: i32 = 255;
+/// The same where the verifier goes through each round.
+const MAX_KNOWN_LOOPS: i32 = 6;
 
 /// Where states begin.
 struct Labels {
@@ -57,7 +60,6 @@ impl Emitter<'_> {
     pub(super) fn parser(&mut self) {
         let end = self.asm.named_label("parsed");
         let states = States::new(self.program);
-        self.check_depth(&states);
         let labels = Labels {
             entries: self.state_labels(&states, "parse"),
             inside: self.state_labels(&states, "again"),
@@ -72,7 +74,7 @@ impl Emitter<'_> {
             for id in group {
                 self.asm.place(labels.entries[id]);
                 if labels.states.is_loop(group, self.program) {
-                    self.asm.store_imm(Size::DW, Reg::R10, ROUNDS, 0);
+                    self.begin_rounds();
                 }
                 self.asm.jump(labels.inside[id]);
             }
@@ -101,24 +103,28 @@ impl Emitter<'_> {
         labels.collect()
     }
 
-    fn check_depth(&mut self, states: &States) {
-        let bytes: u32 = states
-            .groups
-            .iter()
-            .flatten()
-            .flat_map(|id| &self.program.parser_states[id.index()].ops)
-            .map(|(op, _)| match op {
-                ParserOp::Extract(HeaderRef::Header(header)) => {
-                    self.program.headers[header.index()].fixed_bits() / 8
-                }
-                ParserOp::Advance {
-                    length: Expr::Const(bits),
-                } => bits.to_u32().unwrap_or(0) / 8,
-                _ => 0,
-            })
-            .sum();
-        if bytes * (MAX_LOOPS as u32 + 1) >= MAX_OFFSET as u32 && bytes >= MAX_OFFSET as u32 / 2 {
-            self.refuse(format!("{bytes} bytes of headers"), "at most 2047 bytes");
+    fn begin_rounds(&mut self) {
+        if self.options.may_goto {
+            self.asm.store_imm(Size::W, Reg::R7, Control::ROUNDS, 0);
+        } else {
+            self.asm.store_imm(Size::DW, Reg::R10, KNOWN_ROUNDS, 0);
+        }
+    }
+
+    /// Leaves for the interpreter after too many rounds.
+    fn next_round(&mut self) {
+        let (size, base, offset, most) = if self.options.may_goto {
+            (Size::W, Reg::R7, Control::ROUNDS, MAX_LOOPS)
+        } else {
+            (Size::DW, Reg::R10, KNOWN_ROUNDS, MAX_KNOWN_LOOPS)
+        };
+        let out_of_bounds = self.ends.out_of_bounds;
+        self.asm.load(size, Reg::R0, base, offset);
+        self.asm.alu_imm(Alu::Add, Reg::R0, 1);
+        self.asm.store(size, base, offset, Reg::R0);
+        self.asm.jump_if_imm(Cond::Gt, Reg::R0, most, out_of_bounds);
+        if self.options.may_goto {
+            self.asm.may_goto(out_of_bounds);
         }
     }
 
@@ -174,11 +180,7 @@ impl Emitter<'_> {
                 }
             }
             if is_loop {
-                self.asm.load(Size::DW, Reg::R0, Reg::R10, ROUNDS);
-                self.asm.alu_imm(Alu::Add, Reg::R0, 1);
-                self.asm.store(Size::DW, Reg::R10, ROUNDS, Reg::R0);
-                self.asm
-                    .jump_if_imm(Cond::Gt, Reg::R0, MAX_LOOPS, self.ends.out_of_bounds);
+                self.next_round();
             }
             self.asm.jump(target);
             self.asm.place(skip);
@@ -310,7 +312,8 @@ impl Emitter<'_> {
     /// R1 = position, R2 = the packet from there. Goes to `short` unless `bytes` are there.
     pub(super) fn packet_at(&mut self, bytes: i32, short: Label) {
         self.asm.load(Size::W, Reg::R1, Reg::R7, Control::PARSED);
-        self.asm.alu32_imm(Alu::And, Reg::R1, MAX_OFFSET - 1);
+        self.asm
+            .jump_if_imm(Cond::Ge, Reg::R1, MAX_OFFSET, self.ends.out_of_bounds);
         self.asm.load(Size::W, Reg::R2, Reg::R6, CTX_DATA);
         self.asm.load(Size::W, Reg::R3, Reg::R6, CTX_DATA_END);
         self.asm.alu(Alu::Add, Reg::R2, Reg::R1);

@@ -106,8 +106,12 @@ impl Emitter<'_> {
         self.asm.load(Size::W, Reg::R0, Reg::R7, Control::TEMPORARY);
         self.asm.load(Size::W, Reg::R8, Reg::R9, 0);
         self.asm.alu_imm(Alu::Add, Reg::R5, 1);
-        self.asm
-            .jump_if_imm(Cond::Gt, Reg::R5, MAX_GROUP_MEMBERS as i32, found);
+        if self.options.may_goto {
+            self.asm.may_goto(found);
+        } else {
+            self.asm
+                .jump_if_imm(Cond::Gt, Reg::R5, MAX_GROUP_MEMBERS as i32, found);
+        }
         // Once more than there are members: back to the first one.
         self.asm.jump_if(Cond::Le, Reg::R5, Reg::R8, next);
         self.asm.place(found);

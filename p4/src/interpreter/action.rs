@@ -10,8 +10,9 @@ use super::eval::Eval;
 use super::flight::Flight;
 use super::phv::truncate;
 
-/// The most primitives that one call of an action runs; `for` loops can be endless.
-const MAX_STEPS: usize = 1 << 16;
+/// How often one call of an action goes back to an earlier primitive; `for` loops can be endless. The
+/// action ends there.
+pub const MAX_ROUNDS: u32 = 1 << 14;
 
 /// The port that stands for dropping.
 pub(super) const DROP_PORT: u32 = 511;
@@ -37,17 +38,15 @@ pub(super) fn run_from(
     op: u32,
 ) {
     let mut at = op as usize;
-    for _ in 0..MAX_STEPS {
-        let Some((op, _)) = action.body.get(at) else {
-            return;
-        };
-        at += 1;
+    let mut rounds = 0;
+    while let Some((op, _)) = action.body.get(at) {
+        let mut next = at + 1;
         match op {
-            Op::Jump { to } => at = *to as usize,
+            Op::Jump { to } => next = *to as usize,
             Op::JumpIfZero { condition, to } => {
                 let eval = eval(program, flight, args);
                 if !eval.truth(condition) {
-                    at = *to as usize;
+                    next = *to as usize;
                 }
             }
             other => Runner {
@@ -58,8 +57,15 @@ pub(super) fn run_from(
             }
             .run(other),
         }
+        if next <= at {
+            rounds += 1;
+            if rounds == MAX_ROUNDS {
+                state.anomalies.cut_off += 1;
+                return;
+            }
+        }
+        at = next;
     }
-    state.anomalies.cut_off += 1;
 }
 
 /// Runs one primitive outside an action.

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use crate::dataplane::{Bits, declared_entries};
 use crate::ir::{LearnListId, Program, TableId};
 
+pub use action::MAX_ROUNDS;
 pub use flight::Requests;
 pub use handoff::{Handoff, HeaderValues, Resume, Step};
 pub use shared::{Color, SharedCells};
