@@ -249,6 +249,11 @@ impl Assembler {
         self.push(Insn::store_imm(size, base, offset_i16(offset), imm));
     }
 
+    /// `*(base + offset) += src` on 64 bits, at once for all CPUs.
+    pub fn atomic_add64(&mut self, base: Reg, offset: i32, src: Reg) {
+        self.push(Insn::atomic_add64(base, offset_i16(offset), src));
+    }
+
     /// Compare and exchange 64 bits: if `*(base + offset) == r0` it becomes `src`; r0 is what it was.
     pub fn cmpxchg64(&mut self, base: Reg, offset: i32, src: Reg) {
         self.push(Insn::cmpxchg64(base, offset_i16(offset), src));

@@ -261,9 +261,13 @@ impl Target for XdpTarget {
         let Some(path) = path else {
             return Vec::new();
         };
-        path.taken()
-            .flat_map(|(point, packets)| uses(point, packets))
-            .collect()
+        let taken = path.taken();
+        let mut all: Vec<SlowPathUse> = taken.flat_map(|(p, n)| uses(p, n)).collect();
+        let lost = self.switch.shared().ports.lost_events();
+        if lost > 0 {
+            all.push(limit("packets lost on their way to the agent", lost));
+        }
+        all
     }
 }
 
@@ -303,12 +307,16 @@ fn uses(point: &Point, packets: u64) -> Vec<SlowPathUse> {
             })
             .collect(),
         Cause::Limit(_) if packets == 0 => Vec::new(),
-        Cause::Limit(what) => vec![SlowPathUse {
-            what: (*what).to_owned(),
-            source: String::new(),
-            fast: String::new(),
-            packets,
-        }],
+        Cause::Limit(what) => vec![limit(what, packets)],
+    }
+}
+
+fn limit(what: &str, packets: u64) -> SlowPathUse {
+    SlowPathUse {
+        what: what.to_owned(),
+        source: String::new(),
+        fast: String::new(),
+        packets,
     }
 }
 

@@ -206,6 +206,11 @@ impl Insn {
         Insn::new(CLASS_ST | MODE_MEM | size.code(), base, Reg::R0, off, imm)
     }
 
+    pub(super) fn atomic_add64(base: Reg, off: i16, src: Reg) -> Insn {
+        let code = CLASS_STX | MODE_ATOMIC | Size::DW.code();
+        Insn::new(code, base, src, off, 0)
+    }
+
     pub(super) fn cmpxchg64(base: Reg, off: i16, src: Reg) -> Insn {
         Insn::new(
             CLASS_STX | MODE_ATOMIC | Size::DW.code(),

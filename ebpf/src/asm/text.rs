@@ -90,6 +90,9 @@ impl Insn {
             0 => format!("r{dst} = {name}"),
             1 => format!("r{dst} = {}", memory(src)),
             2 => format!("{} = {}", memory(dst), self.imm),
+            3 if self.code & 0xe0 == 0xc0 && self.imm == 0 => {
+                format!("lock {} += r{src}", memory(dst))
+            }
             3 if self.code & 0xe0 == 0xc0 => format!("r0 = cmpxchg({}, r0, r{src})", memory(dst)),
             3 => format!("{} = r{src}", memory(dst)),
             4 | 7 => self.arithmetic(dst, src),

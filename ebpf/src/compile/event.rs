@@ -7,6 +7,7 @@
 //! ```
 
 use crate::asm::{Alu, Cond, Label, Reg, Size};
+use crate::switch::ports::LOST_EVENTS_OFFSET;
 
 use super::Emitter;
 use super::layout::Control;
@@ -34,10 +35,10 @@ pub const EVENT_HEADER_BYTES: usize = 24;
 const EVENT_CLASSES: [i32; 3] = [256, 2048, 9728];
 
 impl Emitter<'_> {
-    /// Puts the packet as it is now on the ring buffer. Goes to `lost` if there is no room.
+    /// Puts the packet as it is now on the ring buffer. Goes to `lost` if there is no room, and counts it.
     /// Overwrites everything but R6 and R7.
     pub(super) fn event(&mut self, kind: EventKind, lost: Label) {
-        let (fill, done) = (self.asm.label(), self.asm.label());
+        let (fill, full, done) = (self.asm.label(), self.asm.label(), self.asm.label());
         let state = match kind {
             EventKind::PacketIn => 0,
             EventKind::Copies | EventKind::Handoff => self.layout.bytes,
@@ -56,11 +57,16 @@ impl Emitter<'_> {
             self.asm.mov_imm(Reg::R2, bytes);
             self.asm.mov_imm(Reg::R3, 0);
             self.asm.call(HELPER_RINGBUF_RESERVE);
-            self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, lost);
+            self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, full);
             self.asm.mov(Reg::R9, Reg::R0);
             self.asm.jump(fill);
             self.asm.place(larger);
         }
+        self.asm.place(full);
+        self.asm
+            .map_value(Reg::R1, self.maps.ports, LOST_EVENTS_OFFSET);
+        self.asm.mov_imm(Reg::R2, 1);
+        self.asm.atomic_add64(Reg::R1, 0, Reg::R2);
         self.asm.jump(lost);
 
         // Verified once for each size of the record: R9 and R8 know theirs.

@@ -5,6 +5,7 @@
 //! 0        one byte for each port: 1 while it can carry packets
 //! 512      u16 for each interface index: port + 1, 0 for interfaces that are no port
 //! 131584   u32: the port that a packet left by last, if the program writes it down
+//! 131592   u64: packets for the agent that were lost because the ring buffer was full
 //! ```
 //!
 //! What an interface received and sent is netlink's to say.
@@ -24,6 +25,9 @@ pub const INTERFACES_OFFSET: u32 = MAX_PORTS;
 /// Offset of the port that a packet left by last, see [`Trail`](crate::compile::Trail).
 pub const LAST_PORT_OFFSET: u32 = INTERFACES_OFFSET + 2 * (MAX_INTERFACE + 1);
 
+/// Offset of the number of lost events.
+pub const LOST_EVENTS_OFFSET: u32 = LAST_PORT_OFFSET + 8;
+
 /// The shared memory of the ports.
 #[derive(Debug)]
 pub struct Ports {
@@ -34,7 +38,7 @@ pub struct Ports {
 impl Ports {
     /// Creates it, all ports live.
     pub fn new() -> Result<Ports, SysError> {
-        let map = Map::create(MapKind::Shared, "ports", LAST_PORT_OFFSET + 4, 1)?;
+        let map = Map::create(MapKind::Shared, "ports", LOST_EVENTS_OFFSET + 8, 1)?;
         let memory = map.memory()?;
         for port in 0..MAX_PORTS {
             memory.u8((LIVE_OFFSET + port) as usize).store(1, Relaxed);
@@ -62,6 +66,11 @@ impl Ports {
                 .u8((LIVE_OFFSET + port) as usize)
                 .store(u8::from(live), Release);
         }
+    }
+
+    /// Packets for the agent that were lost because the ring buffer was full.
+    pub fn lost_events(&self) -> u64 {
+        self.memory.u64(LOST_EVENTS_OFFSET as usize).load(Relaxed)
     }
 
     /// The port that a packet left by last, by a program that writes it down.
