@@ -21,9 +21,10 @@ pub mod handoff;
 pub mod hash;
 mod interval;
 pub mod layout;
+mod liveness;
 pub mod output;
 mod parser;
-
+mod reads;
 mod select;
 mod stack;
 mod states;
@@ -42,10 +43,10 @@ use crate::sys::MapFd;
 use crate::tables::reader::Reader;
 use crate::tables::records::arg_words;
 
-pub use self::access::fields_read;
 use self::chain::Compiled;
 use self::handoff::Point;
 use self::layout::{Control, Layout, SCRATCH};
+pub use self::reads::fields_read;
 
 /// A construct that the kernel cannot do: it takes the slow path or, where not even that helps, the
 /// program is refused.
@@ -270,7 +271,7 @@ impl<'a> Emitter<'a> {
             asm,
             refused: Vec::new(),
             points: handoff::common_points(),
-            read: access::fields_read(program),
+            read: reads::fields_read(program),
             source: SourceInfo::default(),
             ends,
             params: action::Params::default(),

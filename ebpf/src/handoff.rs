@@ -142,6 +142,7 @@ impl State<'_> {
 
     fn slot(&self, slot: Slot) -> BigUint {
         match slot {
+            Slot::Unread => BigUint::ZERO,
             Slot::Wire { offset, bit, width } => self.bits(offset, bit, width),
             Slot::Host {
                 offset,

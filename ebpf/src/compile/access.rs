@@ -1,11 +1,6 @@
-//! Loading and storing fields, and which fields are read at all.
+//! Loading and storing fields.
 
-use std::collections::HashSet;
-
-use pointsman_p4::ir::{
-    CalculationInput, Expr, FieldKind, FieldRef, HeaderRef, KeySource, LValue, Op, ParserOp,
-    Program,
-};
+use pointsman_p4::ir::{FieldKind, FieldRef};
 
 use crate::asm::{Alu, Reg, Size};
 
@@ -33,6 +28,7 @@ impl Emitter<'_> {
         width: u32,
     ) {
         match self.layout.slot(field) {
+            Slot::Unread => self.asm.mov_imm(dst, 0),
             Slot::Host {
                 offset,
                 size,
@@ -100,6 +96,7 @@ impl Emitter<'_> {
     /// Stores `src`, which has no more bits than the field. Overwrites `src` and the scratches.
     pub(super) fn store_field(&mut self, field: FieldRef, src: Reg, scratch: [Reg; 2]) {
         match self.layout.slot(field) {
+            Slot::Unread => {}
             Slot::Host { offset, size, .. } => self.asm.store(size, Reg::R7, offset, src),
             Slot::Wire { offset, bit, width } => {
                 if width > 64 {
@@ -216,120 +213,5 @@ impl Emitter<'_> {
         }
         self.asm.be(old, size);
         self.asm.store(size, Reg::R7, offset, old);
-    }
-}
-
-/// The fields that the program reads anywhere: in expressions, keys, hashes and lists.
-pub fn fields_read(program: &Program) -> HashSet<FieldRef> {
-    let mut read = HashSet::new();
-    for action in &program.actions {
-        for (op, _) in &action.body {
-            op_reads(op, &mut read);
-        }
-    }
-    for state in &program.parser_states {
-        for (op, _) in &state.ops {
-            match op {
-                ParserOp::ExtractVarbit { length, .. } => expr_reads(length, &mut read),
-                ParserOp::Set { value, .. } => expr_reads(value, &mut read),
-                ParserOp::Verify { condition, error } => {
-                    expr_reads(condition, &mut read);
-                    expr_reads(error, &mut read);
-                }
-                ParserOp::Advance { length } => expr_reads(length, &mut read),
-                ParserOp::Primitive(op) => op_reads(op, &mut read),
-                _ => {}
-            }
-        }
-        state
-            .key
-            .iter()
-            .for_each(|k| expr_reads(&k.value, &mut read));
-    }
-    program
-        .conditionals
-        .iter()
-        .for_each(|c| expr_reads(&c.condition, &mut read));
-    for key in program.tables.iter().flat_map(|t| &t.key) {
-        if let KeySource::Field(LValue::Field(field)) = &key.source {
-            read.insert(*field);
-        }
-    }
-    for input in program.calculations.iter().flat_map(|c| &c.input) {
-        match input {
-            CalculationInput::Field(field) => {
-                read.insert(*field);
-            }
-            CalculationInput::Expr { value, .. } => expr_reads(value, &mut read),
-            _ => {}
-        }
-    }
-    program
-        .checksums
-        .iter()
-        .filter_map(|c| c.condition.as_ref())
-        .for_each(|c| expr_reads(c, &mut read));
-    program.checksums.iter().filter(|c| c.verify).for_each(|c| {
-        read.insert(c.target);
-    });
-    program
-        .field_lists
-        .iter()
-        .flat_map(|l| &l.fields)
-        .for_each(|e| expr_reads(e, &mut read));
-    program
-        .learn_lists
-        .iter()
-        .flat_map(|l| &l.elements)
-        .for_each(|(e, _)| expr_reads(e, &mut read));
-    read
-}
-
-fn op_reads(op: &Op, read: &mut HashSet<FieldRef>) {
-    let exprs: Vec<&Expr> = match op {
-        Op::Assign { value, .. } => vec![value],
-        Op::JumpIfZero { condition, .. } | Op::Assert { condition } | Op::Assume { condition } => {
-            vec![condition]
-        }
-        Op::Count { index, .. }
-        | Op::ExecuteMeter { index, .. }
-        | Op::RegisterRead { index, .. } => {
-            vec![index]
-        }
-        Op::RegisterWrite { index, value, .. } => vec![index, value],
-        Op::Hash { base, max, .. } => vec![base, max],
-        Op::Random { low, high, .. } => vec![low, high],
-        Op::Clone { session, .. } => vec![session],
-        Op::Truncate { length } => vec![length],
-        Op::LogMessage { args, .. } => args.iter().collect(),
-        _ => Vec::new(),
-    };
-    exprs.into_iter().for_each(|e| expr_reads(e, read));
-}
-
-fn expr_reads(expr: &Expr, read: &mut HashSet<FieldRef>) {
-    match expr {
-        Expr::Field(field) => {
-            read.insert(*field);
-        }
-        Expr::FieldOf {
-            header: HeaderRef::Element { index, .. },
-            ..
-        } => expr_reads(index, read),
-        Expr::Unary { arg, .. } => expr_reads(arg, read),
-        Expr::Binary { left, right, .. } => {
-            expr_reads(left, read);
-            expr_reads(right, read);
-        }
-        Expr::Conditional {
-            condition,
-            then,
-            otherwise,
-        } => {
-            expr_reads(condition, read);
-            expr_reads(then, read);
-            expr_reads(otherwise, read);
-        }
-        _ => {}
     }
 }

@@ -13,7 +13,7 @@ use crate::tables::records::arg_words;
 use super::Emitter;
 use super::cells::Access;
 use super::handoff::Running;
-use super::layout::Control;
+use super::layout::{Control, Slot};
 use super::stack::Chosen;
 
 const HELPER_PRANDOM: u32 = 7;
@@ -312,6 +312,7 @@ impl Emitter<'_> {
 
     fn assign(&mut self, target: &LValue, value: &Expr) {
         match target {
+            LValue::Field(field) if self.layout.slot(*field) == Slot::Unread => {}
             LValue::Field(field) if self.width(*field) > 64 => {
                 self.assign_wide(*field, self.width(*field), value);
             }
@@ -405,6 +406,9 @@ impl Emitter<'_> {
 
     /// Copies a header and its validity.
     pub(super) fn copy_header(&mut self, target: HeaderId, source: HeaderId) {
+        if !self.layout.has(target) || !self.layout.has(source) {
+            return self.refuse("a copy of metadata as a header", "copies of its fields");
+        }
         let bytes = self.program.headers[source.index()].fixed_bits() / 8;
         let (invalid, done) = (self.asm.label(), self.asm.label());
         self.asm

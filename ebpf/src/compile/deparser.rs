@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use pointsman_p4::ir::{HeaderId, HeaderKind, HeaderRef, LValue, Op, ParserOp, ParserStateId};
+use pointsman_p4::ir::{HeaderId, HeaderRef, LValue, Op, ParserOp, ParserStateId};
 
 use crate::asm::{Alu, Cond, Note, Reg, Size};
 
@@ -40,9 +40,7 @@ impl Emitter<'_> {
 
     fn emitted(&self) -> Vec<HeaderId> {
         let order = self.program.deparser.order.iter().copied();
-        order
-            .filter(|h| self.program.headers[h.index()].kind == HeaderKind::Packet)
-            .collect()
+        order.filter(|h| self.layout.has(*h)).collect()
     }
 
     /// Moves the packet's start so that the headers fit before the payload.

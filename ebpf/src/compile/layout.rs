@@ -3,21 +3,26 @@
 //! ```text
 //! 0     control words, see `Control`
 //! 144   scratch: packed keys, hash input, bits looked ahead
-//!       validity, one byte for each header        \ zeroed for each packet
-//!       next-index, one byte for each stack        |
-//!       metadata, one aligned slot for each field  /
-//!       headers as on the wire, each followed by padding
-//!       varbit fields, see `varbit`
+//!       validity, one byte for each header              \ zeroed for each packet
+//!       next-index, one byte for each stack              |
+//!       metadata that may be read unwritten              /
+//!       all other metadata, headers and varbit fields
 //! ```
 //!
+//! What nobody reads has no place: see [`super::liveness`].
+//!
 //! Metadata fields of up to 64 bits are numbers in host order; longer ones are big-endian,
-//! padded in front to a multiple of eight bytes. Headers are padded so that eight bytes can be
-//! read from any of their bytes.
+//! padded in front to a multiple of eight bytes. Headers are as on the wire, padded so that eight
+//! bytes can be read from any of their bytes. Varbit fields are apart, see [`super::varbit`].
 
-use pointsman_p4::ir::{FieldKind, FieldRef, HeaderId, HeaderKind, Program, StackId};
+use pointsman_p4::ir::{
+    Field, FieldKind, FieldRef, Header, HeaderId, HeaderKind, Program, StackId,
+};
 
 use crate::asm::Size;
 
+use super::liveness::Liveness;
+use super::reads::all_fields;
 use super::varbit::Varbit;
 
 /// Offsets of the control words.
@@ -122,18 +127,20 @@ pub enum Slot {
         /// Bits that count.
         width: u32,
     },
+    /// Nowhere: nobody reads it.
+    Unread,
 }
 
 /// Where everything is.
 #[derive(Debug)]
 pub struct Layout {
-    valid: i32,
+    valid: Vec<i32>,
     next: i32,
-    headers: Vec<i32>,
+    headers: Vec<Option<i32>>,
     slots: Vec<Vec<Slot>>,
     varbits: Vec<Option<Varbit>>,
-    /// What is zeroed at the start of each packet.
-    pub zeroed: std::ops::Range<i32>,
+    /// Where the words of eight bytes are that are zeroed at the start of each packet.
+    pub zeroed: Vec<i32>,
     /// Bytes of the PHV.
     pub bytes: u32,
 }
@@ -141,81 +148,104 @@ pub struct Layout {
 impl Layout {
     /// Lays out a program's headers behind `scratch` bytes.
     pub fn new(program: &Program, scratch: u32) -> Layout {
-        let valid = SCRATCH + scratch.next_multiple_of(8) as i32;
-        let next = valid + program.headers.len() as i32;
-        let mut at = (next + program.stacks.len() as i32 + 7) / 8 * 8;
-        let mut headers = vec![0; program.headers.len()];
-        let mut slots = vec![Vec::new(); program.headers.len()];
-        let mut varbits = vec![None; program.headers.len()];
-        let of_kind = |kind| {
-            program
+        let live = Liveness::new(program);
+        let headers = program.headers.len();
+        let start = SCRATCH + scratch.next_multiple_of(8) as i32;
+        let mut layout = Layout {
+            // The first byte is that of all headers that are never valid.
+            valid: vec![start; headers],
+            next: 0,
+            headers: vec![None; headers],
+            slots: program
                 .headers
                 .iter()
-                .enumerate()
-                .filter(move |(_, h)| h.kind == kind)
+                .map(|h| vec![Slot::Unread; h.fields.len()])
+                .collect(),
+            varbits: vec![None; headers],
+            zeroed: Vec::new(),
+            bytes: 0,
         };
-        for (index, header) in of_kind(HeaderKind::Metadata) {
-            headers[index] = at;
-            for field in &header.fields {
-                let slot = if field.width > 64 || field.kind == FieldKind::Varbit {
-                    let bytes = field.width.div_ceil(64) as i32 * 8;
-                    let pad = bytes as u32 * 8 - field.width;
-                    at = (at + 7) / 8 * 8 + bytes;
-                    Slot::Wire {
-                        offset: at - bytes + (pad / 8) as i32,
-                        bit: pad % 8,
-                        width: field.width,
-                    }
-                } else {
-                    let size = Size::covering(field.width.div_ceil(8));
-                    let bytes = size.bytes() as i32;
-                    at = (at + bytes - 1) / bytes * bytes + bytes;
-                    Slot::Host {
-                        offset: at - bytes,
-                        size,
-                        width: field.width,
-                    }
-                };
-                slots[index].push(slot);
+        let mut at = start + 1;
+        for id in ids(program).filter(|id| live.is_used(*id)) {
+            layout.valid[id.index()] = at;
+            at += 1;
+        }
+        layout.next = at;
+        at += program.stacks.len() as i32;
+        at = layout.place_metadata(program, &live, at, true);
+        layout.zeroed.extend((start..at).step_by(8));
+        at = layout.place_metadata(program, &live, at, false);
+        for id in ids(program).filter(|id| live.is_used(*id)) {
+            let header = &program.headers[id.index()];
+            if header.kind == HeaderKind::Packet {
+                at = layout.place_header(id, header, at);
+                let unset = all_fields(program, id).filter(|field| live.is_read_unset(*field));
+                layout.zero_header(id, &unset.map(|f| program.field(f)).collect::<Vec<_>>());
             }
         }
-        for (index, header) in of_kind(HeaderKind::Packet) {
-            at = (at + 7) / 8 * 8;
-            headers[index] = at;
-            slots[index] = header
-                .fields
-                .iter()
-                .map(|field| Slot::Wire {
-                    offset: at + (field.offset / 8) as i32,
-                    bit: field.offset % 8,
-                    width: field.width,
-                })
-                .collect();
-            at += header.fixed_bits().div_ceil(8) as i32 + 8;
+        layout.zeroed.sort_unstable();
+        layout.zeroed.dedup();
+        layout.bytes = at as u32;
+        layout
+    }
+
+    /// Places what must be zeroed, or what need not, from `at` on. Returns the end, a multiple of eight.
+    fn place_metadata(&mut self, program: &Program, live: &Liveness, at: i32, zeroed: bool) -> i32 {
+        let mut at = at;
+        let fields = ids(program).flat_map(|header| all_fields(program, header));
+        let mut metadata: Vec<FieldRef> = fields
+            .filter(|f| program.headers[f.header.index()].kind == HeaderKind::Metadata)
+            .filter(|f| live.is_read(*f) && live.is_read_unset(*f) == zeroed)
+            .collect();
+        // By size, so that there is no room between them.
+        metadata.sort_by_key(|field| host_size(program, *field).map_or(16, Size::bytes));
+        for field in metadata {
+            self.slots[field.header.index()][field.field as usize] =
+                metadata_slot(program, field, &mut at);
         }
-        for (index, header) in program.headers.iter().enumerate() {
-            if let Some(field) = header.varbit() {
-                at = (at + 7) / 8 * 8;
-                let (max_bytes, before) = (field.width.div_ceil(8), field.offset / 8);
-                let after = header.fixed_bits() / 8 - before;
-                varbits[index] = Some(Varbit {
-                    offset: at,
-                    max_bytes,
-                    before,
-                    after,
-                });
-                at += Varbit::area_bytes(max_bytes);
-            }
-        }
-        let end = (at + 7) / 8 * 8;
-        Layout {
-            valid,
-            next,
-            headers,
-            slots,
-            varbits,
-            zeroed: valid..end,
-            bytes: end as u32,
+        (at + 7) / 8 * 8
+    }
+
+    fn place_header(&mut self, id: HeaderId, header: &Header, at: i32) -> i32 {
+        let start = (at + 7) / 8 * 8;
+        self.headers[id.index()] = Some(start);
+        let slots = header.fields.iter().map(|field| Slot::Wire {
+            offset: start + (field.offset / 8) as i32,
+            bit: field.offset % 8,
+            width: field.width,
+        });
+        self.slots[id.index()] = slots.collect();
+        let end = start + header.fixed_bits().div_ceil(8) as i32 + 8;
+        let end = (end + 7) / 8 * 8;
+        let Some(field) = header.varbit() else {
+            return end;
+        };
+        let (max_bytes, before) = (field.width.div_ceil(8), field.offset / 8);
+        self.varbits[id.index()] = Some(Varbit {
+            offset: end,
+            max_bytes,
+            before,
+            after: header.fixed_bits() / 8 - before,
+        });
+        (end + Varbit::area_bytes(max_bytes) + 7) / 8 * 8
+    }
+
+    /// Has the words with these fields of a header zeroed.
+    fn zero_header(&mut self, id: HeaderId, fields: &[&Field]) {
+        for field in fields {
+            let (start, bits) = match (field.kind, self.varbits[id.index()]) {
+                (FieldKind::Varbit, Some(varbit)) => {
+                    let bytes = varbit.data() - varbit.offset + varbit.max_bytes as i32;
+                    (varbit.offset, bytes as u32 * 8)
+                }
+                _ => (self.header(id), field.offset + field.width),
+            };
+            let first = match field.kind {
+                FieldKind::Varbit => 0,
+                _ => field.offset / 64,
+            };
+            self.zeroed
+                .extend((first..bits.div_ceil(64)).map(|word| start + 8 * word as i32));
         }
     }
 
@@ -226,7 +256,12 @@ impl Layout {
 
     /// Offset of the byte that says whether a header is valid.
     pub fn valid(&self, header: HeaderId) -> i32 {
-        self.valid + header.0 as i32
+        self.valid[header.index()]
+    }
+
+    /// Whether it is a header on the wire that the program uses.
+    pub fn has(&self, header: HeaderId) -> bool {
+        self.headers[header.index()].is_some()
     }
 
     /// Offset of the byte that is a stack's next-index.
@@ -240,7 +275,42 @@ impl Layout {
     }
 
     /// Offset of a header's first byte.
+    ///
+    /// # Panics
+    /// If the layout does not [have](Layout::has) it.
     pub fn header(&self, header: HeaderId) -> i32 {
-        self.headers[header.index()]
+        self.headers[header.index()].expect("headers on the wire that are used have a place")
+    }
+}
+
+fn ids(program: &Program) -> impl Iterator<Item = HeaderId> + use<> {
+    (0..program.headers.len() as u32).map(HeaderId)
+}
+
+/// The size of a field of metadata that is kept as a number.
+fn host_size(program: &Program, field: FieldRef) -> Option<Size> {
+    let field = program.field(field);
+    let is_number = field.width <= 64 && field.kind != FieldKind::Varbit;
+    is_number.then(|| Size::covering(field.width.div_ceil(8)))
+}
+
+fn metadata_slot(program: &Program, field: FieldRef, at: &mut i32) -> Slot {
+    let width = program.field(field).width;
+    let Some(size) = host_size(program, field) else {
+        let bytes = width.div_ceil(64) as i32 * 8;
+        let pad = bytes as u32 * 8 - width;
+        *at = (*at + 7) / 8 * 8 + bytes;
+        return Slot::Wire {
+            offset: *at - bytes + (pad / 8) as i32,
+            bit: pad % 8,
+            width,
+        };
+    };
+    let bytes = size.bytes() as i32;
+    *at = (*at + bytes - 1) / bytes * bytes + bytes;
+    Slot::Host {
+        offset: *at - bytes,
+        size,
+        width,
     }
 }

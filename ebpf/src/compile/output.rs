@@ -32,7 +32,7 @@ impl Emitter<'_> {
     pub(super) fn prologue(&mut self) {
         self.asm.note(Note::stage("prologue"));
         context_and_phv(&mut self.asm, self.maps.phv);
-        for at in self.layout.zeroed.clone().step_by(8) {
+        for at in self.layout.zeroed.clone() {
             self.asm.store_imm(Size::DW, Reg::R7, at, 0);
         }
         self.asm.store_imm(Size::W, Reg::R7, Control::PARSED, 0);

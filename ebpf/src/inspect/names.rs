@@ -1,6 +1,6 @@
 //! Names for what instructions say in numbers: places in the PHV and in the tables, maps, helpers.
 
-use pointsman_p4::ir::{FieldKind, FieldRef, HeaderId, HeaderKind, Program, StackId};
+use pointsman_p4::ir::{FieldKind, FieldRef, HeaderId, Program, StackId};
 
 use crate::asm::{Access, Operand};
 use crate::compile::Maps;
@@ -116,7 +116,7 @@ fn phv_places(program: &Program, layout: &Layout) -> Vec<Place> {
     };
     for (index, header) in program.headers.iter().enumerate() {
         let id = HeaderId(index as u32);
-        if header.kind == HeaderKind::Packet {
+        if layout.has(id) {
             add(layout.valid(id), 1, format!("{}.isValid()", header.name));
         }
         for (position, field) in header.fields.iter().enumerate() {
@@ -127,6 +127,7 @@ fn phv_places(program: &Program, layout: &Layout) -> Vec<Place> {
             let name = format!("{}.{}", header.name, field.name);
             match slot {
                 _ if field.kind == FieldKind::Varbit => {}
+                Slot::Unread => {}
                 Slot::Wire { offset, bit, width } => add(offset, (bit + width).div_ceil(8), name),
                 Slot::Host { offset, size, .. } => add(offset, size.bytes(), name),
             }

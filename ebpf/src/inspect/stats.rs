@@ -85,7 +85,7 @@ pub(super) fn of(inspection: &Inspection<'_>) -> Stats {
         // A packet meets each program once.
         longest_path: programs.iter().map(longest_path).sum(),
         phv_bytes: layout.bytes,
-        zeroed_bytes: layout.zeroed.len() as u32,
+        zeroed_bytes: 8 * layout.zeroed.len() as u32,
         table_bytes: plan.bytes,
         actions: actions(&listing),
         tables: tables(program, inspection, &parts),
