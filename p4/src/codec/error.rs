@@ -5,6 +5,9 @@ use thiserror::Error;
 /// Why a P4Runtime value or entity is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CodecError {
+    /// A value of a type that p4info translates to strings.
+    #[error("the type is translated to strings, which is not supported")]
+    Strings,
     /// A byte string without bytes.
     #[error("the value is empty; a value of {width} bits has at least one byte")]
     EmptyValue {

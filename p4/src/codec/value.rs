@@ -7,8 +7,11 @@ use super::CodecError;
 /// Reads a byte string as an unsigned number of `width` bits. Leading zeros do not matter.
 ///
 /// # Errors
-/// `OutOfRange` if the string is empty or the number does not fit.
+/// `OutOfRange` if the string is empty or the number does not fit; `Strings` if the width is 0.
 pub fn decode(bytes: &[u8], width: u32) -> Result<Bits, CodecError> {
+    if width == 0 {
+        return Err(CodecError::Strings);
+    }
     if bytes.is_empty() {
         return Err(CodecError::EmptyValue { width });
     }
@@ -87,6 +90,11 @@ mod tests {
         assert_eq!(decode(&[0, 0, 1, 0xff], 9), Ok(Bits::from(0x1ff)));
         assert_eq!(decode(&[0], 9), Ok(Bits::zero()));
         assert_eq!(encode(&Bits::from(0x1ff)), [1, 0xff]);
+    }
+
+    #[test]
+    fn a_type_that_is_translated_to_strings_is_refused_by_name() {
+        assert_eq!(decode(b"port-1", 0), Err(CodecError::Strings));
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub struct MatchField {
     pub id: u32,
     /// Its name.
     pub name: String,
-    /// Bits.
+    /// Bits; 0 if P4Runtime translates the type to strings.
     pub width: u32,
     /// How it is matched in P4Runtime.
     pub match_type: MatchType,
@@ -100,7 +100,7 @@ pub struct Param {
     pub id: u32,
     /// Its name.
     pub name: String,
-    /// Bits.
+    /// Bits; 0 if P4Runtime translates the type to strings.
     pub width: u32,
 }
 

@@ -212,15 +212,13 @@ fn named<T, Id>(
     })
 }
 
+/// P4Runtime writes 0 for a type that is translated to strings. Such a program runs; its values
+/// cannot be written.
 fn width(bitwidth: i32, what: impl Fn() -> String) -> Result<u32, P4InfoError> {
-    match u32::try_from(bitwidth) {
-        Ok(bits) if bits > 0 => Ok(bits),
-        // P4Runtime writes 0 for a type that is translated to a string.
-        _ => Err(P4InfoError::Unsupported {
-            what: "the translation to a string".to_owned(),
-            name: what(),
-        }),
-    }
+    u32::try_from(bitwidth).map_err(|_| P4InfoError::Unsupported {
+        what: "a negative width".to_owned(),
+        name: what(),
+    })
 }
 
 fn action(item: &proto::Action, program: &Program) -> Result<Action, P4InfoError> {
@@ -270,13 +268,14 @@ fn value_set(item: &proto::ValueSet, program: &Program) -> Result<ValueSet, P4In
             width: width(m.bitwidth, || format!("{name}.{}", m.name))?,
         })
     })?;
-    let total: u32 = fields.iter().map(|f| f.width).sum();
     let program_width = program.value_sets[found.object.index()].width;
-    expect_equal(
-        || format!("the width of the value set {name}"),
-        total,
-        program_width,
-    )?;
+    if fields.iter().all(|field| field.width > 0) {
+        expect_equal(
+            || format!("the width of the value set {name}"),
+            fields.iter().map(|field| field.width).sum(),
+            program_width,
+        )?;
+    }
     Ok(ValueSet {
         preamble: found.preamble,
         value_set: found.object,
