@@ -1,8 +1,8 @@
 //! Actions and their primitives.
 
 use crate::ir::{
-    Action, BinaryOp, CloneSource, Expr, FieldRef, HeaderId, HeaderKind, LValue, Op, Param,
-    SourceInfo,
+    Action, BinaryOp, CloneSource, Expr, FieldRef, HeaderId, HeaderKind, HeaderRef, LValue, Op,
+    Param, SourceInfo,
 };
 
 use super::cursor::{Cursor, Read};
@@ -53,15 +53,21 @@ impl Primitives<'_> {
         let primitives = list.items()?;
         let mut body = Vec::new();
         let mut positions = Vec::new();
+        let mut jumps = Vec::new();
         for primitive in &primitives {
-            positions.push(body.len() as u32);
-            for op in self.read_all(primitive)? {
-                body.push((op, primitive.source()));
+            let start = body.len();
+            positions.push(start as u32);
+            let mut ops = self.read_all(primitive)?;
+            if matches!(primitive.get("op").str()?, "_jump" | "_jump_if_zero") {
+                jumps.push(start);
+            } else {
+                shift_jumps(&mut ops, start);
             }
+            body.extend(ops.into_iter().map(|op| (op, primitive.source())));
         }
         positions.push(body.len() as u32);
-        for (op, _) in &mut body {
-            if let Op::Jump { to } | Op::JumpIfZero { to, .. } = op {
+        for jump in jumps {
+            if let Op::Jump { to } | Op::JumpIfZero { to, .. } = &mut body[jump].0 {
                 *to = *positions.get(*to as usize).ok_or_else(|| {
                     list.invalid(format!(
                         "a jump to {to} in an action of {} primitives",
@@ -73,12 +79,51 @@ impl Primitives<'_> {
         Ok(body)
     }
 
-    /// Reads one primitive as the ops that it stands for.
+    /// Reads one primitive as the ops that it stands for. A jump that the primitive is not itself
+    /// is among them: its target counts from the first.
     pub(super) fn read_all(&self, item: &Cursor) -> Read<Vec<Op>> {
-        if item.get("op").str()? == "mark_to_drop" {
-            return self.mark_to_drop(&item.get("parameters").at(0).get("value"));
+        let args = item.get("parameters");
+        match item.get("op").str()? {
+            "mark_to_drop" => self.mark_to_drop(&args.at(0).get("value")),
+            "assign_header" | "copy_header" => {
+                let target = self.exprs.header(&args.at(0))?;
+                self.assign_header(&target, &args.at(1))
+            }
+            "no_op" => Ok(Vec::new()),
+            _ => Ok(vec![self.read(item)?]),
         }
-        Ok(vec![self.read(item)?])
+    }
+
+    /// The source is a header, or `condition ? header : header`.
+    fn assign_header(&self, target: &HeaderRef, item: &Cursor) -> Read<Vec<Op>> {
+        let value = item.get("value");
+        if item.get("type").value() == "expression" && value.get("op").is_null() {
+            return self.assign_header(target, &value);
+        }
+        if value.get("op").value() != "?" {
+            let source = self.exprs.header(item)?;
+            if self.exprs.header_type(target) != self.exprs.header_type(&source) {
+                return Err(item.invalid("the two headers have different types"));
+            }
+            return Ok(vec![Op::AssignHeader {
+                target: target.clone(),
+                source,
+            }]);
+        }
+        let mut then = self.assign_header(target, &value.get("left"))?;
+        let mut otherwise = self.assign_header(target, &value.get("right"))?;
+        let from_otherwise = then.len() + 2;
+        let end = from_otherwise + otherwise.len();
+        shift_jumps(&mut then, 1);
+        shift_jumps(&mut otherwise, from_otherwise);
+        let mut ops = vec![Op::JumpIfZero {
+            condition: self.exprs.value(&value.get("cond"))?,
+            to: from_otherwise as u32,
+        }];
+        ops.extend(then);
+        ops.push(Op::Jump { to: end as u32 });
+        ops.extend(otherwise);
+        Ok(ops)
     }
 
     /// The argument is the switch's own metadata, or a copy that is assigned back later.
@@ -126,13 +171,6 @@ impl Primitives<'_> {
                 target: target(0)?,
                 source: target(1)?,
             },
-            "assign_header" | "copy_header" => {
-                let (target, source) = (header(0)?, header(1)?);
-                if self.exprs.header_type(&target) != self.exprs.header_type(&source) {
-                    return Err(item.invalid("the two headers have different types"));
-                }
-                Op::AssignHeader { target, source }
-            }
             "assign_header_stack" => {
                 let (to, from) = (arg(0).get("value"), arg(1).get("value"));
                 let (target, source) = (self.shapes.stack(&to)?, self.shapes.stack(&from)?);
@@ -281,6 +319,15 @@ impl Primitives<'_> {
             format: args.at(0).get("value").str()?.to_owned(),
             args: values,
         })
+    }
+}
+
+/// Moves the targets of jumps by as many ops as have come to stand before them.
+fn shift_jumps(ops: &mut [Op], by: usize) {
+    for op in ops {
+        if let Op::Jump { to } | Op::JumpIfZero { to, .. } = op {
+            *to += by as u32;
+        }
     }
 }
 

@@ -34,6 +34,10 @@ impl<'s> Exprs<'s> {
             "expression" => self.operator(&value),
             "hexstr" => Ok(Expr::Const(value.int()?)),
             "bool" => Ok(Expr::Bool(value.bool_or_false()?)),
+            // `stack[index].isValid()`, which p4c writes like the field of a named header.
+            "field" if value.at(0).value().is_object() && value.at(1).value() == "$valid$" => {
+                Ok(Expr::Valid(self.dereferenced(&value.at(0))?))
+            }
             "field" => Ok(match self.shapes.field_name(&value)? {
                 FieldName::Field(field) => Expr::Field(field),
                 FieldName::Valid(header) => Expr::Valid(HeaderRef::Header(header)),
@@ -161,16 +165,19 @@ impl<'s> Exprs<'s> {
             }
             "expression" if value.get("op").is_null() => self.header(&value),
             "expression" => match value.get("op").str()? {
-                "dereference_header_stack" => {
-                    let stack = self.shapes.stack(&value.get("left").get("value"))?;
-                    let index = Box::new(self.value(&value.get("right"))?);
-                    Ok(HeaderRef::Element { stack, index })
-                }
+                "dereference_header_stack" => self.dereferenced(&value),
                 "access_union_header" => self.union_header(&value),
                 other => Err(value.unsupported(format!("{other:?} in place of a header"))),
             },
             other => Err(item.unsupported(format!("{other:?} in place of a header"))),
         }
+    }
+
+    /// `stack[index]`
+    fn dereferenced(&self, item: &Cursor) -> Read<HeaderRef> {
+        let stack = self.shapes.stack(&item.get("left").get("value"))?;
+        let index = Box::new(self.value(&item.get("right"))?);
+        Ok(HeaderRef::Element { stack, index })
     }
 
     fn union_header(&self, item: &Cursor) -> Read<HeaderRef> {

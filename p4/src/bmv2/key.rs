@@ -1,8 +1,9 @@
 //! The parts of a table's key.
 
-use crate::ir::{Key, KeySource, LValue, MatchKind};
+use crate::ir::{Expr, Key, KeySource, LValue, MatchKind};
 
 use super::cursor::{Cursor, Read};
+use super::expr::Exprs;
 use super::shapes::{FieldName, Shapes};
 
 /// Reads one part of a table's key.
@@ -23,6 +24,9 @@ pub(super) fn read(item: &Cursor, shapes: &Shapes) -> Read<Key> {
                 "range" => MatchKind::Range,
                 other => return Err(kind.unsupported(format!("the match kind {other:?}"))),
             };
+            if target.value().is_object() {
+                return computed(item, kind, &target, shapes);
+            }
             match shapes.field_name(&target)? {
                 FieldName::Field(field) => (
                     kind,
@@ -47,6 +51,26 @@ pub(super) fn read(item: &Cursor, shapes: &Shapes) -> Read<Key> {
     };
     Ok(Key {
         name,
+        kind,
+        source,
+        width,
+        mask: item.get("mask").opt_uint()?,
+    })
+}
+
+/// `stack[index].field`, which p4c writes as an expression.
+fn computed(item: &Cursor, kind: MatchKind, target: &Cursor, shapes: &Shapes) -> Read<Key> {
+    let exprs = Exprs::new(shapes);
+    let value = exprs.value(target)?;
+    let width = exprs.width(&value);
+    let width = width.ok_or_else(|| target.unsupported("this expression as a match key"))?;
+    let source = match value {
+        Expr::FieldOf { header, field } => KeySource::Field(LValue::FieldOf { header, field }),
+        Expr::Valid(header) => KeySource::Valid(header),
+        _ => return Err(target.unsupported("this expression as a match key")),
+    };
+    Ok(Key {
+        name: item.get("name").str()?.to_owned(),
         kind,
         source,
         width,

@@ -6,7 +6,7 @@ use num_bigint::BigUint;
 use num_traits::One;
 
 use crate::ir::{
-    Deparser, Expr, HeaderRef, ParserOp, ParserState, ParserStateId, Transition, TransitionKey,
+    Deparser, Expr, HeaderRef, Op, ParserOp, ParserState, ParserStateId, Transition, TransitionKey,
     TransitionMatch,
 };
 
@@ -108,6 +108,9 @@ impl StateReader<'_> {
             return Err(primitive.unsupported(format!("the primitive {name:?} in a parser")));
         }
         let ops = self.primitives.read_all(&primitive)?;
+        if ops.iter().any(|op| matches!(op, Op::JumpIfZero { .. })) {
+            return Err(primitive.unsupported("a choice of headers in a parser"));
+        }
         Ok(ops.into_iter().map(ParserOp::Primitive).collect())
     }
 
@@ -156,6 +159,10 @@ impl StateReader<'_> {
         let shapes = self.primitives.shapes;
         let value = item.get("value");
         Ok(match item.get("type").str()? {
+            // p4c writes `stack[index]` so, when it unrolls loops.
+            "regular" if value.value().is_object() => {
+                ParserOp::Extract(self.primitives.exprs.header(&value)?)
+            }
             "regular" => ParserOp::Extract(HeaderRef::Header(packet_header(&value, shapes)?)),
             "stack" => ParserOp::Extract(HeaderRef::Next(shapes.stack(&value)?)),
             "union_stack" => {
