@@ -17,6 +17,9 @@ pub const MAX_ROUNDS: u32 = 1 << 14;
 /// The port that stands for dropping.
 pub(super) const DROP_PORT: u32 = 511;
 
+/// The bits of a clone session's number that simple_switch keeps.
+const SESSION_MASK: u32 = 0x7fff;
+
 /// Runs an action with its arguments.
 pub(super) fn run(
     program: &Program,
@@ -198,14 +201,15 @@ impl Runner<'_> {
                 session, fields, ..
             } => {
                 // BMv2 has one request for both kinds: it is served at the end of the control.
-                self.flight.requests.clone = Some((self.index(session), *fields));
+                let session = self.index(session) & SESSION_MASK;
+                self.flight.requests.clone = Some((session, *fields));
             }
             Op::Resubmit { fields } => self.flight.requests.resubmit = Some(*fields),
             Op::Recirculate { fields } => self.flight.requests.recirculate = Some(*fields),
             Op::Digest { list } => self.flight.requests.digest = Some(*list),
             Op::Truncate { length } => {
                 let limit = self.value(length).to_usize().unwrap_or(usize::MAX);
-                self.flight.truncate = Some(limit);
+                self.flight.cut_to(limit);
             }
             Op::LogMessage { format, args } => {
                 let args: Vec<String> = args.iter().map(|a| self.value(a).to_string()).collect();
@@ -284,12 +288,10 @@ impl Runner<'_> {
             Op::Random { target, low, high } => {
                 let (low, high) = (self.value(low), self.value(high));
                 let span = &high - &low + 1u8;
-                let random = BigInt::from(self.state.random());
-                let value = match span.sign() {
-                    num_bigint::Sign::Plus => low + random % span,
-                    _ => low,
-                };
-                self.store(target, &value);
+                if span.sign() == num_bigint::Sign::Plus {
+                    let random = BigInt::from(self.state.random());
+                    self.store(target, &(low + random % span));
+                }
             }
             _ => {}
         }

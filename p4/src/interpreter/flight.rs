@@ -15,7 +15,7 @@ pub(super) struct Flight {
     pub(super) ingress_length: usize,
     /// What `packet_length` shows in egress: it follows `setValid` and `setInvalid`.
     pub(super) length: i64,
-    /// The final packet has at most so many bytes.
+    /// The final packet has at most so many bytes. A copy of the packet does not inherit it.
     pub(super) truncate: Option<usize>,
     /// What is to happen at the end of the control.
     pub(super) requests: Requests,
@@ -52,7 +52,12 @@ impl Flight {
         }
     }
 
-    /// The packet as it is on the wire.
+    /// Cuts the final packet to so many bytes, unless it is cut to fewer already.
+    pub(super) fn cut_to(&mut self, bytes: usize) {
+        self.truncate = Some(self.truncate.map_or(bytes, |limit| limit.min(bytes)));
+    }
+
+    /// The packet as it is on the wire, uncut.
     pub(super) fn deparse(&self, program: &Program) -> Vec<u8> {
         let mut out = BitWriter::default();
         for header in &program.deparser.order {
@@ -61,10 +66,6 @@ impl Flight {
             }
         }
         out.push_bytes(&self.payload);
-        let mut bytes = out.finish();
-        if let Some(limit) = self.truncate {
-            bytes.truncate(limit);
-        }
-        bytes
+        out.finish()
     }
 }

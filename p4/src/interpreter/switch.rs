@@ -141,6 +141,7 @@ impl Interpreter {
             flight
                 .phv
                 .set_standard(&program, standard.instance_type, instance);
+            flight.truncate = None;
             let replicas = self.state.multicast_groups.get(&group);
             for replica in replicas.into_iter().flatten() {
                 work.push_back(copy(&program, &flight, replica.port, replica.instance));
@@ -200,13 +201,14 @@ impl Interpreter {
             return None;
         }
         control::update_checksums(&program, &mut self.state, &mut flight);
-        let bytes = flight.deparse(&program);
+        let mut bytes = flight.deparse(&program);
         if let Some(fields) = requests.recirculate {
             let kept = kept_fields(&program, &flight, fields);
             let instance = InstanceType::Recirculated;
             self.start_over(work, bytes, instance, kept, flight.rounds);
             return None;
         }
+        bytes.truncate(flight.truncate.unwrap_or(usize::MAX));
         Some(Output { port, bytes })
     }
 
@@ -304,6 +306,7 @@ impl Interpreter {
         let kept = kept_fields(program, original, fields);
         let mut flight = original.clone();
         flight.rounds += 1;
+        flight.truncate = None;
         flight.phv.reset_metadata(program);
         keep(program, &mut flight, &kept);
         let instance = InstanceType::EgressClone as u64;
@@ -369,8 +372,7 @@ fn copy(program: &Program, flight: &Flight, port: u32, rid: u32) -> Work {
 
 fn limit(flight: &mut Flight, packet_length_bytes: u32) {
     if packet_length_bytes > 0 {
-        let bytes = packet_length_bytes as usize;
-        flight.truncate = Some(flight.truncate.map_or(bytes, |t| t.min(bytes)));
+        flight.cut_to(packet_length_bytes as usize);
     }
 }
 

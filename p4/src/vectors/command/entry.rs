@@ -3,10 +3,10 @@
 use num_bigint::BigUint;
 
 use crate::dataplane::{Bits, Call, EntryAction, EntryKey, Match, Operation, TableEntry};
-use crate::ir::{ActionId, Key, MatchKind, Program, Table, TableId};
+use crate::ir::{ActionId, Implementation, Key, MatchKind, Program, Table, TableId};
 
 use super::value::{masked, number};
-use super::{Parsed, by_suffix};
+use super::{Parsed, by_suffix, profile};
 
 /// `TABLE [PRIORITY] KEY:VALUE ... ACTION(PARAM:VALUE, ...) [= NAME]`
 pub(super) fn added(program: &Program, text: &str) -> Parsed<(TableEntry, Option<String>)> {
@@ -46,7 +46,10 @@ pub(super) fn added(program: &Program, text: &str) -> Parsed<(TableEntry, Option
             matches: matches.collect::<Parsed<_>>()?,
             priority,
         },
-        action: EntryAction::Call(call(program, id, action, arguments)?),
+        action: match table.implementation {
+            Implementation::Direct => EntryAction::Call(call(program, id, action, arguments)?),
+            Implementation::Profile(_) => profile::reference(action, arguments)?,
+        },
     };
     Ok((entry, name))
 }
@@ -100,7 +103,7 @@ fn key_position(table: &Table, name: &str) -> Parsed<usize> {
 }
 
 /// `ACTION` and `PARAM:VALUE, ...`
-fn call(program: &Program, table: TableId, name: &str, arguments: &str) -> Parsed<Call> {
+pub(super) fn call(program: &Program, table: TableId, name: &str, arguments: &str) -> Parsed<Call> {
     let actions: &[ActionId] = &program.tables[table.index()].actions;
     let names = actions
         .iter()

@@ -14,16 +14,22 @@
 //! counter_write COUNTER INDEX PACKETS BYTES
 //! meter_set_rates METER INDEX RATE:BURST RATE:BURST
 //! meter_array_set_rates METER RATE:BURST RATE:BURST
+//! pvs_add SET VALUE                 pvs_remove SET VALUE            pvs_clear SET
+//! act_prof_create_member PROFILE MEMBER ACTION(PARAM:VALUE, ...)
+//! act_prof_create_group PROFILE GROUP MEMBER ...
 //! ```
-//! Rates are in units a microsecond, as simple_switch's command line has them. What only shows
+//! In a table with an action profile the action of an entry is `member(NUMBER)` or
+//! `group(NUMBER)`. Rates are in units a microsecond, as simple_switch's command line has them. What only shows
 //! something (`mirroring_get`, `register_read`, `counter_read`, `meter_get_rates`) and `wait` do
 //! nothing here.
 
 mod cells;
 mod check;
 mod entry;
+mod profile;
 mod replication;
 mod value;
+mod value_set;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +40,7 @@ use crate::p4info::Pipeline;
 pub use check::CounterCheck;
 
 use replication::Replication;
+use value_set::ValueSets;
 
 /// Reads commands one after the other and collects what they do.
 #[derive(Debug)]
@@ -41,6 +48,7 @@ pub struct Commands<'p> {
     pipeline: &'p Pipeline,
     operations: Vec<Operation>,
     replication: Replication,
+    value_sets: ValueSets,
     /// Entries added so far.
     added: Vec<EntryKey>,
     /// Entries by the name that they were given.
@@ -56,6 +64,7 @@ impl<'p> Commands<'p> {
             pipeline,
             operations: Vec::new(),
             replication: Replication::default(),
+            value_sets: ValueSets::default(),
             added: Vec::new(),
             named: BTreeMap::new(),
         }
@@ -91,6 +100,18 @@ impl<'p> Commands<'p> {
             | "meter_array_set_rates") => {
                 let written = cells::written(self.program(), command, rest)?;
                 self.operations.extend(written);
+            }
+            "act_prof_create_member" => {
+                let member = profile::member(self.program(), rest)?;
+                self.operations.push(member);
+            }
+            "act_prof_create_group" => {
+                let group = profile::group(self.program(), rest)?;
+                self.operations.push(group);
+            }
+            command @ ("pvs_add" | "pvs_remove" | "pvs_clear") => {
+                let set = self.value_sets.add(&self.pipeline.program, command, rest)?;
+                self.operations.push(set);
             }
             "wait" | "no_packet" | "mirroring_get" | "register_read" | "counter_read"
             | "meter_get_rates" => {}
