@@ -79,7 +79,7 @@ fn slow_constructs(report: &Report) -> String {
 fn the_kernel_runs_the_packets_of_the_projects_own_programs() {
     if privileged() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../p4");
-        let totals = run_all(&root, &["programs"], Target::Xdp).totals;
+        let totals = run_all(&root, &["programs", "tests/programs"], Target::Xdp).totals;
         assert!(totals.stf_files.passed > 0);
         assert_eq!(totals.stf_files.refused, 0);
     }

@@ -17,9 +17,6 @@ pub const MAX_ROUNDS: u32 = 1 << 14;
 /// The port that stands for dropping.
 pub(super) const DROP_PORT: u32 = 511;
 
-/// The bits of a clone session's number that simple_switch keeps.
-const SESSION_MASK: u32 = 0x7fff;
-
 /// Runs an action with its arguments.
 pub(super) fn run(
     program: &Program,
@@ -201,8 +198,7 @@ impl Runner<'_> {
                 session, fields, ..
             } => {
                 // BMv2 has one request for both kinds: it is served at the end of the control.
-                let session = self.index(session) & SESSION_MASK;
-                self.flight.requests.clone = Some((session, *fields));
+                self.flight.requests.clone = Some((self.index(session), *fields));
             }
             Op::Resubmit { fields } => self.flight.requests.resubmit = Some(*fields),
             Op::Recirculate { fields } => self.flight.requests.recirculate = Some(*fields),

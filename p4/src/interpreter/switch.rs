@@ -22,6 +22,9 @@ const MAX_ROUNDS: u32 = 32;
 /// How many passes through a control one packet and its copies get before the rest is dropped.
 const MAX_PASSES: usize = 1 << 14;
 
+/// The bits of a clone session's number that simple_switch keeps.
+const SESSION_MASK: u32 = 0x7fff;
+
 /// `instance_type` as simple_switch numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum InstanceType {
@@ -265,7 +268,12 @@ impl Interpreter {
         session: u32,
         kept: Vec<(FieldRef, BigUint)>,
     ) {
-        let Some(clone) = self.state.clone_sessions.get(&session).cloned() else {
+        let Some(clone) = self
+            .state
+            .clone_sessions
+            .get(&(session & SESSION_MASK))
+            .cloned()
+        else {
             return;
         };
         let program = self.program.clone();
@@ -295,7 +303,7 @@ impl Interpreter {
         session: u32,
         fields: Option<FieldListId>,
     ) {
-        let Some(clone) = self.state.clone_sessions.get(&session) else {
+        let Some(clone) = self.state.clone_sessions.get(&(session & SESSION_MASK)) else {
             return;
         };
         if original.rounds >= MAX_ROUNDS {
