@@ -4,9 +4,11 @@
 //! Carries notes and names for those who read listings; knows nothing of P4 or of maps' contents. Called by [`crate::compile`].
 
 mod chain;
+mod effects;
 mod flow;
 mod insn;
 mod note;
+mod shorten;
 mod text;
 
 pub use chain::{Cut, Draft, Glue};

@@ -174,7 +174,7 @@ pub fn compile(
         return Err(emitter.refused);
     }
     Ok(Compiled {
-        draft: emitter.asm.draft(),
+        draft: emitter.asm.draft().shortened(),
         phv: maps.phv,
         points: emitter.points,
         layout: emitter.layout,

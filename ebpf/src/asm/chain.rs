@@ -18,12 +18,12 @@ use super::{AssembleError, Assembler, Code, Label, Note};
 #[derive(Debug, Clone)]
 pub struct Draft {
     /// The distances of its jumps are not written yet.
-    code: Code,
-    targets: Targets,
+    pub(super) code: Code,
+    pub(super) targets: Targets,
     /// Each goes into one program as a whole, in order.
-    sections: Vec<Range<usize>>,
+    pub(super) sections: Vec<Range<usize>>,
     /// Those that are copied.
-    shared: Vec<Range<usize>>,
+    pub(super) shared: Vec<Range<usize>>,
 }
 
 /// The instructions between the programs of a chain.

@@ -168,6 +168,101 @@ impl Insn {
         self.code == CLASS_JMP | 0x90
     }
 
+    /// The number of its destination register.
+    pub(super) fn dst(&self) -> u8 {
+        self.regs & 0xf
+    }
+
+    /// The number of its source register, or what stands in its place.
+    pub(super) fn src(&self) -> u8 {
+        self.regs >> 4
+    }
+
+    /// Reads and writes memory in one step.
+    pub(super) fn is_atomic(&self) -> bool {
+        self.code & 7 == CLASS_STX && self.code & 0xe0 == MODE_ATOMIC
+    }
+
+    /// Copies all of a register to another.
+    pub(super) fn is_move(&self) -> bool {
+        self.code == CLASS_ALU64 | SOURCE_REG | Alu::Mov as u8
+    }
+
+    /// The number that it puts into a register.
+    pub(super) fn loaded_number(&self) -> Option<i32> {
+        (self.code == CLASS_ALU64 | Alu::Mov as u8).then_some(self.imm)
+    }
+
+    /// The opposite branch; `None` if it is no branch, or has no opposite.
+    pub(super) fn negated(&self) -> Option<Insn> {
+        let cond = match self.code & 0xf0 {
+            _ if self.code & 7 != CLASS_JMP => return None,
+            0x10 => Cond::Eq,
+            0x20 => Cond::Gt,
+            0x30 => Cond::Ge,
+            0x50 => Cond::Ne,
+            0x60 => Cond::Sgt,
+            0x70 => Cond::Sge,
+            0xa0 => Cond::Lt,
+            0xb0 => Cond::Le,
+            0xc0 => Cond::Slt,
+            0xd0 => Cond::Sle,
+            _ => return None,
+        };
+        let code = self.code & 0x0f | cond.negated() as u8;
+        Some(Insn { code, ..*self })
+    }
+
+    /// The register of an operand that could be a number instead.
+    pub(super) fn replaceable_source(&self) -> Option<u8> {
+        let is_operand = match self.code & 7 {
+            CLASS_STX => !self.is_atomic(),
+            CLASS_ALU | CLASS_ALU64 => self.code & 8 != 0 && self.code & 0xf0 != 0xd0,
+            CLASS_JMP => self.code & 8 != 0,
+            _ => false,
+        };
+        is_operand.then(|| self.src())
+    }
+
+    /// The same with a number for the source register, where there is such an instruction. The
+    /// verifier refuses to divide by a 0 or shift by a width that it sees.
+    pub(super) fn with_immediate(&self, number: i32) -> Option<Insn> {
+        let is_64 = self.code & 7 == CLASS_ALU64;
+        let is_possible = match (self.code & 7, self.code & 0xf0) {
+            (CLASS_ALU | CLASS_ALU64, 0x30 | 0x90) => number != 0,
+            (CLASS_ALU | CLASS_ALU64, 0x60 | 0x70 | 0xc0) => {
+                (0..if is_64 { 64 } else { 32 }).contains(&number)
+            }
+            _ => true,
+        };
+        let code = match self.code & 7 {
+            CLASS_STX => self.code & !7 | CLASS_ST,
+            _ => self.code & !SOURCE_REG,
+        };
+        is_possible.then_some(Insn {
+            code,
+            regs: self.dst(),
+            imm: number,
+            ..*self
+        })
+    }
+
+    /// Has one register wherever it had another.
+    pub(super) fn rename(&mut self, from: u8, to: u8) {
+        let has_source = match self.code & 7 {
+            1 | CLASS_STX => true,
+            CLASS_ALU | CLASS_ALU64 => self.code & 8 != 0 && self.code & 0xf0 != 0xd0,
+            _ => false,
+        };
+        let dst = if self.dst() == from { to } else { self.dst() };
+        let src = if has_source && self.src() == from {
+            to
+        } else {
+            self.src()
+        };
+        self.regs = src << 4 | dst;
+    }
+
     pub(super) fn alu64_reg(op: Alu, dst: Reg, src: Reg) -> Insn {
         Insn::new(CLASS_ALU64 | SOURCE_REG | op as u8, dst, src, 0, 0)
     }

@@ -1,0 +1,388 @@
+//! The same with fewer instructions.
+//!
+//! The code generator writes one construct after the other, without a look at what is around: results go
+//! through R0, numbers through registers, branches over jumps. This looks at all of it at once:
+//!
+//! - a branch over a jump becomes the opposite branch;
+//! - a number in a register becomes an immediate operand where there is one;
+//! - a value that is computed in one register and moved to another is computed there;
+//! - what is written to a register that nobody reads any more is not written.
+//!
+//! What the program does, and what the verifier learns of it, stays.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::effects::Registers;
+use super::flow::Targets;
+use super::{Code, Draft, Insn};
+
+/// Rounds that are made at most: each may give the next something to do.
+const MAX_ROUNDS: usize = 4;
+
+impl Draft {
+    /// The same program with fewer instructions.
+    pub fn shortened(self) -> Draft {
+        let Draft {
+            code,
+            targets,
+            sections,
+            shared,
+        } = self;
+        let (insns, targets, moved) = shorten(code.insns, targets);
+        let ranges = |ranges: Vec<Range<usize>>| {
+            let moved = ranges.iter().map(|r| moved[r.start]..moved[r.end]);
+            moved.filter(|range| !range.is_empty()).collect()
+        };
+        let notes = code.notes.into_iter().map(|(at, note)| (moved[at], note));
+        let labels = code.labels.into_iter();
+        let labels = labels.map(|(at, name)| (moved[at], name));
+        // What is said about an instruction goes with it.
+        let comments = code.comments.into_iter();
+        let comments = comments.filter(|(at, _)| moved[*at] < moved[at + 1]);
+        Draft {
+            code: Code {
+                insns,
+                notes: notes.collect(),
+                labels: labels.collect(),
+                comments: comments.map(|(at, text)| (moved[at], text)).collect(),
+            },
+            targets,
+            sections: ranges(sections),
+            shared: ranges(shared),
+        }
+    }
+}
+
+/// The shortened program, its jumps, and for each old instruction where it went (or what follows it now).
+fn shorten(insns: Vec<Insn>, targets: Targets) -> (Vec<Insn>, Targets, Vec<usize>) {
+    let mut code = Shortening::new(insns, targets);
+    code.turn_branches();
+    for _ in 0..MAX_ROUNDS {
+        let live = code.live_after();
+        let is_shorter = code.drop_unread(&live);
+        let is_changed = code.use_immediates() | code.compute_in_place(&live);
+        if !is_shorter && !is_changed {
+            break;
+        }
+    }
+    code.finish()
+}
+
+struct Shortening {
+    insns: Vec<Insn>,
+    targets: Targets,
+    removed: Vec<bool>,
+    /// What is jumped to.
+    entered: HashSet<usize>,
+}
+
+impl Shortening {
+    fn new(insns: Vec<Insn>, targets: Targets) -> Shortening {
+        Shortening {
+            removed: vec![false; insns.len()],
+            entered: targets.values().copied().collect(),
+            insns,
+            targets,
+        }
+    }
+
+    /// `if a goto next; goto far; next:` is `if not a goto far`.
+    fn turn_branches(&mut self) {
+        for at in 0..self.insns.len().saturating_sub(1) {
+            let over = at + 1;
+            let is_over = self.targets.get(&at) == Some(&(at + 2))
+                && self.insns[over].is_goto()
+                && !self.entered.contains(&over);
+            if is_over && let Some(negated) = self.insns[at].negated() {
+                let Some(far) = self.targets.remove(&over) else {
+                    continue;
+                };
+                self.insns[at] = negated;
+                self.targets.insert(at, far);
+                self.entered.insert(far);
+                self.removed[over] = true;
+            }
+        }
+    }
+
+    /// The registers that are read after each instruction before they are written. What only leads to
+    /// something that nobody reads is not read.
+    fn live_after(&self) -> Vec<Registers> {
+        let count = self.insns.len();
+        let mut before = vec![Registers::default(); count + 1];
+        let mut after = vec![Registers::default(); count];
+        loop {
+            let mut is_stable = true;
+            for at in (0..count).rev() {
+                let insn = &self.insns[at];
+                let mut live = Registers::default();
+                if self.removed[at] || insn.falls_through() {
+                    live = live.union(before[at + 1]);
+                }
+                if let (false, Some(target)) = (self.removed[at], self.targets.get(&at)) {
+                    live = live.union(before[*target]);
+                }
+                after[at] = live;
+                let effects = insn.effects();
+                let is_unread = effects.is_pure && !effects.writes.meets(live);
+                if !self.removed[at] && !is_unread {
+                    live = live.without(effects.writes).union(effects.reads);
+                }
+                if before[at] != live {
+                    before[at] = live;
+                    is_stable = false;
+                }
+            }
+            if is_stable {
+                return after;
+            }
+        }
+    }
+
+    fn drop_unread(&mut self, live: &[Registers]) -> bool {
+        let mut is_shorter = false;
+        for (at, live) in live.iter().enumerate() {
+            let effects = self.insns[at].effects();
+            if self.removed[at] || !effects.is_pure || effects.writes.meets(*live) {
+                continue;
+            }
+            self.removed[at] = true;
+            if self.insns[at].is_wide() {
+                self.removed[at + 1] = true;
+            }
+            is_shorter = true;
+        }
+        is_shorter
+    }
+
+    /// Operands that are numbers.
+    fn use_immediates(&mut self) -> bool {
+        let mut is_changed = false;
+        for at in 0..self.insns.len() {
+            if self.removed[at] {
+                continue;
+            }
+            let Some(register) = self.insns[at].replaceable_source() else {
+                continue;
+            };
+            let written = self.written_before(at, register);
+            let number = written.and_then(|written| self.insns[written].loaded_number());
+            if let Some(changed) = number.and_then(|n| self.insns[at].with_immediate(n)) {
+                self.insns[at] = changed;
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
+
+    /// `b = ...; b op= ...; a = b` computes in `a` if nobody reads `b` any more.
+    fn compute_in_place(&mut self, live: &[Registers]) -> bool {
+        let mut is_changed = false;
+        for (at, live) in live.iter().enumerate() {
+            let insn = self.insns[at];
+            if self.removed[at] || !insn.is_move() {
+                continue;
+            }
+            let (to, from) = (insn.dst(), insn.src());
+            if from < 6 && !live.has(from) && self.rename_before(at, from, to) {
+                self.removed[at] = true;
+                is_changed = true;
+            }
+        }
+        is_changed
+    }
+
+    /// Computes in `to` what the instructions before `at` compute in `from`, if nothing is in the way.
+    fn rename_before(&mut self, at: usize, from: u8, to: u8) -> bool {
+        let Some(chain) = self.chain_before(at, from, to) else {
+            return false;
+        };
+        for at in chain {
+            self.insns[at].rename(from, to);
+        }
+        true
+    }
+
+    /// The instructions that make what `from` holds at `at`, if `to` is not touched in between.
+    fn chain_before(&self, at: usize, from: u8, to: u8) -> Option<Vec<usize>> {
+        let mut chain = Vec::new();
+        for before in self.block_before(at) {
+            let insn = &self.insns[before];
+            let effects = insn.effects();
+            let touched = effects.reads.union(effects.writes);
+            if touched.has(to) || !(effects.is_pure || is_plain_store(insn)) {
+                return None;
+            }
+            if touched.has(from) {
+                chain.push(before);
+            }
+            if effects.writes.has(from) && !effects.reads.has(from) {
+                return Some(chain);
+            }
+        }
+        None
+    }
+
+    /// The instruction that wrote what a register holds at `at`, if every way there is through it.
+    fn written_before(&self, at: usize, register: u8) -> Option<usize> {
+        self.block_before(at)
+            .find(|before| self.insns[*before].effects().writes.has(register))
+    }
+
+    /// The instructions that run before `at` on every way there, backwards.
+    fn block_before(&self, at: usize) -> impl Iterator<Item = usize> {
+        let mut at = at;
+        std::iter::from_fn(move || {
+            loop {
+                if self.entered.contains(&at) || at == 0 {
+                    return None;
+                }
+                at -= 1;
+                let is_half = at > 0 && self.insns[at - 1].is_wide();
+                if self.removed[at] || is_half {
+                    continue;
+                }
+                return self.insns[at].falls_through().then_some(at);
+            }
+        })
+    }
+
+    fn finish(self) -> (Vec<Insn>, Targets, Vec<usize>) {
+        let mut count = 0;
+        let mut moved = Vec::with_capacity(self.insns.len() + 1);
+        for removed in &self.removed {
+            moved.push(count);
+            count += usize::from(!removed);
+        }
+        moved.push(count);
+        let kept = self.insns.iter().zip(&self.removed);
+        let insns = kept
+            .filter(|(_, removed)| !**removed)
+            .map(|(insn, _)| *insn);
+        let targets = self.targets.iter();
+        let targets = targets.map(|(at, to)| (moved[*at], moved[*to])).collect();
+        (insns.collect(), targets, moved)
+    }
+}
+
+/// A store of a register or a number, which does nothing to registers.
+fn is_plain_store(insn: &Insn) -> bool {
+    matches!(insn.code & 7, 2 | 3) && !insn.is_atomic()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Alu, Assembler, Cond, Reg, Size};
+
+    fn shortened(build: impl FnOnce(&mut Assembler)) -> Vec<String> {
+        let mut asm = Assembler::new();
+        build(&mut asm);
+        let code = asm.draft().shortened().whole().expect("jumps reach");
+        code.insns.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_branch_over_a_jump_is_the_opposite_branch() {
+        let code = shortened(|asm| {
+            let (next, far) = (asm.label(), asm.label());
+            asm.jump_if_imm(Cond::Ne, Reg::R1, 5, next);
+            asm.jump(far);
+            asm.place(next);
+            asm.store_imm(Size::B, Reg::R7, 0, 1);
+            asm.place(far);
+            asm.mov_imm(Reg::R0, 1);
+            asm.exit();
+        });
+        assert_eq!(code[0], "if r1 == 5 goto +1");
+        assert_eq!(code.len(), 4);
+    }
+
+    #[test]
+    fn numbers_become_operands_and_nobody_loads_them() {
+        let code = shortened(|asm| {
+            asm.mov_imm(Reg::R1, 7);
+            asm.store(Size::H, Reg::R7, 4, Reg::R1);
+            asm.load(Size::W, Reg::R0, Reg::R7, 8);
+            asm.alu(Alu::Add, Reg::R0, Reg::R1);
+            asm.exit();
+        });
+        let expected = [
+            "*(u16 *)(r7 +4) = 7",
+            "r0 = *(u32 *)(r7 +8)",
+            "r0 += 7",
+            "exit",
+        ];
+        assert_eq!(code, expected);
+    }
+
+    #[test]
+    fn no_division_by_a_visible_zero_is_made() {
+        let code = shortened(|asm| {
+            asm.mov_imm(Reg::R1, 0);
+            asm.load(Size::W, Reg::R0, Reg::R7, 8);
+            asm.alu(Alu::Div, Reg::R0, Reg::R1);
+            asm.exit();
+        });
+        assert_eq!(code[2], "r0 /= r1");
+    }
+
+    #[test]
+    fn a_value_is_computed_where_it_is_wanted() {
+        let code = shortened(|asm| {
+            asm.load(Size::W, Reg::R0, Reg::R7, 8);
+            asm.be(Reg::R0, Size::W);
+            asm.alu_imm(Alu::Lsh, Reg::R0, 4);
+            asm.mov(Reg::R8, Reg::R0);
+            asm.call(7);
+            asm.alu(Alu::Add, Reg::R0, Reg::R8);
+            asm.exit();
+        });
+        assert_eq!(
+            code[..3],
+            ["r8 = *(u32 *)(r7 +8)", "r8 = be32 r8", "r8 <<= 4"]
+        );
+        assert_eq!(code[3], "call 7");
+    }
+
+    #[test]
+    fn a_value_that_is_still_read_stays_where_it_is() {
+        let code = shortened(|asm| {
+            asm.load(Size::W, Reg::R0, Reg::R7, 8);
+            asm.mov(Reg::R8, Reg::R0);
+            asm.store(Size::W, Reg::R7, 16, Reg::R8);
+            asm.store(Size::W, Reg::R7, 12, Reg::R8);
+            asm.exit();
+        });
+        assert_eq!(code[..2], ["r0 = *(u32 *)(r7 +8)", "r8 = r0"]);
+    }
+
+    #[test]
+    fn what_a_loop_reads_in_its_next_round_is_read() {
+        let code = shortened(|asm| {
+            let again = asm.label();
+            asm.mov_imm(Reg::R0, 0);
+            asm.place(again);
+            asm.alu_imm(Alu::Add, Reg::R0, 1);
+            asm.jump_if_imm(Cond::Lt, Reg::R0, 10, again);
+            asm.mov_imm(Reg::R2, 3);
+            asm.exit();
+        });
+        assert_eq!(code, ["r0 = 0", "r0 += 1", "if r0 < 10 goto -2", "exit"]);
+    }
+
+    #[test]
+    fn a_number_that_only_one_way_loads_is_no_operand() {
+        let code = shortened(|asm| {
+            let join = asm.label();
+            asm.load(Size::W, Reg::R1, Reg::R7, 0);
+            asm.jump_if_imm(Cond::Eq, Reg::R2, 0, join);
+            asm.mov_imm(Reg::R1, 7);
+            asm.place(join);
+            asm.store(Size::W, Reg::R7, 4, Reg::R1);
+            asm.mov_imm(Reg::R0, 0);
+            asm.exit();
+        });
+        assert_eq!(code[3], "*(u32 *)(r7 +4) = r1");
+    }
+}
