@@ -30,7 +30,7 @@ use crate::tables::grace::Grace;
 use crate::tables::records::{GROUP, MEMBER, Record};
 use crate::tables::selector::{Profile, ProfileError};
 use crate::tables::table::{Content, TableWriter, kernel};
-use crate::tables::value_set::ValueSet;
+use crate::tables::value_set::{ValueSet, ValueSetPlan};
 
 use self::programs::Programs;
 
@@ -520,17 +520,17 @@ impl DataPlane for Pipeline {
     }
 
     fn set_value_set(&mut self, set: ValueSetId, members: &[Bits]) -> Result<(), DataPlaneError> {
-        let room = self.plan.value_sets[set.index()].room as usize;
-        if members.len() > room {
+        let shape = &self.program.value_sets[set.index()];
+        if members.len() > shape.size as usize {
             return Err(DataPlaneError::Full {
-                what: format!(
-                    "the value set {}",
-                    self.program.value_sets[set.index()].name
-                ),
-                capacity: room as u64,
+                what: format!("the value set {}", shape.name),
+                capacity: u64::from(shape.size),
             });
         }
-        // The compiler refuses sets of longer members.
+        if !ValueSetPlan::holds(shape) {
+            // Packets that meet it are the interpreter's.
+            return Ok(());
+        }
         let members: Vec<u64> = members.iter().filter_map(Bits::to_u64).collect();
         let written = self.value_sets[set.index()].set(&mut self.grace, &members);
         written.map_err(kernel)

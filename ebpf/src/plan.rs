@@ -20,9 +20,12 @@ use crate::tables::key::KeyLayout;
 use crate::tables::reader::{Outcome, Reader};
 use crate::tables::records::{RecordPlan, arg_words};
 use crate::tables::selector::ProfilePlan;
-use crate::tables::trie::TriePlan;
+use crate::tables::trie::{self, TriePlan};
 use crate::tables::tuples::TuplePlan;
-use crate::tables::value_set::{self, ValueSetPlan};
+use crate::tables::value_set::ValueSetPlan;
+
+/// Fewer nodes than this a trie is not given: tables that leave less room are refused.
+const MIN_TRIE_NODES: u32 = 1 << 12;
 
 /// The structure that holds the entries of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,13 +122,27 @@ pub struct Plan {
 
 impl Plan {
     /// Plans for a program. What cannot be held is refused by name and line.
+    ///
+    /// What tries may need at worst is far more than what real routes take. Programs with several
+    /// big ones get less for each, down to what leaves room for all tables.
     pub fn new(program: &Program, cpus: u32) -> Result<Plan, Vec<Refusal>> {
+        let mut trie_nodes = trie::MAX_NODES;
+        loop {
+            match Plan::with_tries(program, cpus, trie_nodes) {
+                Err(_) if trie_nodes > MIN_TRIE_NODES => trie_nodes /= 2,
+                planned => return planned,
+            }
+        }
+    }
+
+    /// Plans with at most that many nodes for each trie.
+    fn with_tries(program: &Program, cpus: u32, trie_nodes: u32) -> Result<Plan, Vec<Refusal>> {
         let mut arena = Arena::default();
-        let mut refused = Vec::new();
         let cpus = cpus.next_power_of_two();
         arena.begin("constants");
         let common = Common {
             cpus,
+            trie_nodes,
             bit_numbers: arena.reserve(64),
             heads: arena.reserve(8 * program.tables.len() as u64),
         };
@@ -178,17 +195,6 @@ impl Plan {
             )
         });
         let registers = registers.collect();
-        for set in program
-            .value_sets
-            .iter()
-            .filter(|s| s.size > value_set::MAX_MEMBERS)
-        {
-            refused.push(Refusal {
-                construct: format!("the value set {} of {} members", set.name, set.size),
-                source: SourceInfo::default(),
-                accepted: format!("at most {} members", value_set::MAX_MEMBERS),
-            });
-        }
         let value_sets = program
             .value_sets
             .iter()
@@ -198,17 +204,14 @@ impl Plan {
             })
             .collect();
         if !arena.fits() {
-            refused.push(Refusal {
+            return Err(vec![Refusal {
                 construct: format!(
                     "the tables of {} (together more than 512 MiB)",
                     program.name
                 ),
                 source: SourceInfo::default(),
                 accepted: "smaller `size` properties".to_owned(),
-            });
-        }
-        if !refused.is_empty() {
-            return Err(refused);
+            }]);
         }
         Ok(Plan {
             tables,
@@ -231,6 +234,8 @@ impl Plan {
 #[derive(Debug, Clone, Copy)]
 struct Common {
     cpus: u32,
+    /// The most nodes of a trie.
+    trie_nodes: u32,
     bit_numbers: u32,
     /// Two `u32` for each table, many to a cache line.
     heads: u32,
@@ -239,6 +244,7 @@ struct Common {
 fn plan_table(program: &Program, id: TableId, arena: &mut Arena, common: Common) -> TablePlan {
     let Common {
         cpus,
+        trie_nodes,
         bit_numbers,
         heads,
     } = common;
@@ -257,7 +263,7 @@ fn plan_table(program: &Program, id: TableId, arena: &mut Arena, common: Common)
     } else if all_exact {
         Structure::Hash(HashPlan::new(arena, size, key_words))
     } else if lone_lpm && TriePlan::holds(bits) {
-        Structure::Trie(TriePlan::new(arena, size, bits))
+        Structure::Trie(TriePlan::new(arena, size, bits, trie_nodes))
     } else if size > bitvec::MAX_ENTRIES {
         Structure::Tuples(TuplePlan::new(arena, size, key_words))
     } else {
@@ -315,4 +321,30 @@ fn action_args(program: &Program, actions: &[ActionId]) -> u32 {
             .sum::<u32>()
     };
     actions.iter().map(words).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use pointsman_p4::{bmv2, programs};
+
+    use super::*;
+
+    #[test]
+    fn several_big_tries_share_what_room_there_is() {
+        let leaf_spine = programs::embedded("leaf_spine").unwrap();
+        let mut program = bmv2::read(leaf_spine.bmv2_json).unwrap();
+        let routes = program
+            .tables
+            .iter_mut()
+            .filter(|t| matches!(t.key.as_slice(), [key] if key.kind == MatchKind::Lpm));
+        let mut tries = 0;
+        for table in routes {
+            table.size = 1 << 20;
+            tries += 1;
+        }
+        assert!(tries > 1);
+        assert!(Plan::new(&program, 2).is_ok());
+    }
 }

@@ -13,6 +13,7 @@ use pointsman_p4::ir::{
 };
 
 use crate::asm::{Alu, Cond, Label, Note, PartKind, Reg, Size};
+use crate::tables::value_set::{self, ValueSetPlan};
 
 use super::layout::{Control, SCRATCH};
 use super::states::States;
@@ -160,11 +161,12 @@ impl Emitter<'_> {
                     self.unless_key(state, value, mask.as_ref(), skip)
                 }
                 TransitionMatch::ValueSet { set, mask } => {
-                    if key_width(state) > 64 {
-                        let name = self.program.value_sets[set.index()].name.clone();
+                    let shape = &self.program.value_sets[set.index()];
+                    if key_width(state) > 64 || !ValueSetPlan::holds(shape) {
+                        let (name, size, width) = (&shape.name, shape.size, shape.width);
                         self.refuse(
-                            format!("the value set {name} of a long key"),
-                            "at most 64 bits",
+                            format!("the value set {name} of {size} members of {width} bits"),
+                            value_set::HELD,
                         );
                     }
                     let mask = mask

@@ -31,7 +31,7 @@ const ROOT_BITS: u32 = 16;
 const ROOT_CELLS: usize = 1 << ROOT_BITS;
 const NODE_CELLS: usize = 256;
 /// 256 MiB of nodes. A million IPv4 routes as they are in the Internet take 60,000.
-const MAX_NODES: u32 = 1 << 18;
+pub const MAX_NODES: u32 = 1 << 18;
 
 /// Where a trie is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +50,8 @@ impl TriePlan {
 
     /// Reserves room. A prefix needs at most one node for each level below the root, and
     /// prefixes share them: three each is ample, two where there are only two levels, and
-    /// [`MAX_NODES`] for what is known of the Internet's tables.
-    pub fn new(arena: &mut Arena, entries: u32, key_bits: u32) -> TriePlan {
+    /// [`MAX_NODES`] for what is known of the Internet's tables. There are at most `max_nodes`.
+    pub fn new(arena: &mut Arena, entries: u32, key_bits: u32, max_nodes: u32) -> TriePlan {
         let levels = key_bits.div_ceil(8).saturating_sub(2);
         let entries = entries.max(64);
         // There are no more nodes right below the root than cells in it.
@@ -59,7 +59,7 @@ impl TriePlan {
         let node_count = entries
             .saturating_mul(levels.min(3).saturating_sub(1))
             .saturating_add(below_root)
-            .clamp(256, MAX_NODES)
+            .clamp(256, max_nodes)
             .next_power_of_two();
         let root = arena.reserve(ROOT_CELLS as u64 * 4);
         let nodes = arena.reserve(u64::from(node_count) * NODE_CELLS as u64 * 4);

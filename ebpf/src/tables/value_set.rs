@@ -11,6 +11,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
+use pointsman_p4::ir;
+
 use crate::asm::{Alu, Assembler, Cond, Label, Reg, Size};
 use crate::sys::{MapFd, SharedMemory, SysError};
 
@@ -20,7 +22,11 @@ use super::grace::Grace;
 const HEADER_BYTES: u32 = 8;
 
 /// The longest set that is gone through.
-pub const MAX_MEMBERS: u32 = 256;
+const MAX_MEMBERS: u32 = 256;
+/// Its widest members.
+const MAX_BITS: u32 = 64;
+/// What can be held, in words.
+pub const HELD: &str = "at most 256 members of at most 64 bits";
 
 /// Where a value set is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +37,12 @@ pub struct ValueSetPlan {
 }
 
 impl ValueSetPlan {
-    /// Reserves room for two copies.
+    /// Whether the program in the kernel can have a set.
+    pub fn holds(set: &ir::ValueSet) -> bool {
+        set.size <= MAX_MEMBERS && set.width <= MAX_BITS
+    }
+
+    /// Reserves room for two copies; very little for one that it cannot [hold](Self::holds).
     pub fn new(arena: &mut Arena, size: u32) -> ValueSetPlan {
         let room = size.clamp(1, MAX_MEMBERS);
         let bytes = HEADER_BYTES + 2 * copy_bytes(room);
