@@ -14,6 +14,7 @@ mod action;
 mod cells;
 pub mod chain;
 mod control;
+pub mod crc;
 mod deparser;
 pub mod event;
 mod expr;

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::asm::Code;
 use crate::compile::handoff::slow_constructs;
-use crate::compile::{self, Maps, Options, Refusal, hash};
+use crate::compile::{self, Maps, Options, Refusal, crc};
 use crate::handoff::Decoder;
 use crate::plan::Plan;
 use crate::shared_cells::KernelCells;
@@ -136,7 +136,7 @@ impl Pipeline {
         };
         let memory = Arc::new(arena.memory()?);
         bitvec::write_bit_numbers(&memory, plan.bit_numbers);
-        hash::write_crc_tables(&memory, plan.crc16, plan.crc32);
+        crc::write_tables(&memory, plan.crc16, plan.crc32);
         let tables = program.tables.iter().zip(&plan.tables);
         let tables = tables
             .map(|(t, p)| TableWriter::new(t, p, &memory))

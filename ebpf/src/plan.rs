@@ -11,6 +11,7 @@ use pointsman_p4::ir::{
 
 use crate::asm::Assembler;
 use crate::compile::Refusal;
+use crate::compile::crc::{CRC16_BYTES, CRC32_BYTES};
 use crate::tables::arena::{Arena, Region};
 use crate::tables::bitvec::{self, BitVectorPlan};
 use crate::tables::cells::{CounterPlan, MeterPlan};
@@ -108,9 +109,9 @@ pub struct Plan {
     pub registers: HashMap<RegisterId, (u32, u32)>,
     /// 64 bytes, see [`bitvec::write_bit_numbers`].
     pub bit_numbers: u32,
-    /// 256 `u16`, see [`crate::compile::hash`].
+    /// See [`crate::compile::crc`].
     pub crc16: u32,
-    /// 256 `u32`.
+    /// See [`crate::compile::crc`].
     pub crc32: u32,
     /// Bytes of the arena.
     pub bytes: u32,
@@ -146,8 +147,8 @@ impl Plan {
             bit_numbers: arena.reserve(64),
             heads: arena.reserve(8 * program.tables.len() as u64),
         };
-        let crc16 = arena.reserve(512);
-        let crc32 = arena.reserve(1024);
+        let crc16 = arena.reserve(CRC16_BYTES);
+        let crc32 = arena.reserve(CRC32_BYTES);
         let tables = (0..program.tables.len())
             .map(|i| {
                 arena.begin(format!("table {}", program.tables[i].name));

@@ -11,7 +11,6 @@ use pointsman_p4::ir::{
 };
 
 use crate::asm::{Alu, Cond, Label, Note, PartKind, Reg, Size};
-use crate::sys::SharedMemory;
 
 use super::layout::{Control, SCRATCH, Slot};
 use super::{Emitter, Refusal};
@@ -31,30 +30,6 @@ pub fn input_bytes(program: &Program, calculation: &Calculation) -> u32 {
     bits.div_ceil(64) * 8
 }
 
-/// Writes the tables of CRC-16/ARC (256 `u16`) and CRC-32 (256 `u32`).
-pub fn write_crc_tables(memory: &SharedMemory, crc16: u32, crc32: u32) {
-    use std::sync::atomic::Ordering::Relaxed;
-    let step = |mut crc: u32, polynomial: u32| {
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 {
-                crc >> 1 ^ polynomial
-            } else {
-                crc >> 1
-            };
-        }
-        crc
-    };
-    for byte in 0..256u32 {
-        let at = byte as usize;
-        memory
-            .u16(crc16 as usize + 2 * at)
-            .store(step(byte, 0xa001) as u16, Relaxed);
-        memory
-            .u32(crc32 as usize + 4 * at)
-            .store(step(byte, 0xedb8_8320), Relaxed);
-    }
-}
-
 /// Some bits of the input.
 enum Run {
     /// Adjacent bits in the PHV.
@@ -65,9 +40,9 @@ enum Run {
 
 /// Bytes of the PHV.
 #[derive(Clone, Copy)]
-struct Bytes {
-    offset: i32,
-    count: u32,
+pub(super) struct Bytes {
+    pub(super) offset: i32,
+    pub(super) count: u32,
 }
 
 impl Run {
@@ -288,25 +263,6 @@ impl Emitter<'_> {
         }
         self.asm.alu_imm(Alu::Xor, Reg::R0, -1);
         self.asm.be(Reg::R0, Size::H);
-    }
-
-    /// A reflected CRC, one byte after the other.
-    fn crc(&mut self, bytes: Bytes, table: u32, size: Size, initial: u64) {
-        self.asm.mov_imm(Reg::R0, initial);
-        self.arena(Reg::R3, table);
-        for at in 0..bytes.count {
-            self.asm
-                .load(Size::B, Reg::R1, Reg::R7, bytes.offset + at as i32);
-            self.asm.alu(Alu::Xor, Reg::R1, Reg::R0);
-            self.asm.alu_imm(Alu::And, Reg::R1, 0xff);
-            self.asm
-                .alu_imm(Alu::Lsh, Reg::R1, size.bytes().ilog2() as i32);
-            self.asm.mov(Reg::R2, Reg::R3);
-            self.asm.alu(Alu::Add, Reg::R2, Reg::R1);
-            self.asm.load(size, Reg::R1, Reg::R2, 0);
-            self.asm.alu_imm(Alu::Rsh, Reg::R0, 8);
-            self.asm.alu(Alu::Xor, Reg::R0, Reg::R1);
-        }
     }
 
     /// `target = base + hash % max`; a max of 0 counts as 1.

@@ -149,8 +149,8 @@ fn phv_places(program: &Program, layout: &Layout) -> Vec<Place> {
 fn table_places(program: &Program, plan: &Plan) -> Vec<(u32, String)> {
     let mut places = vec![
         (plan.bit_numbers, "positions of bits".to_owned()),
-        (plan.crc16, "table of crc16".to_owned()),
-        (plan.crc32, "table of crc32".to_owned()),
+        (plan.crc16, "tables of crc16".to_owned()),
+        (plan.crc32, "tables of crc32".to_owned()),
     ];
     for (table, plan) in program.tables.iter().zip(&plan.tables) {
         let name = &table.name;
