@@ -321,6 +321,7 @@ impl<'a> Emitter<'a> {
         Reader {
             arena: self.maps.arena,
             key_offset: SCRATCH,
+            may_goto: self.options.may_goto,
             spare_offset: Control::KEY_PARTS,
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pointsman_ebpf::asm::{Assembler, Reg, Size};
 use pointsman_ebpf::plan::{Plan, TablePlan};
-use pointsman_ebpf::sys::{Map, MapKind};
+use pointsman_ebpf::sys::{Map, MapKind, has_may_goto};
 use pointsman_ebpf::tables::grace::Grace;
 use pointsman_ebpf::tables::reader::{Outcome, Reader};
 use pointsman_ebpf::tables::table::{Content, TableWriter};
@@ -66,6 +66,7 @@ impl Ours {
     /// Emits the lookup.
     pub fn emit(&self, asm: &mut Assembler) {
         let reader = Reader {
+            may_goto: has_may_goto(),
             arena: self.arena.insn_fd(),
             key_offset: KEY_OFFSET,
             spare_offset: SPARE_OFFSET,

@@ -23,6 +23,9 @@ pub struct Reader {
     pub key_offset: i32,
     /// Offset from R7 of 64 bytes for what does not fit into registers.
     pub spare_offset: i32,
+    /// Whether loops may be left to `may_goto`: with all that they keep in memory, they are verified once.
+    /// Without it, the number of rounds must be a known number in each of them.
+    pub may_goto: bool,
 }
 
 /// Where a lookup goes on.

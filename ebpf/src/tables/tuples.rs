@@ -40,6 +40,7 @@ const BUCKET_BYTES: u32 = 64;
 const BEST_RANK: i32 = 0;
 const BEST_SLOT: i32 = 8;
 const LIST: i32 = 16;
+const POSITION: i32 = 24;
 
 /// Where a tuple space is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +98,17 @@ impl TuplePlan {
         asm.store(Size::DW, Reg::R7, spare + BEST_RANK, Reg::R1);
         asm.store(Size::DW, Reg::R7, spare + BEST_SLOT, Reg::R1);
         // R0 = position in the list.
-        asm.mov_imm(Reg::R0, 0);
+        if reader.may_goto {
+            asm.store(Size::DW, Reg::R7, spare + POSITION, Reg::R1);
+        } else {
+            asm.mov_imm(Reg::R0, 0);
+        }
 
         asm.place(each_tuple);
+        if reader.may_goto {
+            asm.may_goto(done);
+            asm.load(Size::DW, Reg::R0, Reg::R7, spare + POSITION);
+        }
         asm.jump_if_imm(Cond::Ge, Reg::R0, MAX_MASKS as i32, done);
         // R9 = the tuple.
         asm.load(Size::DW, Reg::R1, Reg::R7, spare + LIST);
@@ -123,6 +132,9 @@ impl TuplePlan {
         }
         asm.place(next_tuple);
         asm.alu_imm(Alu::Add, Reg::R0, 1);
+        if reader.may_goto {
+            asm.store(Size::DW, Reg::R7, spare + POSITION, Reg::R0);
+        }
         asm.jump(each_tuple);
 
         asm.place(done);

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use pointsman_ebpf::asm::{Alu, Assembler, Cond, Reg, Size};
 use pointsman_ebpf::plan::{Plan, Structure};
-use pointsman_ebpf::sys::{Map, MapKind, Program, ProgramKind, SharedMemory};
+use pointsman_ebpf::sys::{Map, MapKind, Program, ProgramKind, SharedMemory, has_may_goto};
 use pointsman_ebpf::tables::grace::Grace;
 use pointsman_ebpf::tables::key::KeyLayout;
 use pointsman_ebpf::tables::reader::{Outcome, Reader};
@@ -103,6 +103,7 @@ impl Bed {
         let (hit, miss, torn) = (asm.label(), asm.label(), asm.label());
         asm.map_value(Reg::R7, phv.insn_fd(), 0);
         let reader = Reader {
+            may_goto: has_may_goto(),
             arena: arena.insn_fd(),
             key_offset: KEY,
             spare_offset: SPARE,
