@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use pointsman_p4::dataplane::declared_entries;
 use pointsman_p4::ir::{
     ActionId, ActionProfileId, CounterId, Implementation, MatchKind, MeterId, Program, RegisterId,
     SourceInfo, TableId,
@@ -13,14 +14,16 @@ use crate::asm::Assembler;
 use crate::compile::Refusal;
 use crate::compile::crc::{CRC16_BYTES, CRC32_BYTES};
 use crate::tables::arena::{Arena, Region};
-use crate::tables::bitvec::{self, BitVectorPlan};
+use crate::tables::bitvec::{self, BitVectorPlan, Patterns};
 use crate::tables::cells::{CounterPlan, MeterPlan};
+use crate::tables::declared::DeclaredPlan;
 use crate::tables::direct::{self, DirectPlan};
 use crate::tables::hash::HashPlan;
 use crate::tables::key::KeyLayout;
 use crate::tables::reader::{Outcome, Reader};
 use crate::tables::records::{RecordPlan, arg_words};
 use crate::tables::selector::ProfilePlan;
+use crate::tables::shape::{Form, Shape, Shaped};
 use crate::tables::trie::{self, TriePlan};
 use crate::tables::tuples::TuplePlan;
 use crate::tables::value_set::ValueSetPlan;
@@ -43,6 +46,8 @@ pub enum Structure {
     BitVectors(BitVectorPlan),
     /// See [`crate::tables::tuples`].
     Tuples(TuplePlan),
+    /// See [`crate::tables::declared`].
+    Declared(DeclaredPlan),
 }
 
 impl Structure {
@@ -55,6 +60,19 @@ impl Structure {
             Structure::Trie(_) => "trie",
             Structure::BitVectors(_) => "bit vectors",
             Structure::Tuples(_) => "tuple space",
+            Structure::Declared(_) => "code",
+        }
+    }
+
+    /// The shape of its keys.
+    pub fn form(&self) -> Form {
+        match self {
+            Structure::Keyless => Form::Keyless,
+            Structure::Direct(_) | Structure::Hash(_) => Form::Words,
+            Structure::Trie(_) => Form::Prefix,
+            Structure::BitVectors(_) | Structure::Tuples(_) | Structure::Declared(_) => {
+                Form::Patterns
+            }
         }
     }
 
@@ -67,6 +85,7 @@ impl Structure {
             Structure::Trie(plan) => plan.emit(asm, reader, records, to),
             Structure::BitVectors(plan) => plan.emit(asm, reader, records, to),
             Structure::Tuples(plan) => plan.emit(asm, reader, records, to),
+            Structure::Declared(plan) => plan.emit(asm, reader, records, to),
         }
     }
 }
@@ -261,6 +280,10 @@ fn plan_table(program: &Program, id: TableId, arena: &mut Arena, common: Common)
         Structure::Keyless
     } else if all_exact && bits <= direct::MAX_KEY_BITS && key_words == 1 {
         Structure::Direct(DirectPlan::new(arena, bits))
+    } else if let Some(keys) = only_declared(program, id, &layout)
+        && DeclaredPlan::holds(bits, &keys)
+    {
+        Structure::Declared(DeclaredPlan::new(arena, bits, keys))
     } else if all_exact {
         Structure::Hash(HashPlan::new(arena, size, key_words))
     } else if lone_lpm && TriePlan::holds(bits) {
@@ -298,6 +321,27 @@ fn plan_table(program: &Program, id: TableId, arena: &mut Arena, common: Common)
         structure,
         capacity,
     }
+}
+
+/// What the entries of a table match, if the program declares as many as the table has room for.
+fn only_declared(
+    program: &Program,
+    id: TableId,
+    layout: &KeyLayout,
+) -> Option<Vec<(Patterns, i32)>> {
+    let table = &program.tables[id.index()];
+    if table.entries.is_empty() || table.size as usize > table.entries.len() {
+        return None;
+    }
+    let shape = Shape::new(table, layout, Form::Patterns);
+    let declared = declared_entries(program).into_iter();
+    let declared = declared.filter(|entry| entry.key.table == id);
+    declared
+        .map(|entry| match shape.key(&entry.key) {
+            Ok(Shaped::Patterns(patterns, priority)) => Some((patterns, priority)),
+            _ => None,
+        })
+        .collect()
 }
 
 fn plan_profile(program: &Program, id: ActionProfileId, arena: &mut Arena) -> ProfilePlan {

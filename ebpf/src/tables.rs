@@ -7,6 +7,7 @@
 pub mod arena;
 pub mod bitvec;
 pub mod cells;
+pub mod declared;
 pub mod direct;
 pub mod grace;
 pub mod hash;

@@ -6,6 +6,7 @@ use crate::plan::Structure;
 use crate::sys::{SharedMemory, SysError};
 
 use super::bitvec::BitVectors;
+use super::declared::{Declared, NotDeclared};
 use super::direct::DirectTable;
 use super::grace::Grace;
 use super::hash::{BucketsFull, HashTable};
@@ -30,6 +31,8 @@ pub enum Index {
     BitVectors(BitVectors),
     /// See [`super::tuples`].
     Tuples(Tuples),
+    /// See [`super::declared`].
+    Declared(Declared),
 }
 
 /// Why a key was not written.
@@ -66,6 +69,7 @@ impl Index {
             Structure::Trie(plan) => Index::Trie(Trie::new(*plan, memory)),
             Structure::BitVectors(plan) => Index::BitVectors(BitVectors::new(plan.clone(), memory)),
             Structure::Tuples(plan) => Index::Tuples(Tuples::new(*plan, memory)),
+            Structure::Declared(plan) => Index::Declared(Declared::new(plan, memory)),
         }
     }
 
@@ -82,6 +86,9 @@ impl Index {
             }
             (Index::Tuples(tuples), Shaped::Patterns(patterns, priority)) => {
                 tuples.get(patterns, *priority)
+            }
+            (Index::Declared(declared), Shaped::Patterns(patterns, priority)) => {
+                declared.get(patterns, *priority)
             }
             _ => None,
         }
@@ -112,6 +119,11 @@ impl Index {
             (Index::Tuples(tuples), Shaped::Patterns(patterns, priority)) => {
                 tuples.insert(grace, patterns.clone(), *priority, slot)
             }
+            (Index::Declared(declared), Shaped::Patterns(patterns, priority)) => {
+                let (what, capacity) = ("the declared entries", declared.capacity());
+                let set = declared.set(patterns, *priority, slot).map(drop);
+                set.map_err(|NotDeclared| IndexError::Full { what, capacity })
+            }
             _ => unreachable!("keys are shaped for their structure"),
         }
     }
@@ -130,6 +142,9 @@ impl Index {
             (Index::Tuples(tuples), Shaped::Patterns(patterns, priority)) => {
                 tuples.replace(patterns, *priority, slot)
             }
+            (Index::Declared(declared), Shaped::Patterns(patterns, priority)) => {
+                declared.set(patterns, *priority, slot).ok().flatten()
+            }
             _ => None,
         }
     }
@@ -147,6 +162,9 @@ impl Index {
             }
             (Index::Tuples(tuples), Shaped::Patterns(patterns, priority)) => {
                 tuples.remove(patterns, *priority)
+            }
+            (Index::Declared(declared), Shaped::Patterns(patterns, priority)) => {
+                declared.set(patterns, *priority, 0).ok().flatten()
             }
             _ => None,
         }

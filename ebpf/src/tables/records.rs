@@ -45,9 +45,10 @@ pub struct RecordPlan {
 }
 
 impl RecordPlan {
-    /// Reserves room for `entries` records at least, and as many again for those in flight.
+    /// Reserves room for `entries` records at least, and as many again for those in flight: enough
+    /// even in a small table that few changes have to wait.
     pub fn new(arena: &mut Arena, entries: u32, key_words: u32, arg_words: u32) -> RecordPlan {
-        let slots = (entries.max(4) + 2).saturating_mul(2).next_power_of_two();
+        let slots = (entries.max(30) + 2).saturating_mul(2).next_power_of_two();
         let stride = HEADER_BYTES + 8 * (key_words + arg_words);
         let offset = arena.reserve(u64::from(slots) * u64::from(stride));
         RecordPlan {

@@ -4,8 +4,6 @@ use pointsman_p4::dataplane::{Bits, DataPlaneError, EntryKey, Match};
 use pointsman_p4::ir::{MatchKind, Table};
 use smallvec::{SmallVec, smallvec};
 
-use crate::plan::{Structure, TablePlan};
-
 use super::bitvec::{Pattern, Patterns};
 use super::key::{KeyLayout, KeyWords};
 use super::range::prefixes;
@@ -25,11 +23,16 @@ pub enum Shaped {
     Patterns(Patterns, i32),
 }
 
+/// What a structure takes.
 #[derive(Debug, Clone, Copy)]
-enum Form {
+pub enum Form {
+    /// No key.
     Keyless,
+    /// Packed words.
     Words,
+    /// A prefix.
     Prefix,
+    /// Values under masks, and a priority.
     Patterns,
 }
 
@@ -43,18 +46,13 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// What this table's structure takes.
-    pub fn new(table: &Table, plan: &TablePlan) -> Shape {
+    /// Shapes the keys of a table.
+    pub fn new(table: &Table, layout: &KeyLayout, form: Form) -> Shape {
         Shape {
             table: table.name.clone(),
             kinds: table.key.iter().map(|k| (k.kind, k.width)).collect(),
-            layout: plan.layout.clone(),
-            form: match plan.structure {
-                Structure::Keyless => Form::Keyless,
-                Structure::Direct(_) | Structure::Hash(_) => Form::Words,
-                Structure::Trie(_) => Form::Prefix,
-                Structure::BitVectors(_) | Structure::Tuples(_) => Form::Patterns,
-            },
+            layout: layout.clone(),
+            form,
         }
     }
 

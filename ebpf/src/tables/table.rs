@@ -46,7 +46,7 @@ impl TableWriter {
     pub fn new(table: &Table, plan: &TablePlan, memory: &Arc<SharedMemory>) -> TableWriter {
         TableWriter {
             name: table.name.clone(),
-            shape: Shape::new(table, plan),
+            shape: Shape::new(table, &plan.layout, plan.structure.form()),
             index: Index::new(&plan.structure, memory),
             records: RecordPool::new(plan.records, Arc::clone(memory)),
             // Cell 0 is the default action's.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
+use num_bigint::BigUint;
 use pointsman_ebpf::asm::{Alu, Assembler, Cond, Reg, Size};
 use pointsman_ebpf::plan::{Plan, Structure};
 use pointsman_ebpf::sys::{Map, MapKind, Program, ProgramKind, SharedMemory, has_may_goto};
@@ -12,7 +13,10 @@ use pointsman_ebpf::tables::key::KeyLayout;
 use pointsman_ebpf::tables::reader::{Outcome, Reader};
 use pointsman_ebpf::tables::table::{Content, TableWriter};
 use pointsman_p4::dataplane::{Bits, DataPlaneError, EntryKey, Match};
-use pointsman_p4::ir::{self, Implementation, Key, MatchKind, TableId, TableNext};
+use pointsman_p4::ir::{
+    self, ActionCall, ActionId, ConstEntry, ConstKey, Implementation, Key, MatchKind, SourceInfo,
+    TableId, TableNext,
+};
 use pointsman_p4::vectors::Case;
 
 /// The parts of a key: how each is matched, and its bits.
@@ -61,6 +65,11 @@ pub struct Tally {
 impl Bed {
     /// An empty table that declares a size.
     pub fn new(parts: Parts, size: u32) -> (Bed, Probe) {
+        Bed::with_declared(parts, size, &[])
+    }
+
+    /// An empty table for which the program declares entries, by match and priority.
+    pub fn with_declared(parts: Parts, size: u32, declared: &[(Vec<Match>, i32)]) -> (Bed, Probe) {
         let mut program = any_program().clone();
         let mut table = program
             .tables
@@ -74,16 +83,14 @@ impl Bed {
             ..table.key[0].clone()
         };
         table.key = parts.iter().map(key).collect();
-        table.actions = (0..)
-            .take(program.actions.len())
-            .map(ir::ActionId)
-            .collect();
+        table.actions = (0..).take(program.actions.len()).map(ActionId).collect();
         table.implementation = Implementation::Direct;
         table.next = TableNext::HitMiss {
             hit: None,
             miss: None,
         };
         (table.counter, table.meter, table.size) = (None, None, size);
+        table.entries = declared.iter().map(const_entry).collect();
         program.tables = vec![table];
 
         let mut plan = Plan::new(&program, 2).unwrap();
@@ -182,6 +189,38 @@ impl Bed {
     /// How its key is matched.
     pub fn parts(&self) -> Parts {
         self.parts
+    }
+}
+
+fn const_entry((matches, priority): &(Vec<Match>, i32)) -> ConstEntry {
+    let number = |bits: &Bits| BigUint::from(bits);
+    let key = matches.iter().map(|part| match part {
+        Match::Exact(value) => ConstKey::Exact(number(value)),
+        Match::Lpm { value, prefix_len } => ConstKey::Lpm {
+            value: number(value),
+            prefix_len: *prefix_len,
+        },
+        Match::Ternary { value, mask } => ConstKey::Ternary {
+            value: number(value),
+            mask: number(mask),
+        },
+        Match::Optional(value) => ConstKey::Ternary {
+            value: value.as_ref().map(number).unwrap_or_default(),
+            mask: number(&Bits::from(u64::from(value.is_some()))),
+        },
+        Match::Range { low, high } => ConstKey::Range {
+            low: number(low),
+            high: number(high),
+        },
+    });
+    ConstEntry {
+        key: key.collect(),
+        priority: *priority,
+        call: ActionCall {
+            action: ActionId(0),
+            args: Vec::new(),
+        },
+        source: SourceInfo::default(),
     }
 }
 

@@ -346,3 +346,24 @@ fn bit_vectors_give_an_entry_back_when_a_higher_one_goes() {
 fn a_tuple_space_gives_an_entry_back_when_a_higher_one_goes() {
     is_hidden_and_comes_back(16_384);
 }
+
+#[test]
+fn declared_entries_in_code_are_whole_while_they_change_come_and_go() {
+    if !privileged() {
+        return;
+    }
+    let above = (vec![ternary(0x1234_5678, 0xffff_0000), ports(1, 2)], 3);
+    let entry = (vec![ternary(0x1234_5678, 0xffff_0000), any_port()], 2);
+    let declared = [above.clone(), entry.clone()];
+    let (mut bed, probe) = Bed::with_declared(TERNARY, 2, &declared);
+    bed.insert(&entry.0, entry.1, *CHANGING.start()).unwrap();
+    let key = [Bits::from(0x1234_5678), Bits::from(500)];
+    let tally = under_lookups(&mut bed, &probe, &key, |bed| {
+        for answer in changing(300) {
+            bed.modify(&entry.0, entry.1, answer).unwrap();
+            bed.insert(&above.0, above.1, OTHER).unwrap();
+            bed.delete(&above.0, above.1).unwrap();
+        }
+    });
+    assert_only(&tally, CHANGING);
+}

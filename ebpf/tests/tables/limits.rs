@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use pointsman_ebpf::plan::Structure;
 use pointsman_ebpf::tables::tuples::MAX_MASKS;
 use pointsman_p4::dataplane::{Bits, DataPlaneError, Match};
 use pointsman_p4::ir::MatchKind;
@@ -38,6 +39,30 @@ fn a_tuple_space_names_its_masks_when_there_are_too_many() {
     bed.insert(&ternary(one_more, one_more), 2000, 7).unwrap();
     assert_eq!(probe.answer(&[Bits::from(u64::from(u32::MAX))]), 7);
     assert_eq!(probe.answer(&[Bits::from(2)]), 2);
+}
+
+#[test]
+fn a_table_in_code_takes_its_declared_entries_and_no_others() {
+    if !privileged() {
+        return;
+    }
+    let declared = [
+        (ternary(0x0a00_0000, 0xff00_0000).to_vec(), 2),
+        (ternary(0x0b00_0000, 0xff00_0000).to_vec(), 1),
+    ];
+    let (mut bed, probe) = Bed::with_declared(&[(MatchKind::Ternary, 32)], 2, &declared);
+    assert!(matches!(bed.structure, Structure::Declared(_)));
+    let (matches, priority) = &declared[0];
+    bed.insert(matches, *priority, 7).unwrap();
+    assert_eq!(probe.answer(&[Bits::from(0x0a01_0203)]), 7);
+    assert!(matches!(
+        bed.insert(&ternary(0x0c00_0000, 0xff00_0000), 1, 1),
+        Err(DataPlaneError::Full { .. })
+    ));
+    bed.delete(matches, *priority).unwrap();
+    assert_eq!(probe.answer(&[Bits::from(0x0a01_0203)]), 0);
+    bed.insert(matches, *priority, 8).unwrap();
+    assert_eq!(probe.answer(&[Bits::from(0x0a01_0203)]), 8);
 }
 
 #[test]

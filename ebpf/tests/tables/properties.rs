@@ -191,6 +191,86 @@ fn agree(
     Ok(())
 }
 
+/// Tables of this shape for which the program declares a few entries, each of which comes and goes.
+fn declared_holds(parts: Parts) {
+    if !privileged() {
+        return;
+    }
+    let config = ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let has_priorities = parts
+        .iter()
+        .any(|(kind, _)| !matches!(kind, MatchKind::Exact | MatchKind::Lpm));
+    let entry = (vec((any::<u64>(), any::<u64>()), parts.len()), 1..4i32);
+    let changes = vec((any::<prop::sample::Index>(), 1..1_000_000u32), 1..60);
+    let draws = (vec(entry, 1..5), changes, vec(any::<u64>(), 64));
+    let result = TestRunner::new(config).run(&draws, |(entries, changes, randoms)| {
+        let mut declared: Vec<(Vec<Match>, i32)> = Vec::new();
+        for (draw, priority) in entries {
+            let entry = (matches(parts, &draw), priority * i32::from(has_priorities));
+            if !declared.contains(&entry) {
+                declared.push(entry);
+            }
+        }
+        let (mut bed, probe) = Bed::with_declared(parts, declared.len() as u32, &declared);
+        let mut model = Declared {
+            is_there: vec![false; declared.len()],
+            entries: declared,
+            answers: vec![0; 5],
+        };
+        let mut randoms = randoms.iter().cycle();
+        for (index, answer) in changes {
+            model.toggle(&mut bed, index.index(model.entries.len()), answer)?;
+            for _ in 0..LOOKUPS {
+                agree(&bed, &probe, &model.model(), || *randoms.next().unwrap())?;
+            }
+        }
+        Ok(())
+    });
+    result.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Declared entries, of which some are there.
+struct Declared {
+    entries: Vec<(Vec<Match>, i32)>,
+    is_there: Vec<bool>,
+    answers: Vec<u32>,
+}
+
+impl Declared {
+    /// Takes an entry out that is there, or changes or writes it.
+    fn toggle(&mut self, bed: &mut Bed, index: usize, answer: u32) -> Result<(), TestCaseError> {
+        let (matches, priority) = &self.entries[index];
+        let result = match (self.is_there[index], answer % 2) {
+            (true, 0) => bed.delete(matches, *priority),
+            (true, _) => bed.modify(matches, *priority, answer),
+            (false, _) => bed.insert(matches, *priority, answer),
+        };
+        prop_assert_eq!(result, Ok(()));
+        self.is_there[index] = !self.is_there[index] || answer % 2 == 1;
+        self.answers[index] = answer;
+        Ok(())
+    }
+
+    /// In code the order of declaration decides between equal priorities, not the age.
+    fn model(&self) -> Model {
+        let mut model = Model::default();
+        for (index, (matches, priority)) in self.entries.iter().enumerate() {
+            if self.is_there[index] {
+                model.insert(Entry {
+                    matches: matches.clone(),
+                    priority: *priority,
+                    answer: self.answers[index],
+                });
+            }
+        }
+        model
+    }
+}
+
 #[test]
 fn a_direct_index_answers_as_its_entries_say() {
     holds(&[(MatchKind::Exact, 9)], 512, |s| {
@@ -274,4 +354,24 @@ fn a_tuple_space_without_priorities_answers_with_the_longest_prefix() {
         10_000,
         |s| matches!(s, Structure::Tuples(_)),
     );
+}
+
+#[test]
+fn declared_entries_in_code_answer_by_priority_and_then_in_order() {
+    declared_holds(&[(MatchKind::Ternary, 32), (MatchKind::Optional, 8)]);
+}
+
+#[test]
+fn declared_ranges_in_code_answer_by_priority_or_not_in_code_if_they_are_too_many() {
+    declared_holds(&[(MatchKind::Range, 5), (MatchKind::Exact, 9)]);
+}
+
+#[test]
+fn declared_prefixes_in_code_answer_with_the_longest() {
+    declared_holds(&[(MatchKind::Lpm, 32)]);
+}
+
+#[test]
+fn declared_exact_entries_in_code_answer_as_they_say() {
+    declared_holds(&[(MatchKind::Exact, 64)]);
 }
