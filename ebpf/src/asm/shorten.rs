@@ -10,12 +10,14 @@
 //!
 //! What the program does, and what the verifier learns of it, stays.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use super::effects::Registers;
 use super::flow::Targets;
 use super::{Code, Draft, Insn};
+
+/// R0 to R10.
+const REGISTERS: usize = 11;
 
 /// Rounds that are made at most: each may give the next something to do.
 const MAX_ROUNDS: usize = 4;
@@ -56,7 +58,7 @@ impl Draft {
 
 /// The shortened program, its jumps, and for each old instruction where it went (or what follows it now).
 fn shorten(insns: Vec<Insn>, targets: Targets) -> (Vec<Insn>, Targets, Vec<usize>) {
-    let mut code = Shortening::new(insns, targets);
+    let mut code = Shortening::new(insns, &targets);
     code.turn_branches();
     for _ in 0..MAX_ROUNDS {
         let live = code.live_after();
@@ -71,17 +73,24 @@ fn shorten(insns: Vec<Insn>, targets: Targets) -> (Vec<Insn>, Targets, Vec<usize
 
 struct Shortening {
     insns: Vec<Insn>,
-    targets: Targets,
+    /// Where each instruction jumps to.
+    targets: Vec<Option<usize>>,
     removed: Vec<bool>,
-    /// What is jumped to.
-    entered: HashSet<usize>,
+    /// Whether an instruction is jumped to; one more than there are.
+    entered: Vec<bool>,
 }
 
 impl Shortening {
-    fn new(insns: Vec<Insn>, targets: Targets) -> Shortening {
+    fn new(insns: Vec<Insn>, jumps: &Targets) -> Shortening {
+        let mut targets = vec![None; insns.len()];
+        let mut entered = vec![false; insns.len() + 1];
+        for (at, to) in jumps {
+            targets[*at] = Some(*to);
+            entered[*to] = true;
+        }
         Shortening {
             removed: vec![false; insns.len()],
-            entered: targets.values().copied().collect(),
+            entered,
             insns,
             targets,
         }
@@ -91,16 +100,12 @@ impl Shortening {
     fn turn_branches(&mut self) {
         for at in 0..self.insns.len().saturating_sub(1) {
             let over = at + 1;
-            let is_over = self.targets.get(&at) == Some(&(at + 2))
+            let is_over = self.targets[at] == Some(over + 1)
                 && self.insns[over].is_goto()
-                && !self.entered.contains(&over);
+                && !self.entered[over];
             if is_over && let Some(negated) = self.insns[at].negated() {
-                let Some(far) = self.targets.remove(&over) else {
-                    continue;
-                };
                 self.insns[at] = negated;
-                self.targets.insert(at, far);
-                self.entered.insert(far);
+                self.targets[at] = self.targets[over].take();
                 self.removed[over] = true;
             }
         }
@@ -115,29 +120,38 @@ impl Shortening {
         loop {
             let mut is_stable = true;
             for at in (0..count).rev() {
-                let insn = &self.insns[at];
+                if self.removed[at] {
+                    after[at] = before[at + 1];
+                    before[at] = after[at];
+                    continue;
+                }
                 let mut live = Registers::default();
-                if self.removed[at] || insn.falls_through() {
+                if self.insns[at].falls_through() {
                     live = live.union(before[at + 1]);
                 }
-                if let (false, Some(target)) = (self.removed[at], self.targets.get(&at)) {
-                    live = live.union(before[*target]);
+                if let Some(target) = self.targets[at] {
+                    live = live.union(before[target]);
                 }
                 after[at] = live;
-                let effects = insn.effects();
-                let is_unread = effects.is_pure && !effects.writes.meets(live);
-                if !self.removed[at] && !is_unread {
+                let effects = self.insns[at].effects();
+                if !effects.is_pure || effects.writes.meets(live) {
                     live = live.without(effects.writes).union(effects.reads);
                 }
-                if before[at] != live {
-                    before[at] = live;
-                    is_stable = false;
-                }
+                // Only a jump back has seen what was there before.
+                is_stable &= before[at] == live || !self.entered[at];
+                before[at] = live;
             }
-            if is_stable {
+            if is_stable || !self.has_loops() {
                 return after;
             }
         }
+    }
+
+    fn has_loops(&self) -> bool {
+        let targets = self.targets.iter().enumerate();
+        targets
+            .filter_map(|(at, to)| to.map(|to| to <= at))
+            .any(|is_back| is_back)
     }
 
     fn drop_unread(&mut self, live: &[Registers]) -> bool {
@@ -159,18 +173,27 @@ impl Shortening {
     /// Operands that are numbers.
     fn use_immediates(&mut self) -> bool {
         let mut is_changed = false;
+        let mut known = [None; REGISTERS];
         for at in 0..self.insns.len() {
+            if self.entered[at] {
+                known = [None; REGISTERS];
+            }
             if self.removed[at] {
                 continue;
             }
-            let Some(register) = self.insns[at].replaceable_source() else {
-                continue;
-            };
-            let written = self.written_before(at, register);
-            let number = written.and_then(|written| self.insns[written].loaded_number());
-            if let Some(changed) = number.and_then(|n| self.insns[at].with_immediate(n)) {
+            let insn = self.insns[at];
+            let number = insn
+                .replaceable_source()
+                .and_then(|r| known[usize::from(r)]);
+            if let Some(changed) = number.and_then(|n| insn.with_immediate(n)) {
                 self.insns[at] = changed;
                 is_changed = true;
+            }
+            let effects = self.insns[at].effects();
+            for (register, known) in known.iter_mut().enumerate() {
+                if effects.writes.has(register as u8) {
+                    *known = self.insns[at].loaded_number();
+                }
             }
         }
         is_changed
@@ -224,18 +247,12 @@ impl Shortening {
         None
     }
 
-    /// The instruction that wrote what a register holds at `at`, if every way there is through it.
-    fn written_before(&self, at: usize, register: u8) -> Option<usize> {
-        self.block_before(at)
-            .find(|before| self.insns[*before].effects().writes.has(register))
-    }
-
     /// The instructions that run before `at` on every way there, backwards.
     fn block_before(&self, at: usize) -> impl Iterator<Item = usize> {
         let mut at = at;
         std::iter::from_fn(move || {
             loop {
-                if self.entered.contains(&at) || at == 0 {
+                if self.entered[at] || at == 0 {
                     return None;
                 }
                 at -= 1;
@@ -260,9 +277,9 @@ impl Shortening {
         let insns = kept
             .filter(|(_, removed)| !**removed)
             .map(|(insn, _)| *insn);
-        let targets = self.targets.iter();
-        let targets = targets.map(|(at, to)| (moved[*at], moved[*to])).collect();
-        (insns.collect(), targets, moved)
+        let jumps = self.targets.iter().enumerate();
+        let jumps = jumps.filter_map(|(at, to)| Some((moved[at], moved[(*to)?])));
+        (insns.collect(), jumps.collect(), moved)
     }
 }
 
