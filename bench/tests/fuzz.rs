@@ -1,5 +1,5 @@
 //! Random entries and packets through the program in the kernel and the reference interpreter, for a bounded time, and
-//! every case that such a run has found before.
+//! every case that such a run has found before; and damaged programs, which must be refused in order.
 //!
 //! `POINTSMAN_SEED=7 cargo test -p pointsman-bench --test fuzz` tries another seed. The `fuzz` command runs for longer.
 #![allow(clippy::unwrap_used)]
@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pointsman_bench::conformance::{Target, find};
+use pointsman_bench::fuzz::damage::{damage, survive};
 use pointsman_bench::fuzz::replay::replay_all;
-use pointsman_bench::fuzz::{Options, Subject, run};
+use pointsman_bench::fuzz::{Options, Random, Subject, run};
 use pointsman_p4::{bmv2, vectors};
 
 const SHARED: [&str; 2] = ["vectors", "pipelines"];
@@ -75,4 +76,24 @@ fn what_was_found_stays_found() {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     let count = replay_all(&cases, privileged()).unwrap_or_else(|e| panic!("{e}"));
     assert!(count > 0);
+}
+
+#[test]
+fn a_damaged_program_is_an_error_and_never_a_panic() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../p4/programs/leaf_spine");
+    let shared = vectors::directory().into_iter();
+    let shared = shared.flat_map(|root| SHARED.map(|name| root.join(name)));
+    for directory in shared.chain([own]) {
+        for suite in find(&directory).unwrap() {
+            let text = |name| std::fs::read_to_string(suite.program.join(name)).unwrap();
+            let (json, p4info) = (text("bmv2.json"), text("p4info.txtpb"));
+            for seed in 1..=3 {
+                let mut random = Random::new(seed);
+                let (json, p4info) = damage(&json, &p4info, &mut random);
+                if let Err(error) = survive(&json, &p4info, &mut random) {
+                    panic!("{}, seed {seed}: {error}", suite.name);
+                }
+            }
+        }
+    }
 }

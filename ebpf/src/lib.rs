@@ -5,6 +5,7 @@ pub mod asm;
 pub mod compile;
 pub mod handoff;
 pub mod inspect;
+mod limits;
 pub mod pipeline;
 pub mod plan;
 pub mod plane;

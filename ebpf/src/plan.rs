@@ -13,6 +13,7 @@ use pointsman_p4::ir::{
 use crate::asm::Assembler;
 use crate::compile::Refusal;
 use crate::compile::crc::{CRC16_BYTES, CRC32_BYTES};
+use crate::limits::too_large;
 use crate::tables::arena::{Arena, Region};
 use crate::tables::bitvec::{self, BitVectorPlan, Patterns};
 use crate::tables::cells::{CounterPlan, MeterPlan};
@@ -146,6 +147,10 @@ impl Plan {
     /// What tries may need at worst is far more than what real routes take. Programs with several
     /// big ones get less for each, down to what leaves room for all tables.
     pub fn new(program: &Program, cpus: u32) -> Result<Plan, Vec<Refusal>> {
+        let refused = too_large(program);
+        if !refused.is_empty() {
+            return Err(refused);
+        }
         let mut trie_nodes = trie::MAX_NODES;
         loop {
             match Plan::with_tries(program, cpus, trie_nodes) {

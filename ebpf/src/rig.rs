@@ -6,7 +6,6 @@
 //! multicast, clones and packet-ins are taken from the events as the agent would take them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use pointsman_p4::interpreter::Output;
 use pointsman_p4::ir::Program;
@@ -18,7 +17,7 @@ use crate::pipeline::{Pipeline, PipelineError};
 use crate::plane::Plane;
 use crate::switch::Shared;
 use crate::switch::events::{Events, EventsError};
-use crate::sys::SysError;
+use crate::sys::{SysError, monotonic_clock};
 
 /// The shortest frame that the kernel runs a program on, and that a program may leave behind.
 pub const MIN_FRAME_BYTES: usize = 14;
@@ -99,7 +98,7 @@ impl Rig {
                     bytes: event.packet,
                 });
             } else {
-                outputs.extend(self.plane.slow_path().handle(&event, Duration::ZERO));
+                outputs.extend(self.plane.slow_path().handle(&event, monotonic_clock()));
             }
         }
         outputs.sort_by_key(|output| output.port);

@@ -9,12 +9,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Parser;
 use pointsman_bench::conformance::{Target, find};
-use pointsman_bench::fuzz::{CaseFile, Options, Outcome, Pair, Report, Subject, run};
+use pointsman_bench::fuzz::damage::{damage, survive};
+use pointsman_bench::fuzz::{CaseFile, Options, Outcome, Pair, Random, Report, Subject, run};
 use pointsman_p4::bmv2;
 
 /// Fuzz programs in the kernel against the reference interpreter.
@@ -48,6 +49,9 @@ struct Arguments {
     /// Do the steps of this file on the one program instead, and print them with what leaves the interpreter.
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
+    /// Damage the programs instead: reading, compiling and running them must give an error or nothing.
+    #[arg(long)]
+    damaged: bool,
     /// Write the report to a file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -55,6 +59,11 @@ struct Arguments {
 
 fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
+    if arguments.damaged {
+        // What panics is said with its seed.
+        std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
+        return damaged(&arguments);
+    }
     Target::Xdp.check()?;
     let subjects = subjects(&arguments)?;
     anyhow::ensure!(!subjects.is_empty(), "there is no such program");
@@ -108,31 +117,81 @@ fn replay(subjects: &[Subject], path: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// Each program once, though it may have several directories of packets.
-fn subjects(arguments: &Arguments) -> anyhow::Result<Vec<Subject>> {
-    let mut subjects = Vec::new();
-    let mut seen = BTreeSet::new();
+fn programs(arguments: &Arguments) -> anyhow::Result<Vec<PathBuf>> {
+    let mut programs = BTreeSet::new();
     for directory in &arguments.directories {
         let directory = directory
             .canonicalize()
             .with_context(|| format!("cannot find {}", directory.display()))?;
-        for suite in find(&directory)? {
-            let name = suite.program.display().to_string();
-            let wanted = arguments.program.as_ref().is_none_or(|p| name.contains(p));
-            if !wanted || !seen.insert(suite.program.clone()) {
-                continue;
-            }
-            let path = suite.program.join("bmv2.json");
-            let json = std::fs::read(&path).with_context(|| path.display().to_string())?;
-            match bmv2::read(json) {
-                Ok(program) => subjects.push(Subject {
-                    name: short(&suite.program),
-                    program: program.into(),
-                }),
-                Err(error) => println!("{name}: not read: {error}"),
-            }
+        programs.extend(find(&directory)?.into_iter().map(|suite| suite.program));
+    }
+    let is_wanted = |path: &PathBuf| {
+        let path = path.display().to_string();
+        arguments.program.as_ref().is_none_or(|p| path.contains(p))
+    };
+    Ok(programs.into_iter().filter(is_wanted).collect())
+}
+
+fn subjects(arguments: &Arguments) -> anyhow::Result<Vec<Subject>> {
+    let mut subjects = Vec::new();
+    for path in programs(arguments)? {
+        match bmv2::read(text(&path, "bmv2.json")?) {
+            Ok(program) => subjects.push(Subject {
+                name: short(&path),
+                program: program.into(),
+            }),
+            Err(error) => println!("{}: not read: {error}", short(&path)),
         }
     }
     Ok(subjects)
+}
+
+fn text(program: &Path, file: &str) -> anyhow::Result<String> {
+    let path = program.join(file);
+    std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+/// Damages one program after the other until the time is up.
+fn damaged(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (start, mut seed, mut failed) = (Instant::now(), arguments.seed, 0);
+    let mut fates = [0; 3];
+    let programs = programs(arguments)?;
+    let mut texts = Vec::new();
+    for path in &programs {
+        texts.push((text(path, "bmv2.json")?, text(path, "p4info.txtpb")?));
+    }
+    'time: for round in 0..arguments.rounds {
+        seed = arguments.seed.wrapping_add(round);
+        for (path, (json, p4info)) in programs.iter().zip(&texts) {
+            if start.elapsed().as_secs_f64() > arguments.minutes * 60.0 {
+                break 'time;
+            }
+            let mut random = Random::new(seed);
+            let (json, p4info) = damage(json, p4info, &mut random);
+            match survive(&json, &p4info, &mut random) {
+                Ok(fate) => fates[fate as usize] += 1,
+                Err(error) => {
+                    failed += 1;
+                    println!("{}, seed {seed}: {error}", short(path));
+                    if let Some(directory) = &arguments.cases {
+                        std::fs::create_dir_all(directory)?;
+                        let name = short(path).replace('/', "_");
+                        std::fs::write(directory.join(format!("{name}-{seed}.json")), &json)?;
+                    }
+                }
+            }
+        }
+    }
+    let [not_read, refused, compiled] = fates;
+    println!(
+        "seeds {} to {seed}: {not_read} not read, {refused} read and refused, {compiled} compiled, {failed} failed",
+        arguments.seed
+    );
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The last two parts of a path.

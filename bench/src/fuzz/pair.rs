@@ -3,6 +3,7 @@
 //! What a program makes of the time is found out, not guessed: two more interpreters live at other times, and a
 //! byte that they do not agree on is not compared.
 
+use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -109,7 +110,7 @@ impl Pair {
             pair.all(steps)
         };
         catch_unwind(AssertUnwindSafe(run))
-            .unwrap_or_else(|panic| Err(failed("a panic", message(&panic))))
+            .unwrap_or_else(|panic| Err(failed("a panic", message(panic.as_ref()))))
     }
 
     fn all(&mut self, steps: &[Step]) -> Result<Tally, Box<Difference>> {
@@ -272,7 +273,7 @@ fn text(outputs: &[Output]) -> String {
 }
 
 /// What a panic said.
-pub fn message(panic: &Box<dyn std::any::Any + Send>) -> String {
+pub fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
     text.unwrap_or_else(|| "without a message".to_owned())
