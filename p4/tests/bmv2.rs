@@ -120,6 +120,41 @@ fn an_extern_is_named_with_its_line() {
 }
 
 #[test]
+fn a_table_of_an_old_compiler_names_its_actions_and_holds_its_profile() {
+    let mut program = small();
+    let expected = bmv2::read(program.to_string()).unwrap();
+    let names: Vec<Value> = expected.tables[0]
+        .actions
+        .iter()
+        .map(|id| json!(expected.actions[id.index()].name))
+        .collect();
+    let table = program["pipelines"][0]["tables"][0]
+        .as_object_mut()
+        .unwrap();
+    table.remove("action_ids");
+    table.remove("default_entry");
+    table.remove("entries");
+    table.insert("actions".to_owned(), json!(names));
+    table.insert("type".to_owned(), json!("indirect_ws"));
+    table.insert("act_prof_name".to_owned(), json!("paths"));
+    table.insert("selector".to_owned(), json!({"algo": "crc16", "input": []}));
+    let read = bmv2::read(program.to_string()).unwrap();
+    assert_eq!(read.tables[0].actions, expected.tables[0].actions);
+    assert_eq!(read.action_profiles[0].name, "paths");
+    assert!(read.action_profiles[0].selector.is_some());
+}
+
+#[test]
+fn a_deparser_may_log_and_assert() {
+    let mut program = small();
+    let statement = |op: &str| json!({"op": op, "parameters": []});
+    program["deparsers"][0]["primitives"] = json!([statement("log_msg"), statement("assert")]);
+    bmv2::read(program.to_string()).unwrap();
+    program["deparsers"][0]["primitives"] = json!([statement("exit")]);
+    assert!(message(&program).contains("\"exit\" in the deparser is not supported"));
+}
+
+#[test]
 fn a_control_that_loops_is_refused() {
     let mut program = small();
     program["pipelines"][0]["tables"][0]["next_tables"]["ingress.forward"] = json!("ingress.route");

@@ -73,8 +73,17 @@ impl Controls {
         shapes: &Shapes,
         calculations: &mut Vec<Calculation>,
     ) -> Read<()> {
-        for item in pipeline.get("action_profiles").items()? {
-            let name = item.get("name").str()?;
+        let profiles = pipeline.get("action_profiles").items()?;
+        // Old compilers write the profile into its table.
+        let tables = pipeline.get("tables").items()?;
+        let in_tables = tables
+            .into_iter()
+            .filter(|t| !t.get("act_prof_name").is_null());
+        for item in profiles.into_iter().chain(in_tables) {
+            let name = match item.get("act_prof_name").opt_str()? {
+                Some(name) => name,
+                None => item.get("name").str()?,
+            };
             // A profile that both controls use stands in both pipelines.
             if self.profile_ids.contains_key(name) {
                 continue;
@@ -166,7 +175,7 @@ impl Controls {
         let implementation = match kind.str()? {
             "simple" => Implementation::Direct,
             "indirect" | "indirect_ws" => {
-                let name = item.get("action_profile");
+                let name = profile_name(item);
                 let id = self
                     .profile_ids
                     .get(name.str()?)
@@ -180,11 +189,7 @@ impl Controls {
             .iter()
             .map(|part| key::read(part, context.shapes))
             .collect::<Read<Vec<_>>>()?;
-        let actions = item.get("action_ids").items()?;
-        let actions = actions
-            .iter()
-            .map(|id| context.action(id))
-            .collect::<Read<Vec<_>>>()?;
+        let actions = context.table_actions(item)?;
         let meter = item.get("direct_meters");
         Ok(Table {
             name: item.get("name").str()?.to_owned(),
@@ -294,6 +299,22 @@ impl Context<'_> {
             .ok_or_else(|| id.unknown("action", number))
     }
 
+    /// The actions that a table may run, by id; old compilers have only names.
+    fn table_actions(&self, table: &Cursor) -> Read<Vec<ActionId>> {
+        let ids = table.get("action_ids");
+        if !ids.is_null() {
+            return ids.items()?.iter().map(|id| self.action(id)).collect();
+        }
+        let by_name = |name: &Cursor| {
+            let text = name.str()?;
+            let found = self.actions.iter().position(|action| action.name == text);
+            found
+                .map(|index| ActionId(index as u32))
+                .ok_or_else(|| name.unknown("action", text))
+        };
+        table.get("actions").items()?.iter().map(by_name).collect()
+    }
+
     /// An action with its arguments, checked against its parameters.
     fn call(&self, item: &Cursor) -> Read<ActionCall> {
         let action = self.action(&item.get("action_id"))?;
@@ -320,6 +341,14 @@ impl Context<'_> {
             }
         }
         Ok(ActionCall { action, args })
+    }
+}
+
+fn profile_name<'c>(table: &Cursor<'c>) -> Cursor<'c> {
+    let name = table.get("action_profile");
+    match name.is_null() {
+        true => table.get("act_prof_name"),
+        false => name,
     }
 }
 

@@ -144,10 +144,9 @@ impl<'a> Cursor<'a> {
                     Some(rest) => (true, rest),
                     None => (false, s.as_str()),
                 };
-                let magnitude = digits
-                    .strip_prefix("0x")
-                    .and_then(|hex| BigUint::from_str_radix(hex, 16).ok())
-                    .ok_or_else(wrong)?;
+                // Old compilers leave the prefix out.
+                let digits = digits.strip_prefix("0x").unwrap_or(digits);
+                let magnitude = BigUint::from_str_radix(digits, 16).map_err(|_| wrong())?;
                 let magnitude = BigInt::from(magnitude);
                 Ok(if negative { -magnitude } else { magnitude })
             }

@@ -218,13 +218,19 @@ pub(super) fn registers(root: &Cursor) -> Read<Vec<Register>> {
     items.iter().map(read).collect()
 }
 
+/// The most members of a value set whose program does not say.
+const DEFAULT_VALUE_SET_SIZE: u32 = 1024;
+
 pub(super) fn value_sets(root: &Cursor) -> Read<Vec<ValueSet>> {
     let items = root.get("parse_vsets").items()?;
     let read = |item: &Cursor| {
         Ok(ValueSet {
             name: name_of(item)?,
             width: cell_bits(&item.get("compressed_bitwidth"))?,
-            size: item.get("max_size").opt_u32()?.unwrap_or(u32::MAX),
+            size: item
+                .get("max_size")
+                .opt_u32()?
+                .unwrap_or(DEFAULT_VALUE_SET_SIZE),
         })
     };
     items.iter().map(read).collect()

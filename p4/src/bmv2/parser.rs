@@ -256,9 +256,13 @@ pub(super) fn deparser(root: &Cursor, shapes: &Shapes, names: &Names) -> Read<De
         shapes,
         names,
     };
-    if let Some(first) = item.get("primitives").items()?.first() {
-        primitives.read_all(first)?;
-        return Err(first.unsupported("a statement other than emit in the deparser"));
+    for statement in item.get("primitives").items()? {
+        let name = statement.get("op").str()?;
+        // A deparser only reads headers: what these do ends with it.
+        if !matches!(name, "set" | "log_msg" | "assert" | "assume") {
+            primitives.read_all(&statement)?;
+            return Err(statement.unsupported(format!("{name:?} in the deparser")));
+        }
     }
     let order = item.get("order").items()?;
     Ok(Deparser {
