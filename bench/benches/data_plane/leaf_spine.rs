@@ -1,9 +1,7 @@
 //! leaf_spine with entries: every kind of table on the way, and other entries beside those of the way.
 
 use pointsman_ebpf::plane::Plane;
-use pointsman_p4::dataplane::{
-    DataPlane, DataPlaneError, EntryAction, GroupMember, Operation, TableEntry,
-};
+use pointsman_p4::dataplane::{DataPlaneError, Operation};
 use pointsman_p4::vectors::Case;
 
 use crate::support::{leaf_spine, operations};
@@ -17,6 +15,7 @@ const HOST_MAC: &str = "020000000002";
 const SIMPLE_NEXT: u32 = 20;
 const ECMP_NEXT: u32 = 30;
 const ECMP_WAYS: u32 = 4;
+const FIRST_ECMP_PORT: u32 = 4;
 
 /// From port 1 by way of every kind of table. A next hop has the router's own MAC, so that the
 /// frame is for the router again in the next run.
@@ -33,6 +32,13 @@ fn entries() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
+    lines.extend((0..ECMP_WAYS).map(|way| {
+        let action = routing("routing_hashed", FIRST_ECMP_PORT + way);
+        format!("act_prof_create_member ecmp {way} {action}")
+    }));
+    let ways: Vec<String> = (0..ECMP_WAYS).map(|way| way.to_string()).collect();
+    lines.push(format!("act_prof_create_group ecmp 1 {}", ways.join(" ")));
+    lines.push(format!("add hashed next_id:{ECMP_NEXT} group(1)"));
     lines.extend((0..OTHER_ROUTES).flat_map(|n| {
         [
             format!("add routing_v4 ipv4_dst:0x0b{n:04x}00/24 drop_routing_v4()"),
@@ -52,43 +58,17 @@ fn routing(action: &str, port: u32) -> String {
     format!("{action}(port:{port}, src_mac:0x{ROUTER_MAC}, dst_mac:0x{ROUTER_MAC})")
 }
 
-/// Writes all of it.
+/// Writes all of it. Ports are watched, which no line says.
 fn fill(case: &Case, plane: &mut Plane) -> Result<(), DataPlaneError> {
-    for operation in operations(case, entries()) {
+    for mut operation in operations(case, entries()) {
+        if let Operation::PutGroup { members, .. } = &mut operation {
+            for member in members {
+                member.watch_port = Some(FIRST_ECMP_PORT + member.member);
+            }
+        }
         operation.apply(plane)?;
     }
-    write_group(case, plane)
-}
-
-/// An ECMP group. STF has no command for it: the actions of its members are read as entries.
-fn write_group(case: &Case, plane: &mut Plane) -> Result<(), DataPlaneError> {
-    let profile = case.pipeline.profile_by_name("ecmp");
-    let profile = profile.expect("leaf_spine has it").profile;
-    let lines = (4..4 + ECMP_WAYS).map(|port| {
-        let action = routing("routing_hashed", port);
-        format!("add hashed next_id:{ECMP_NEXT} {action}")
-    });
-    let mut members = Vec::new();
-    let mut key = None;
-    for operation in operations(case, lines) {
-        if let Operation::Insert(entry) = operation
-            && let EntryAction::Call(call) = &entry.action
-        {
-            let member = members.len() as u32 + 1;
-            plane.put_member(profile, member, call)?;
-            members.push(GroupMember {
-                member,
-                weight: 1,
-                watch_port: Some(3 + member),
-            });
-            key = Some(entry.key);
-        }
-    }
-    plane.put_group(profile, 1, &members)?;
-    plane.insert(&TableEntry {
-        key: key.expect("there are members"),
-        action: EntryAction::Group(1),
-    })
+    Ok(())
 }
 
 /// A UDP packet, as a next hop would get it.
@@ -114,7 +94,7 @@ pub fn workload() -> Workload {
         case: leaf_spine(),
         fill,
         ingress: 1,
-        ports: 1..4 + ECMP_WAYS,
+        ports: 1..FIRST_ECMP_PORT + ECMP_WAYS,
         paths: vec![
             path("bridged", udp(HOST_MAC, "0800", to_simple), None),
             path("IPv4 routed", udp(ROUTER_MAC, "0800", to_simple), Some(22)),

@@ -38,13 +38,13 @@ pub fn write_tables(memory: &SharedMemory, crc16: u32, crc32: u32) {
 fn tables(polynomial: u32) -> [[u32; 256]; SLICE as usize] {
     let mut tables = [[0; 256]; SLICE as usize];
     for byte in 0..256 {
-        let shift = |crc: u32, _| crc >> 1 ^ polynomial * (crc & 1);
+        let shift = |crc: u32, _| (crc >> 1) ^ (polynomial * (crc & 1));
         tables[0][byte] = (0..8).fold(byte as u32, shift);
     }
     for k in 1..tables.len() {
         for byte in 0..256 {
             let before = tables[k - 1][byte];
-            tables[k][byte] = before >> 8 ^ tables[0][before as usize & 0xff];
+            tables[k][byte] = (before >> 8) ^ tables[0][before as usize & 0xff];
         }
     }
     tables
@@ -135,7 +135,7 @@ mod tests {
             let data: Vec<u8> = (0..23u8).map(|n| n.wrapping_mul(37)).collect();
             for end in 0..data.len() {
                 let bytewise = data[..end].iter().fold(initial, |crc, byte| {
-                    crc >> 8 ^ table[(crc as u8 ^ byte) as usize]
+                    (crc >> 8) ^ table[(crc as u8 ^ byte) as usize]
                 });
                 assert_eq!(crc(polynomial, entry, initial, &data[..end]), bytewise);
             }

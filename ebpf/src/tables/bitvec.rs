@@ -5,8 +5,8 @@
 //! live     u64 for each word, bit p set: position p of this word holds an entry
 //! slots    64 u32 for each word, the record of each position
 //! next     u32 for each word, the word after it, 0 for none
-//! columns  for each byte of the key 256 rows of a u64 for each word, and a cache line between;
-//!          bit p set: the entry at p accepts this byte value
+//! columns  for each word, for each byte of the key, 256 u64, and a cache line between;
+//!          bit p set: the entry at p of the word accepts this byte value
 //! ```
 //!
 //! Words form a chain. The earlier a word in the chain and the lower a position in the word, the
@@ -33,11 +33,13 @@ pub use chain::BitVectors;
 pub const MAX_ENTRIES: u32 = 8192;
 
 const HEADER_BYTES: u64 = 64;
+/// Offsets of accesses are below this.
+const REACH: u32 = 1 << 15;
 /// Positions of a word.
 const POSITIONS: u32 = 64;
-/// Between columns. They are as long as a power of two, so that rows of the same byte value would
-/// all be in the same set of the cache.
-const COLUMN_GAP: u32 = 64;
+/// Bytes of a column. The cache line at its end keeps rows of the same byte value from being all in
+/// the same set of the cache.
+const COLUMN_BYTES: u32 = 256 * 8 + 64;
 /// Multiplying a single bit by this leaves its number in the top six bits.
 const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
 
@@ -74,7 +76,7 @@ impl BitVectorPlan {
             1 => 4,
             _ => (2 * chain).max(8),
         };
-        let columns = bytes.len() as u64 * u64::from(column_bytes(words));
+        let columns = u64::from(words) * bytes.len() as u64 * u64::from(COLUMN_BYTES);
         let mut reserve = |bytes: u32| arena.reserve(u64::from(words) * u64::from(bytes));
         BitVectorPlan {
             live: reserve(8),
@@ -94,8 +96,9 @@ impl BitVectorPlan {
         self.chain * POSITIONS / 2
     }
 
-    fn column_at(&self, column: usize) -> u32 {
-        self.columns + column as u32 * column_bytes(self.words)
+    /// Bytes of the columns of a word.
+    fn word_bytes(&self) -> u32 {
+        self.bytes.len() as u32 * COLUMN_BYTES
     }
 
     /// Emits the lookup.
@@ -120,19 +123,27 @@ impl BitVectorPlan {
             asm.alu_imm(Alu::Add, Reg::R8, 1);
         }
         asm.alu32_imm(Alu::And, Reg::R3, self.words as i32 - 1);
-        // R4 = offset of this word in each row.
         asm.mov(Reg::R4, Reg::R3);
         asm.alu_imm(Alu::Lsh, Reg::R4, 3);
         asm.map_value(Reg::R2, reader.arena, self.live);
         asm.alu(Alu::Add, Reg::R2, Reg::R4);
         asm.load(Size::DW, Reg::R0, Reg::R2, 0);
+        // R4 = the columns of this word.
+        asm.mov(Reg::R1, Reg::R3);
+        asm.alu_imm(Alu::Mul, Reg::R1, self.word_bytes() as i32);
+        asm.map_value(Reg::R4, reader.arena, self.columns);
+        asm.alu(Alu::Add, Reg::R4, Reg::R1);
         for (column, byte) in self.bytes.iter().enumerate() {
             reader.load_byte(asm, Reg::R1, *byte);
-            asm.alu_imm(Alu::Lsh, Reg::R1, (self.words * 8).ilog2() as i32);
-            asm.map_value(Reg::R2, reader.arena, self.column_at(column));
-            asm.alu(Alu::Add, Reg::R2, Reg::R4);
-            asm.alu(Alu::Add, Reg::R2, Reg::R1);
-            asm.load(Size::DW, Reg::R5, Reg::R2, 0);
+            asm.alu_imm(Alu::Lsh, Reg::R1, 3);
+            asm.alu(Alu::Add, Reg::R1, Reg::R4);
+            // Beyond what an access reaches, for keys that long.
+            let at = column as u32 * COLUMN_BYTES;
+            let far = at / REACH * REACH;
+            if far > 0 {
+                asm.alu_imm(Alu::Add, Reg::R1, far as i32);
+            }
+            asm.load(Size::DW, Reg::R5, Reg::R1, (at - far) as i32);
             asm.alu(Alu::And, Reg::R0, Reg::R5);
             if column % 4 == 3 {
                 asm.jump_if_imm(Cond::Eq, Reg::R0, 0, next_word);
@@ -168,10 +179,6 @@ impl BitVectorPlan {
         reader.record_address(asm, records, Reg::R4);
         asm.jump(to.hit);
     }
-}
-
-fn column_bytes(words: u32) -> u32 {
-    256 * words * 8 + COLUMN_GAP
 }
 
 /// Fills the 64 bytes that turn a `DE_BRUIJN` product into a bit number.

@@ -17,7 +17,7 @@ use crate::sys::SharedMemory;
 use crate::tables::grace::Grace;
 use crate::tables::slots::{SlotError, Slots};
 
-use super::{BitVectorPlan, POSITIONS, Pattern, Patterns};
+use super::{BitVectorPlan, COLUMN_BYTES, POSITIONS, Pattern, Patterns};
 
 /// Entries of a word that is written anew: the fewer, the longer until the next time; the more, the
 /// fewer words a lookup goes through.
@@ -405,6 +405,6 @@ fn slot_at(plan: &BitVectorPlan, word: u32, position: u32) -> usize {
 }
 
 fn row_at(plan: &BitVectorPlan, word: u32, column: usize, value: u8) -> usize {
-    let row = u32::from(value) * plan.words + word;
-    (plan.column_at(column) + 8 * row) as usize
+    let columns = plan.columns as usize + word as usize * plan.word_bytes() as usize;
+    columns + column * COLUMN_BYTES as usize + 8 * usize::from(value)
 }
