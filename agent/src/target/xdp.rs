@@ -174,7 +174,7 @@ impl Target for XdpTarget {
         let path = plane.slow_path().clone();
         let stats = plane.fast().stats();
         for construct in plane.fast().slow_constructs() {
-            tracing::warn!("{}", construct.slow_path_notice());
+            tracing::info!("{}", construct.slow_path_notice());
         }
         self.switch
             .activate(plane)
