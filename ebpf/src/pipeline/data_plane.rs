@@ -1,0 +1,351 @@
+//! The tables of a loaded pipeline, as a data plane: what its writers do for each operation.
+//!
+//! Multicast groups and clone sessions are not here: no program in the kernel makes copies.
+
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use pointsman_p4::dataplane::{
+    Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
+    GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+};
+use pointsman_p4::ir::{
+    self, ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId,
+};
+
+use crate::tables::cells::CounterPlan;
+use crate::tables::records::{GROUP, MEMBER, Record};
+use crate::tables::selector::ProfileError;
+use crate::tables::table::{Content, kernel};
+use crate::tables::value_set::ValueSetPlan;
+
+use super::Pipeline;
+
+impl Pipeline {
+    /// What a record says for an action, with its arguments and their widths.
+    fn content<'a>(
+        &self,
+        table: TableId,
+        action: &'a EntryAction,
+        widths: &'a mut Vec<u32>,
+    ) -> Result<Content<'a>, DataPlaneError> {
+        let profile = match self.program.tables[table.index()].implementation {
+            ir::Implementation::Profile(profile) => Some(profile),
+            ir::Implementation::Direct => None,
+        };
+        let missing = || DataPlaneError::Unsupported {
+            what: format!(
+                "a member or group in table {}",
+                self.program.tables[table.index()].name
+            ),
+            why: "the table has no action profile; give it an action".to_owned(),
+        };
+        let what = match action {
+            EntryAction::Call(call) => {
+                *widths = self.widths(call);
+                return Ok(Content {
+                    what: call.action.0,
+                    args: &call.args,
+                    widths,
+                });
+            }
+            EntryAction::Member(member) => {
+                let profile = profile.ok_or_else(missing)?;
+                let index = self.profiles[profile.index()].member(*member);
+                MEMBER | index.ok_or_else(|| self.no_member(profile, *member))?
+            }
+            EntryAction::Group(group) => {
+                let profile = profile.ok_or_else(missing)?;
+                let index = self.profiles[profile.index()].group(*group);
+                GROUP | index.ok_or_else(|| self.no_group(profile, *group))?
+            }
+        };
+        Ok(Content {
+            what,
+            args: &[],
+            widths: &[],
+        })
+    }
+
+    fn widths(&self, call: &Call) -> Vec<u32> {
+        self.program.actions[call.action.index()]
+            .params
+            .iter()
+            .map(|p| p.width)
+            .collect()
+    }
+
+    fn no_member(&self, profile: ActionProfileId, member: u32) -> DataPlaneError {
+        let profile = self.program.action_profiles[profile.index()].name.clone();
+        DataPlaneError::NoSuchMember { profile, member }
+    }
+
+    fn no_group(&self, profile: ActionProfileId, group: u32) -> DataPlaneError {
+        let profile = self.program.action_profiles[profile.index()].name.clone();
+        DataPlaneError::NoSuchGroup { profile, group }
+    }
+
+    fn profile_error(&self, profile: ActionProfileId, error: ProfileError) -> DataPlaneError {
+        let name = &self.program.action_profiles[profile.index()].name;
+        match error {
+            ProfileError::Full { what, capacity } => DataPlaneError::Full {
+                what: format!("the {what} of action profile {name}"),
+                capacity: u64::from(capacity),
+            },
+            ProfileError::NoSuchMember(member) => self.no_member(profile, member),
+            ProfileError::GroupTooBig(found) => DataPlaneError::Full {
+                what: format!("a group of action profile {name} ({found} members by weight)"),
+                capacity: u64::from(crate::tables::selector::MAX_GROUP_MEMBERS),
+            },
+            ProfileError::Grace(error) => kernel(error),
+        }
+    }
+
+    fn counter_cell(&self, counter: CounterId, index: u32) -> Result<CounterPlan, DataPlaneError> {
+        let shape = &self.program.counters[counter.index()];
+        match self.plan.counters.get(&counter) {
+            Some(plan) if index < shape.size => Ok(*plan),
+            _ => Err(out_of_range(&shape.name, index, shape.size)),
+        }
+    }
+
+    fn direct_cell(&self, key: &EntryKey) -> Result<(CounterPlan, u32), DataPlaneError> {
+        let plan = self.plan.tables[key.table.index()].counter;
+        let plan = plan.ok_or_else(|| DataPlaneError::Unsupported {
+            what: format!(
+                "a direct counter of table {}",
+                self.program.tables[key.table.index()].name
+            ),
+            why: "the table has none".to_owned(),
+        })?;
+        Ok((plan, self.tables[key.table.index()].cell(key)?))
+    }
+
+    fn register_at(&self, register: RegisterId, index: u32) -> Result<usize, DataPlaneError> {
+        let shape = &self.program.registers[register.index()];
+        if index >= shape.size {
+            return Err(out_of_range(&shape.name, index, shape.size));
+        }
+        Ok((self.plan.registers[&register].0 + 8 * index) as usize)
+    }
+}
+
+impl DataPlane for Pipeline {
+    fn insert(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+        let mut widths = Vec::new();
+        let content = self.content(entry.key.table, &entry.action, &mut widths)?;
+        let table = &mut self.tables[entry.key.table.index()];
+        table.insert(&mut self.grace, &entry.key, content)?;
+        if let Some(meter) = self.plan.tables[entry.key.table.index()].meter {
+            let cell = table.cell(&entry.key)?;
+            self.cells.set_direct_meter(&entry.key, Some((meter, cell)));
+        }
+        Ok(())
+    }
+
+    fn modify(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+        let mut widths = Vec::new();
+        let content = self.content(entry.key.table, &entry.action, &mut widths)?;
+        self.tables[entry.key.table.index()].modify(&mut self.grace, &entry.key, content)
+    }
+
+    fn delete(&mut self, key: &EntryKey) -> Result<(), DataPlaneError> {
+        self.tables[key.table.index()].delete(key)?;
+        if self.plan.tables[key.table.index()].meter.is_some() {
+            self.cells.set_direct_meter(key, None);
+        }
+        Ok(())
+    }
+
+    fn set_default(
+        &mut self,
+        table: TableId,
+        action: Option<&EntryAction>,
+    ) -> Result<(), DataPlaneError> {
+        let declared = self.program.tables[table.index()].default.as_ref();
+        let declared = declared.map(|d| EntryAction::Call(call(&d.call)));
+        let mut widths = Vec::new();
+        let content = match action.or(declared.as_ref()) {
+            Some(action) => Some(self.content(table, action, &mut widths)?),
+            None => None,
+        };
+        self.tables[table.index()].set_default(&mut self.grace, content)
+    }
+
+    fn put_member(
+        &mut self,
+        profile: ActionProfileId,
+        member: u32,
+        call: &Call,
+    ) -> Result<(), DataPlaneError> {
+        let widths = self.widths(call);
+        let record = Record::call(call, &widths, 0, &[]);
+        self.profiles[profile.index()]
+            .put_member(&mut self.grace, member, &record)
+            .map_err(|e| self.profile_error(profile, e))
+    }
+
+    fn delete_member(
+        &mut self,
+        profile: ActionProfileId,
+        member: u32,
+    ) -> Result<(), DataPlaneError> {
+        match self.profiles[profile.index()].delete_member(member) {
+            true => Ok(()),
+            false => Err(self.no_member(profile, member)),
+        }
+    }
+
+    fn put_group(
+        &mut self,
+        profile: ActionProfileId,
+        group: u32,
+        members: &[GroupMember],
+    ) -> Result<(), DataPlaneError> {
+        self.profiles[profile.index()]
+            .put_group(&mut self.grace, group, members)
+            .map_err(|e| self.profile_error(profile, e))
+    }
+
+    fn delete_group(&mut self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError> {
+        match self.profiles[profile.index()].delete_group(group) {
+            true => Ok(()),
+            false => Err(self.no_group(profile, group)),
+        }
+    }
+
+    /// Replication is the interpreter's: see [`crate::switch`].
+    fn set_multicast_group(&mut self, _: u32, _: &[Replica]) -> Result<(), DataPlaneError> {
+        Ok(())
+    }
+
+    /// Replication is the interpreter's: see [`crate::switch`].
+    fn set_clone_session(
+        &mut self,
+        _: u32,
+        _: Option<&CloneSession>,
+    ) -> Result<(), DataPlaneError> {
+        Ok(())
+    }
+
+    fn counter(&self, counter: CounterId, index: u32) -> Result<CounterData, DataPlaneError> {
+        Ok(self.counter_cell(counter, index)?.read(&self.memory, index))
+    }
+
+    fn set_counter(
+        &mut self,
+        counter: CounterId,
+        index: u32,
+        data: CounterData,
+    ) -> Result<(), DataPlaneError> {
+        self.counter_cell(counter, index)?
+            .write(&self.memory, index, data);
+        Ok(())
+    }
+
+    fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
+        let (plan, cell) = self.direct_cell(key)?;
+        Ok(plan.read(&self.memory, cell))
+    }
+
+    fn set_direct_counter(
+        &mut self,
+        key: &EntryKey,
+        data: CounterData,
+    ) -> Result<(), DataPlaneError> {
+        let (plan, cell) = self.direct_cell(key)?;
+        plan.write(&self.memory, cell, data);
+        Ok(())
+    }
+
+    fn set_meter(
+        &mut self,
+        meter: MeterId,
+        index: u32,
+        config: Option<MeterConfig>,
+    ) -> Result<(), DataPlaneError> {
+        let shape = &self.program.meters[meter.index()];
+        match self.plan.meters.get(&meter) {
+            Some(plan) if index < shape.size => {
+                plan.configure(&self.memory, index, config);
+                Ok(())
+            }
+            _ => Err(out_of_range(&shape.name, index, shape.size)),
+        }
+    }
+
+    fn set_direct_meter(
+        &mut self,
+        key: &EntryKey,
+        config: Option<MeterConfig>,
+    ) -> Result<(), DataPlaneError> {
+        let plan = self.plan.tables[key.table.index()].meter;
+        let plan = plan.ok_or_else(|| DataPlaneError::Unsupported {
+            what: format!(
+                "a direct meter of table {}",
+                self.program.tables[key.table.index()].name
+            ),
+            why: "the table has none".to_owned(),
+        })?;
+        let cell = self.tables[key.table.index()].cell(key)?;
+        plan.configure(&self.memory, cell, config);
+        Ok(())
+    }
+
+    fn register(&self, register: RegisterId, index: u32) -> Result<Bits, DataPlaneError> {
+        let at = self.register_at(register, index)?;
+        Ok(Bits::from(self.memory.u64(at).load(Acquire)))
+    }
+
+    fn set_register(
+        &mut self,
+        register: RegisterId,
+        index: u32,
+        value: &Bits,
+    ) -> Result<(), DataPlaneError> {
+        let at = self.register_at(register, index)?;
+        self.memory
+            .u64(at)
+            .store(value.to_u64().unwrap_or(u64::MAX), Release);
+        Ok(())
+    }
+
+    fn set_value_set(&mut self, set: ValueSetId, members: &[Bits]) -> Result<(), DataPlaneError> {
+        let shape = &self.program.value_sets[set.index()];
+        if members.len() > shape.size as usize {
+            return Err(DataPlaneError::Full {
+                what: format!("the value set {}", shape.name),
+                capacity: u64::from(shape.size),
+            });
+        }
+        if !ValueSetPlan::holds(shape) {
+            // Packets that meet it are the interpreter's.
+            return Ok(());
+        }
+        let members: Vec<u64> = members.iter().filter_map(Bits::to_u64).collect();
+        let written = self.value_sets[set.index()].set(&mut self.grace, &members);
+        written.map_err(kernel)
+    }
+
+    fn set_port_up(&mut self, port: u32, up: bool) {
+        self.shared.ports.set_live(port, up);
+    }
+
+    fn occupancy(&self, table: TableId) -> Occupancy {
+        self.tables[table.index()].occupancy()
+    }
+}
+
+fn call(call: &ir::ActionCall) -> Call {
+    Call {
+        action: call.action,
+        args: call.args.iter().map(Bits::from).collect(),
+    }
+}
+
+fn out_of_range(what: &str, index: u32, size: u32) -> DataPlaneError {
+    DataPlaneError::OutOfRange {
+        what: what.to_owned(),
+        index,
+        size,
+    }
+}
