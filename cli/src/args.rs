@@ -159,7 +159,7 @@ pub struct CompileArgs {
     /// Only this action
     #[arg(long, value_name = "NAME")]
     pub action: Option<String>,
-    /// Only what came from this line of the P4 source (ir, asm)
+    /// Only what came from this line of the P4 source (ir, simplified, asm)
     #[arg(long, value_name = "FILE:LINE")]
     pub line: Option<SourceLine>,
     /// Where the P4 files are; without it, they are looked for around FILE

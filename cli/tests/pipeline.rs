@@ -108,7 +108,9 @@ fn a_damaged_program_is_refused_with_the_place_of_the_damage() {
 }
 
 #[test]
-fn json_of_a_text_is_a_mistake_in_the_command_line() {
+fn what_a_stage_cannot_show_is_a_mistake_in_the_command_line() {
     let output = run("compile", &leaf_spine(), &["--emit", "asm", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let output = run("compile", &leaf_spine(), &["--line", "next.p4:36"]);
     assert_eq!(output.status.code(), Some(2));
 }

@@ -35,6 +35,10 @@ fn compile(args: &CompileArgs, output: &mut Output) -> Result<ExitCode, CliError
         let advice = "-o is for --emit stats; ir and asm are text";
         return Err(CliError::Usage(advice.to_owned()));
     }
+    if args.emit == Emit::Stats && args.line.is_some() {
+        let advice = "--line is for --emit ir, simplified and asm";
+        return Err(CliError::Usage(advice.to_owned()));
+    }
     let program = read(&args.files)?;
     let selection = Selection::new(args.table.clone(), args.action.clone(), args.line.clone());
     selection.check(&program)?;

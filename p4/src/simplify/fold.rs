@@ -82,8 +82,8 @@ pub(super) fn looks_ahead(expr: &Expr) -> bool {
     }
 }
 
-/// Shifts of constants that are looked into.
-const MAX_SHIFT: u64 = 4096;
+/// Longer numbers than any field holds are not computed ahead.
+const MAX_BITS: u64 = 1 << 16;
 
 struct Fold<'a> {
     program: &'a Program,
@@ -216,6 +216,9 @@ impl Fold<'_> {
         let constants = (constant(left), constant(right));
         if let (Some(left), Some(right)) = &constants {
             let value = arithmetic::binary(op, left, right);
+            if value.bits() > MAX_BITS {
+                return None;
+            }
             return Some(if gives_boolean(op) {
                 Expr::Bool(!value.is_zero())
             } else {
@@ -290,7 +293,7 @@ impl Fold<'_> {
                     Some(self.bits(left)?.saturating_sub(by))
                 }
                 BinaryOp::Shl => {
-                    let by = constant(right)?.to_u64().filter(|by| *by < MAX_SHIFT)?;
+                    let by = constant(right)?.to_u64().filter(|by| *by < MAX_BITS)?;
                     Some(self.bits(left)? + by)
                 }
                 _ => None,
