@@ -12,6 +12,7 @@ use pointsman_ebpf::compile::Options;
 use pointsman_ebpf::inspect;
 use pointsman_p4::bmv2;
 use pointsman_p4::interpreter::{Interpreter, Packet};
+use pointsman_p4::ir::print;
 use pointsman_p4::p4info::{Pipeline, parse_p4info};
 use serde_json::{Value, json};
 
@@ -81,7 +82,12 @@ fn all_of_it(json: &[u8], p4info: &[u8], random: &mut Random) -> Fate {
         // An error is fine: the two do not fit any more.
         let _ = Pipeline::new(Arc::clone(&program), &info);
     }
+    print::sections(&program);
     let compiled = inspect::Inspection::new(&program, CPUS, Options::new(CPU_PORT));
+    if let Ok(inspection) = &compiled {
+        inspection.listing();
+        inspection.stats();
+    }
     let mut interpreter = Interpreter::new(Arc::clone(&program));
     for length in [0, 1, 14, 60, 300] {
         let packet = Packet {
