@@ -13,6 +13,7 @@ mod access;
 mod action;
 mod cells;
 pub mod chain;
+mod changes;
 mod control;
 pub mod crc;
 mod deparser;
@@ -45,6 +46,7 @@ use crate::tables::reader::Reader;
 use crate::tables::records::arg_words;
 
 use self::chain::Compiled;
+use self::changes::Changes;
 use self::handoff::Point;
 use self::layout::{Control, Layout, SCRATCH};
 pub use self::reads::fields_read;
@@ -229,6 +231,7 @@ struct Emitter<'a> {
     points: Vec<Point>,
     /// Fields that some expression, key or hash reads.
     read: HashSet<FieldRef>,
+    changes: Changes,
     /// The construct being compiled.
     source: SourceInfo,
     ends: Ends,
@@ -257,6 +260,7 @@ impl<'a> Emitter<'a> {
         pipeline: u32,
     ) -> Emitter<'a> {
         let mut asm = Assembler::new();
+        let layout = layout_of(program);
         let ends = Ends {
             hand_over: asm.named_label("hand over"),
             out_of_bounds: asm.named_label("out of bounds"),
@@ -268,7 +272,8 @@ impl<'a> Emitter<'a> {
             maps,
             options,
             pipeline,
-            layout: layout_of(program),
+            changes: Changes::new(program, &layout),
+            layout,
             asm,
             refused: Vec::new(),
             points: handoff::common_points(),

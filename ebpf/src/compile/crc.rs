@@ -37,9 +37,9 @@ pub fn write_tables(memory: &SharedMemory, crc16: u32, crc32: u32) {
 
 fn tables(polynomial: u32) -> [[u32; 256]; SLICE as usize] {
     let mut tables = [[0; 256]; SLICE as usize];
-    for byte in 0..256 {
+    for (byte, entry) in tables[0].iter_mut().enumerate() {
         let shift = |crc: u32, _| (crc >> 1) ^ (polynomial * (crc & 1));
-        tables[0][byte] = (0..8).fold(byte as u32, shift);
+        *entry = (0..8).fold(byte as u32, shift);
     }
     for k in 1..tables.len() {
         for byte in 0..256 {

@@ -3,11 +3,12 @@
 //! If the headers became longer or shorter, the packet's start moves by the difference. Then each
 //! valid header is written, except those that are known to be in their place unchanged: headers at
 //! the end of the deparser's order that never become valid or invalid after the parser keep their
-//! distance from the payload, and of these only those are written that the program may have changed.
+//! distance from the payload, and of these only the fields are written that the program may have changed.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
-use pointsman_p4::ir::{HeaderId, HeaderRef, LValue, Op, ParserOp, ParserStateId};
+use pointsman_p4::ir::{HeaderId, HeaderRef, Op, ParserOp, ParserStateId};
 
 use crate::asm::{Alu, Cond, Note, Reg, Size};
 
@@ -25,17 +26,31 @@ impl Emitter<'_> {
         self.asm.note(Note::stage("deparser"));
         let order: Vec<HeaderId> = self.emitted();
         let in_place = self.in_place(&order);
-        let changed = self.changed_headers();
         self.move_start(&order);
         self.asm.store_imm(Size::W, Reg::R7, Control::EMITTED, 0);
+        let mut parts: Vec<Vec<Range<i32>>> = Vec::new();
         for (index, header) in order.iter().enumerate() {
-            let write = index < in_place || changed.contains(header);
-            if index >= in_place && !order[index..].iter().any(|h| changed.contains(h)) {
-                break;
-            }
-            self.asm.section();
-            self.emit_header(*header, write);
+            let bytes = self.fixed_part(*header);
+            parts.push(match index < in_place {
+                true => vec![bytes],
+                false => self.changes.within(&bytes),
+            });
         }
+        while parts.last().is_some_and(Vec::is_empty) && parts.len() > in_place {
+            parts.pop();
+        }
+        for (header, parts) in order.iter().zip(&parts) {
+            self.asm.section();
+            self.emit_header(*header, parts);
+        }
+    }
+
+    /// A header's bytes in the PHV, up to its varbit field.
+    fn fixed_part(&self, header: HeaderId) -> Range<i32> {
+        let fixed = self.program.headers[header.index()].fixed_bits() / 8;
+        let bytes = self.layout.varbit(header).map_or(fixed, |v| v.before);
+        let start = self.layout.header(header);
+        start..start + bytes as i32
     }
 
     fn emitted(&self) -> Vec<HeaderId> {
@@ -73,29 +88,35 @@ impl Emitter<'_> {
         self.asm.place(same);
     }
 
-    fn emit_header(&mut self, header: HeaderId, write: bool) {
+    /// Writes some parts of a header, if it is valid, and goes on behind it.
+    fn emit_header(&mut self, header: HeaderId, parts: &[Range<i32>]) {
         let varbit = self.layout.varbit(header);
-        let fixed = self.program.headers[header.index()].fixed_bits() / 8;
-        let bytes = varbit.map_or(fixed, |v| v.before);
+        let fixed = self.fixed_part(header);
+        let bytes = fixed.len() as i32;
         let skip = self.asm.label();
         self.asm
             .load(Size::B, Reg::R0, Reg::R7, self.layout.valid(header));
         self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, skip);
         self.asm.load(Size::W, Reg::R1, Reg::R7, Control::EMITTED);
-        if write {
+        if !parts.is_empty() {
             self.asm.alu32_imm(Alu::And, Reg::R1, MAX_OFFSET - 1);
             self.asm.load(Size::W, Reg::R2, Reg::R6, CTX_DATA);
             self.asm.load(Size::W, Reg::R3, Reg::R6, CTX_DATA_END);
             self.asm.alu(Alu::Add, Reg::R2, Reg::R1);
             self.asm.mov(Reg::R4, Reg::R2);
-            self.asm.alu_imm(Alu::Add, Reg::R4, bytes as i32);
+            self.asm.alu_imm(Alu::Add, Reg::R4, bytes);
             self.asm.jump_if(Cond::Gt, Reg::R4, Reg::R3, self.ends.drop);
-            self.copy_bytes(Reg::R7, self.layout.header(header), Reg::R2, 0, bytes);
+            for part in parts {
+                for (at, size) in self.changes.pieces(part, Size::DW) {
+                    self.asm.load(size, Reg::R0, Reg::R7, at);
+                    self.asm.store(size, Reg::R2, at - fixed.start, Reg::R0);
+                }
+            }
         }
         match varbit {
             Some(varbit) => self.emit_varbit(header, varbit),
             None => {
-                self.asm.alu_imm(Alu::Add, Reg::R1, bytes as i32);
+                self.asm.alu_imm(Alu::Add, Reg::R1, bytes);
                 self.asm.store(Size::W, Reg::R7, Control::EMITTED, Reg::R1);
             }
         }
@@ -176,64 +197,6 @@ impl Emitter<'_> {
             }
             _ => {}
         });
-        found
-    }
-
-    /// Headers with a field that the program may change.
-    fn changed_headers(&self) -> HashSet<HeaderId> {
-        let mut found = HashSet::new();
-        self.each_op(|op| {
-            let target = match op {
-                Op::Assign { target, .. }
-                | Op::ExecuteMeter { target, .. }
-                | Op::RegisterRead { target, .. }
-                | Op::Hash { target, .. }
-                | Op::Random { target, .. } => target,
-                _ => return,
-            };
-            match target {
-                LValue::Field(field) => found.insert(field.header),
-                LValue::FieldOf {
-                    header: HeaderRef::Header(header),
-                    ..
-                } => found.insert(*header),
-                LValue::FieldOf { .. } => {
-                    found.extend(
-                        self.program
-                            .stacks
-                            .iter()
-                            .flat_map(|s| s.elements.iter().copied()),
-                    );
-                    true
-                }
-            };
-        });
-        for state in &self.program.parser_states {
-            for (op, _) in &state.ops {
-                if let ParserOp::Set {
-                    target: LValue::Field(field),
-                    ..
-                } = op
-                {
-                    found.insert(field.header);
-                }
-            }
-        }
-        found.extend(
-            self.program
-                .meters
-                .iter()
-                .filter_map(|m| m.target)
-                .map(|f| f.header),
-        );
-        found.extend(
-            self.program
-                .checksums
-                .iter()
-                .filter(|c| c.update)
-                .map(|c| c.target.header),
-        );
-        found.extend(self.headers_of_changing_validity());
         found
     }
 

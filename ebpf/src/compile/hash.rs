@@ -241,17 +241,13 @@ impl Emitter<'_> {
     fn csum16(&mut self, parts: &[Bytes]) {
         self.asm.mov_imm(Reg::R0, 0);
         for part in parts {
-            let mut at = 0;
-            while at < part.count {
-                let size = match part.count - at {
-                    4.. => Size::W,
-                    2..=3 => Size::H,
-                    _ => Size::B,
-                };
-                self.asm
-                    .load(size, Reg::R1, Reg::R7, part.offset + at as i32);
+            let bytes = part.offset..part.offset + part.count as i32;
+            for (at, size) in self.changes.pieces(&bytes, Size::W) {
+                self.asm.load(size, Reg::R1, Reg::R7, at);
+                if size == Size::B && (at - part.offset) % 2 == 1 {
+                    self.asm.alu_imm(Alu::Lsh, Reg::R1, 8);
+                }
                 self.asm.alu(Alu::Add, Reg::R0, Reg::R1);
-                at += size.bytes();
             }
         }
         // Three times is enough for any sum below 2^46.
