@@ -3,8 +3,8 @@
 use super::packet::Made;
 use super::random::Random;
 
-/// Longest packet that is made: one page holds what the kernel runs a program on without fragments.
-const MAX_BYTES: usize = 3000;
+/// Longest packet that is made: a jumbo frame, which the kernel has in fragments.
+const MAX_BYTES: usize = 9000;
 
 /// Changes a packet a little. Most ways are near the boundaries of headers, where parsers decide.
 pub fn mutate(made: Made, random: &mut Random) -> Vec<u8> {
@@ -48,7 +48,8 @@ pub fn mutate(made: Made, random: &mut Random) -> Vec<u8> {
                 }
             }
             7 => {
-                let count = random.below(400);
+                let most = if random.one_in(8) { MAX_BYTES } else { 400 };
+                let count = random.below(most);
                 let more = random.bytes(count);
                 bytes.extend(more);
             }

@@ -192,6 +192,9 @@ impl Pair {
             Err(error) => return Some(("running".to_owned(), String::new(), error.to_string())),
         };
         tally.outputs += expected.len() as u64;
+        if let Some(difference) = self.digests(tally) {
+            return Some(difference);
+        }
         let Some(masked) = timeless(&expected, &others) else {
             tally.by_time += 1;
             return None;
@@ -206,6 +209,20 @@ impl Pair {
         }
         let what = format!("what leaves for {}", hex(bytes));
         Some((what, text(&expected), text(&found)))
+    }
+
+    /// What both say to the control plane about the last packet.
+    fn digests(&mut self, tally: &mut Tally) -> Option<(String, String, String)> {
+        let expected = self.oracle.take_digests();
+        let found = self.rig.plane.slow_path().take_digests();
+        tally.digests += expected.len() as u64;
+        let twins = self.twins.iter_mut().map(Interpreter::take_digests);
+        let by_time = twins.fold(false, |by_time, digests| by_time || digests != expected);
+        if by_time || expected == found {
+            return None;
+        }
+        let what = "the digests of a packet".to_owned();
+        Some((what, format!("{expected:?}"), format!("{found:?}")))
     }
 
     /// By port. A port that does not exist sends nothing, and no frame is shorter than its Ethernet header.

@@ -13,6 +13,8 @@ pub struct Tally {
     pub packets: u64,
     /// Packets that left.
     pub outputs: u64,
+    /// Digests sent.
+    pub digests: u64,
     /// Changes to entries, groups and state.
     pub writes: u64,
     /// Changes that only the kernel's plane had no room for.
@@ -29,6 +31,7 @@ impl Tally {
         self.rounds += other.rounds;
         self.packets += other.packets;
         self.outputs += other.outputs;
+        self.digests += other.digests;
         self.writes += other.writes;
         self.no_room += other.no_room;
         self.reordered += other.reordered;
@@ -154,12 +157,13 @@ impl Report {
         }
         let total = &self.total;
         line(format_args!(
-            "seed {}, {} s: {} rounds, {} packets, {} outputs, {} writes ({} without room); {} packets reordered by the slow path",
+            "seed {}, {} s: {} rounds, {} packets, {} outputs, {} digests, {} writes ({} without room); {} packets reordered by the slow path",
             self.seed,
             self.seconds,
             total.rounds,
             total.packets,
             total.outputs,
+            total.digests,
             total.writes,
             total.no_room,
             total.reordered
