@@ -8,6 +8,7 @@
 //! kernel and needs root for it, but no interface.
 
 pub mod case;
+mod classes;
 pub mod damage;
 pub mod mutate;
 mod names;

@@ -14,6 +14,7 @@ use pointsman_p4::ir::{
     StackId, Transition, TransitionMatch, UnionStackId,
 };
 
+use super::classes::Place;
 use super::pool::Pool;
 use super::random::Random;
 use super::term::{self, Term};
@@ -35,7 +36,12 @@ pub struct Made {
 }
 
 /// Makes a packet. `sets` are the members of the program's value sets.
-pub fn make(program: &Program, pool: &mut Pool, random: &mut Random, sets: &[Vec<Bits>]) -> Made {
+pub fn make(
+    program: &Program,
+    pool: &mut Pool<'_>,
+    random: &mut Random,
+    sets: &[Vec<Bits>],
+) -> Made {
     let mut walk = Walk {
         program,
         pool,
@@ -63,9 +69,9 @@ pub fn make(program: &Program, pool: &mut Pool, random: &mut Random, sets: &[Vec
     }
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'p> {
     program: &'a Program,
-    pool: &'a mut Pool,
+    pool: &'a mut Pool<'p>,
     random: &'a mut Random,
     sets: &'a [Vec<Bits>],
     /// What is decided so far: headers, and what a lookahead has decided of those to come.
@@ -80,7 +86,7 @@ struct Walk<'a> {
     next_union: HashMap<UnionStackId, usize>,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn run(&mut self) {
         let program = self.program;
         let mut state = program.parser_start;
@@ -217,7 +223,11 @@ impl Walk<'_> {
             };
             let at = start + (field.offset + shift) as usize;
             if at >= decided {
-                let value = BigUint::from(&self.pool.value(self.random, width));
+                let place = Place::Field(FieldRef {
+                    header: id,
+                    field: index as u32,
+                });
+                let value = BigUint::from(&self.pool.at(self.random, place, width));
                 let mask = (BigUint::one() << width) - BigUint::one();
                 term::write(&mut self.bytes, at, width, &value, &mask);
             }

@@ -1,14 +1,17 @@
 //! The values that a round draws from, so that packets and entries meet.
 //!
 //! For each width a handful: some that the program itself mentions, the ends of the range, and a
-//! few random ones. Entries, packets, registers and sets all take their values from here.
+//! few random ones. Each class of places ([`super::classes`]) has still fewer. Entries, packets, registers and sets all take their values from here.
 
 use std::collections::{BTreeSet, HashMap};
 
 use num_bigint::{BigInt, BigUint};
 use pointsman_p4::dataplane::Bits;
-use pointsman_p4::ir::{ConstKey, Expr, HeaderRef, Op, ParserOp, Program, TransitionMatch};
+use pointsman_p4::ir::{
+    ConstKey, Expr, HeaderRef, Key, KeySource, Op, ParserOp, Program, TransitionMatch,
+};
 
+use super::classes::{Classes, Place};
 use super::random::Random;
 
 /// Values of one width in a round.
@@ -18,23 +21,71 @@ const PORT_BITS: u32 = 9;
 /// Ports that most packets come in and leave by.
 pub const PORTS: [u32; 5] = [0, 1, 2, 3, 4];
 
+/// Values of a class of places in a round: few, so that tables with long keys are hit.
+const CLASS_VALUES: usize = 4;
+
 /// The values of a round.
 #[derive(Debug)]
-pub struct Pool {
+pub struct Pool<'p> {
     mentioned: Vec<Bits>,
+    classes: Classes<'p>,
+    by_class: HashMap<(Place, u32), Vec<Bits>>,
     by_width: HashMap<u32, Vec<Bits>>,
     cpu_port: u32,
 }
 
-impl Pool {
-    /// An empty pool of a program; values come as widths are asked for.
-    pub fn new(program: &Program, cpu_port: u32) -> Pool {
+impl<'p> Pool<'p> {
+    /// An empty pool of a program; values come as they are asked for.
+    pub fn new(program: &'p Program, cpu_port: u32) -> Pool<'p> {
         let mentioned = mentioned(program).into_iter();
         Pool {
             mentioned: mentioned.map(|value| Bits::from(&value)).collect(),
+            classes: Classes::new(program),
+            by_class: HashMap::new(),
             by_width: HashMap::new(),
             cpu_port,
         }
+    }
+
+    /// A value of a place, mostly one that its class shares.
+    pub fn at(&mut self, random: &mut Random, place: Place, width: u32) -> Bits {
+        if random.one_in(6) {
+            return self.value(random, width);
+        }
+        let class = (self.classes.class(place), width);
+        if !self.by_class.contains_key(&class) {
+            let values = self.draw_class(random, class.0, width);
+            self.by_class.insert(class, values);
+        }
+        let values = &self.by_class[&class];
+        random.pick(values).cloned().unwrap_or_default()
+    }
+
+    /// A value that a table's key may look up.
+    pub fn key(&mut self, random: &mut Random, key: &Key) -> Bits {
+        let place = match &key.source {
+            KeySource::Field(source) => self.classes.target(source),
+            KeySource::Valid(_) | KeySource::UnionValid(_) => None,
+        };
+        match place {
+            Some(place) => self.at(random, place, key.width),
+            None => self.shared(random, key.width),
+        }
+    }
+
+    fn draw_class(&mut self, random: &mut Random, class: Place, width: u32) -> Vec<Bits> {
+        let own: Vec<Bits> = self
+            .classes
+            .numbers(class)
+            .map(Bits::from)
+            .filter(|value| value.bit_length() <= width)
+            .collect();
+        (0..CLASS_VALUES)
+            .map(|_| match random.pick(&own) {
+                Some(own) if !random.one_in(3) => own.clone(),
+                _ => self.shared(random, width),
+            })
+            .collect()
     }
 
     /// A value of that width that others draw, too.

@@ -64,14 +64,14 @@ pub fn script(program: &Arc<Program>, seed: u64, packets: usize, cpu_port: u32) 
 
 /// A round that is being made, and an interpreter that runs it as it grows.
 struct Round<'a> {
-    pool: Pool,
+    pool: Pool<'a>,
     writes: Writes<'a>,
     shadow: Interpreter,
     steps: Vec<Step>,
     random: Random,
 }
 
-impl Round<'_> {
+impl<'a> Round<'a> {
     fn push(&mut self, step: Step) {
         match &step {
             Step::Packet { port, bytes } => {

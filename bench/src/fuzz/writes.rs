@@ -18,6 +18,7 @@ use pointsman_p4::ir::{
     TableId, ValueSetId,
 };
 
+use super::classes::Place;
 use super::pool::{PORTS, Pool};
 use super::random::Random;
 use super::step::Step;
@@ -64,7 +65,7 @@ impl<'a> Writes<'a> {
     }
 
     /// What a round starts with.
-    pub fn initial(&mut self, pool: &mut Pool, random: &mut Random) -> Vec<Step> {
+    pub fn initial(&mut self, pool: &mut Pool<'_>, random: &mut Random) -> Vec<Step> {
         let mut steps = Vec::new();
         for set in 0..self.program.value_sets.len() {
             steps.push(self.value_set(pool, random, ValueSetId(set as u32)));
@@ -104,7 +105,7 @@ impl<'a> Writes<'a> {
     }
 
     /// A change between two packets.
-    pub fn change(&mut self, pool: &mut Pool, random: &mut Random) -> Option<Step> {
+    pub fn change(&mut self, pool: &mut Pool<'_>, random: &mut Random) -> Option<Step> {
         match random.below(12) {
             0..=2 => {
                 let table = *random.pick(&self.tables)?;
@@ -166,7 +167,12 @@ impl<'a> Writes<'a> {
     }
 
     /// An entry that matches what was looked up.
-    pub fn meet(&mut self, pool: &mut Pool, random: &mut Random, lookup: &Lookup) -> Option<Step> {
+    pub fn meet(
+        &mut self,
+        pool: &mut Pool<'_>,
+        random: &mut Random,
+        lookup: &Lookup,
+    ) -> Option<Step> {
         let key = &self.program.tables[lookup.table.index()].key;
         let parts = key.iter().zip(&lookup.key);
         let matches = parts
@@ -175,12 +181,12 @@ impl<'a> Writes<'a> {
         self.entry(pool, random, lookup.table, matches)
     }
 
-    fn insert(&mut self, pool: &mut Pool, random: &mut Random, table: TableId) -> Option<Step> {
+    fn insert(&mut self, pool: &mut Pool<'_>, random: &mut Random, table: TableId) -> Option<Step> {
         let key = &self.program.tables[table.index()].key;
         let matches = key
             .iter()
             .map(|key| {
-                let value = pool.shared(random, key.width);
+                let value = pool.key(random, key);
                 around(pool, random, key.kind, key.width, value)
             })
             .collect();
@@ -189,7 +195,7 @@ impl<'a> Writes<'a> {
 
     fn entry(
         &mut self,
-        pool: &mut Pool,
+        pool: &mut Pool<'_>,
         random: &mut Random,
         table: TableId,
         matches: Vec<Match>,
@@ -227,7 +233,12 @@ impl<'a> Writes<'a> {
         }
     }
 
-    fn action(&self, pool: &mut Pool, random: &mut Random, table: TableId) -> Option<EntryAction> {
+    fn action(
+        &self,
+        pool: &mut Pool<'_>,
+        random: &mut Random,
+        table: TableId,
+    ) -> Option<EntryAction> {
         let table = &self.program.tables[table.index()];
         match table.implementation {
             Implementation::Direct => Some(EntryAction::Call(self.call(
@@ -247,19 +258,20 @@ impl<'a> Writes<'a> {
         }
     }
 
-    fn call(&self, pool: &mut Pool, random: &mut Random, actions: &[ActionId]) -> Option<Call> {
+    fn call(&self, pool: &mut Pool<'_>, random: &mut Random, actions: &[ActionId]) -> Option<Call> {
         let action = *random.pick(actions)?;
         let params = &self.program.actions[action.index()].params;
         Some(Call {
             action,
             args: params
                 .iter()
-                .map(|param| pool.value(random, param.width))
+                .zip(0..)
+                .map(|(param, at)| pool.at(random, Place::Param(action, at), param.width))
                 .collect(),
         })
     }
 
-    fn default(&self, pool: &mut Pool, random: &mut Random, id: TableId) -> Option<Step> {
+    fn default(&self, pool: &mut Pool<'_>, random: &mut Random, id: TableId) -> Option<Step> {
         let table = self.program.tables.get(id.index())?;
         // What p4c makes of statements has no name in P4Runtime, and keeps its action.
         let is_made = table.key.is_empty() && table.actions.len() < 2;
@@ -285,7 +297,7 @@ impl<'a> Writes<'a> {
 
     fn member(
         &self,
-        pool: &mut Pool,
+        pool: &mut Pool<'_>,
         random: &mut Random,
         profile: ActionProfileId,
         member: u32,
@@ -334,7 +346,7 @@ impl<'a> Writes<'a> {
         (0..count).map(|_| replica(random)).collect()
     }
 
-    fn multicast_group(&self, pool: &mut Pool, random: &mut Random) -> Step {
+    fn multicast_group(&self, pool: &mut Pool<'_>, random: &mut Random) -> Step {
         let group = pool.shared(random, 16).to_u64().unwrap_or(0) as u32;
         Step::Write(Operation::SetMulticastGroup {
             group: group.max(1),
@@ -342,7 +354,7 @@ impl<'a> Writes<'a> {
         })
     }
 
-    fn clone_session(&self, pool: &mut Pool, random: &mut Random) -> Step {
+    fn clone_session(&self, pool: &mut Pool<'_>, random: &mut Random) -> Step {
         let session = match random.below(3) {
             0 => pool.shared(random, 32).to_u64().unwrap_or(0) as u32,
             1 => pool.shared(random, 8).to_u64().unwrap_or(0) as u32,
@@ -361,7 +373,7 @@ impl<'a> Writes<'a> {
         })
     }
 
-    fn value_set(&mut self, pool: &mut Pool, random: &mut Random, set: ValueSetId) -> Step {
+    fn value_set(&mut self, pool: &mut Pool<'_>, random: &mut Random, set: ValueSetId) -> Step {
         let declared = &self.program.value_sets[set.index()];
         let count = random.below(1 + declared.size.min(8) as usize);
         let members: Vec<Bits> = (0..count)
@@ -372,7 +384,7 @@ impl<'a> Writes<'a> {
     }
 
     /// A register, counter or meter.
-    fn cell(&self, pool: &mut Pool, random: &mut Random) -> Option<Step> {
+    fn cell(&self, pool: &mut Pool<'_>, random: &mut Random) -> Option<Step> {
         // One more than there are: out of range.
         let index = |random: &mut Random, size: u32| match random.below(3) {
             0 => random.below(size.min(CELLS) as usize + 1) as u32,
@@ -441,7 +453,13 @@ fn config(random: &mut Random) -> Option<MeterConfig> {
 }
 
 /// What a value matches.
-fn around(pool: &mut Pool, random: &mut Random, kind: MatchKind, width: u32, value: Bits) -> Match {
+fn around(
+    pool: &mut Pool<'_>,
+    random: &mut Random,
+    kind: MatchKind,
+    width: u32,
+    value: Bits,
+) -> Match {
     match kind {
         MatchKind::Exact => Match::Exact(value),
         MatchKind::Lpm => {
@@ -473,7 +491,7 @@ fn around(pool: &mut Pool, random: &mut Random, kind: MatchKind, width: u32, val
 }
 
 /// A range around a value, or between two.
-fn range(pool: &mut Pool, random: &mut Random, value: Bits, width: u32) -> Match {
+fn range(pool: &mut Pool<'_>, random: &mut Random, value: Bits, width: u32) -> Match {
     let other = match random.below(4) {
         0 => value.clone(),
         1 => {
