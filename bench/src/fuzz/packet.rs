@@ -1,6 +1,6 @@
 //! Packets that a program's parser understands: a random walk through its states.
 //!
-//! Each state's headers are appended with values of the round's [`Pool`]; then one of its transitions is chosen
+//! Each state's headers are appended with values of the round's pool; then one of its transitions is chosen
 //! and the bits that its key looks at are set to what the transition wants, be they in a header, ahead of the
 //! parser, or copied to metadata before. What spoils such a packet is [`super::mutate`].
 
