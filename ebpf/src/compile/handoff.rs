@@ -1,7 +1,7 @@
 //! Where the program gives a packet to the interpreter.
 //!
 //! A construct that the kernel cannot do does not stop a program from loading: code for it is taken
-//! back ([`Emitter::attempt`]) and in its place the packet is handed over ([`Emitter::hand_over`]),
+//! back (`attempt`) and in its place the packet is handed over (`hand_over`),
 //! with all that was done to it so far. Each such place is a [`Point`]; its number travels in the
 //! event. [`crate::handoff`] reads what is written here.
 

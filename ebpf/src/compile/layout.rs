@@ -9,11 +9,11 @@
 //!       all other metadata, headers and varbit fields
 //! ```
 //!
-//! What nobody reads has no place: see [`super::liveness`].
+//! What nobody reads has no place: see `liveness`.
 //!
 //! Metadata fields of up to 64 bits are numbers in host order; longer ones are big-endian,
 //! padded in front to a multiple of eight bytes. Headers are as on the wire, padded so that eight
-//! bytes can be read from any of their bytes. Varbit fields are apart, see [`super::varbit`].
+//! bytes can be read from any of their bytes. Varbit fields are apart, see `varbit`.
 
 use pointsman_p4::ir::{
     Field, FieldKind, FieldRef, Header, HeaderId, HeaderKind, Program, StackId,

@@ -6,7 +6,7 @@
 //! XDP compiler, say) can refuse it by name and line. It decides nothing and runs nothing.
 //!
 //! Built by [`crate::bmv2`], read by [`crate::interpreter`] and by the compiler in
-//! `pointsman-ebpf`; [`print`] makes it readable.
+//! `pointsman-ebpf`; [`mod@print`] makes it readable.
 //!
 //! # Invariants
 //!
