@@ -112,6 +112,19 @@ fn a_chain_of_programs_gives_the_packets_of_one() {
 }
 
 #[test]
+fn older_kernels_give_the_packets_of_new_ones() {
+    let Some(root) = vectors::directory() else {
+        println!("skipped: there are no recorded packets beside the project");
+        return;
+    };
+    if privileged() {
+        let totals = run_all(&root, &["vectors/stf", "pipelines"], Target::XdpFloor).totals;
+        assert!(totals.stf_files.passed > 0);
+        assert_eq!(totals.stf_files.refused, 0);
+    }
+}
+
+#[test]
 fn the_interpreter_gives_bmv2s_packets_and_refuses_nothing() {
     let Some(root) = vectors::directory() else {
         println!("skipped: there are no recorded packets beside the project");

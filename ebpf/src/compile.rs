@@ -24,6 +24,7 @@ pub mod hash;
 mod interval;
 pub mod layout;
 mod liveness;
+mod order;
 pub mod output;
 mod parser;
 mod reads;
@@ -162,16 +163,17 @@ pub enum Trail {
     LastPort,
 }
 
-/// Compiles a program, or names all constructs that are not supported. The PHV map must have
-/// [`phv_bytes`] bytes; `pipeline` is the number that its events bear.
+/// Compiles a program, or names all constructs that are not supported. The PHV map must have the bytes
+/// of the [layout](layout_of); `pipeline` is the number that its events bear.
 pub fn compile(
     program: &Program,
     plan: &Plan,
+    layout: Layout,
     maps: Maps,
     options: Options,
     pipeline: u32,
 ) -> Result<Compiled, Vec<Refusal>> {
-    let mut emitter = Emitter::new(program, plan, maps, options, pipeline);
+    let mut emitter = Emitter::new(program, plan, layout, maps, options, pipeline);
     emitter.program();
     if !emitter.refused.is_empty() {
         return Err(emitter.refused);
@@ -255,12 +257,12 @@ impl<'a> Emitter<'a> {
     fn new(
         program: &'a Program,
         plan: &'a Plan,
+        layout: Layout,
         maps: Maps,
         options: Options,
         pipeline: u32,
     ) -> Emitter<'a> {
         let mut asm = Assembler::new();
-        let layout = layout_of(program);
         let ends = Ends {
             hand_over: asm.named_label("hand over"),
             out_of_bounds: asm.named_label("out of bounds"),

@@ -105,7 +105,8 @@ impl Pipeline {
         let simplified = simplify(&program);
         let plan = Plan::new(&simplified, shared.cpus()).map_err(PipelineError::Refused)?;
         let arena = Map::create(MapKind::Shared, "tables", plan.bytes, 1)?;
-        let phv = Map::create(MapKind::PerCpu, "phv", compile::phv_bytes(&simplified), 1)?;
+        let layout = compile::layout_of(&simplified);
+        let phv = Map::create(MapKind::PerCpu, "phv", layout.bytes, 1)?;
         let maps = Maps {
             arena: arena.insn_fd(),
             phv: phv.insn_fd(),
@@ -114,7 +115,7 @@ impl Pipeline {
             events: shared.events.insn_fd(),
         };
         let number = shared.number_pipeline();
-        let compiled = compile::compile(&simplified, &plan, maps, options, number);
+        let compiled = compile::compile(&simplified, &plan, layout, maps, options, number);
         let compiled = compiled.map_err(PipelineError::Refused)?;
         let generated = Instant::now();
         let name = program_name(&program);

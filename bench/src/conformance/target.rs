@@ -28,6 +28,8 @@ pub enum Target {
     Xdp,
     /// The same, cut into as many programs as there can be.
     XdpChain,
+    /// The same, as a kernel gets it that has nothing newer than Linux 5.18.
+    XdpFloor,
     /// The reference interpreter.
     Interpreter,
 }
@@ -36,7 +38,7 @@ impl Target {
     /// The shortest packet that can enter and leave.
     pub fn min_bytes(self) -> usize {
         match self {
-            Target::Xdp | Target::XdpChain => MIN_FRAME_BYTES,
+            Target::Xdp | Target::XdpChain | Target::XdpFloor => MIN_FRAME_BYTES,
             Target::Interpreter => 0,
         }
     }
@@ -44,7 +46,7 @@ impl Target {
     /// Whether this machine lets us run it: XDP needs root, or CAP_BPF and CAP_NET_ADMIN.
     pub fn check(self) -> Result<(), SysError> {
         match self {
-            Target::Xdp | Target::XdpChain => Shared::new().map(drop),
+            Target::Xdp | Target::XdpChain | Target::XdpFloor => Shared::new().map(drop),
             Target::Interpreter => Ok(()),
         }
     }
@@ -52,11 +54,13 @@ impl Target {
     /// Loads a program.
     pub fn load(self, program: &Arc<Program>, cpu_port: Option<u32>) -> Result<Loaded, RigError> {
         Ok(match self {
-            Target::Xdp | Target::XdpChain => {
+            Target::Xdp | Target::XdpChain | Target::XdpFloor => {
                 let ports: Vec<u32> = (0..DROP_PORT).collect();
                 let mut options = Options::new(cpu_port.unwrap_or(DROP_PORT));
-                if self == Target::XdpChain {
-                    options.program_instructions = Some(1);
+                match self {
+                    Target::XdpChain => options.program_instructions = Some(1),
+                    Target::XdpFloor => options.may_goto = false,
+                    _ => {}
                 }
                 let rig = Rig::with_options(program, options, &ports)?;
                 Loaded::Xdp(Box::new(rig))

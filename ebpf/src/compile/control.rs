@@ -1,6 +1,6 @@
 //! Controls: tables and branches, each emitted once.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use pointsman_p4::interpreter::{Resume, Step};
 use pointsman_p4::ir::{
@@ -15,6 +15,7 @@ use crate::tables::reader::Outcome;
 use super::Emitter;
 use super::handoff::Running;
 use super::layout::{Control, SCRATCH};
+use super::order;
 
 /// The nodes of a control that can be reached, with their labels.
 struct Graph {
@@ -31,7 +32,7 @@ impl Graph {
 impl Emitter<'_> {
     /// Emits a control; all its ends lead to `end`.
     pub(super) fn control(&mut self, control: &ir::Control, end: Label) {
-        let order = self.order(control.start);
+        let order = order::nodes(self.program, control.start);
         let labels = order.iter().map(|node| {
             let name = match node {
                 Node::Table(id) => &self.program.tables[id.index()].name,
@@ -57,43 +58,6 @@ impl Emitter<'_> {
                 self.hand_over(Resume::Control(control.kind, Step::Node(node)), constructs);
             }
         }
-    }
-
-    /// The nodes that can be reached, each behind all that lead to it.
-    fn order(&self, start: Option<Node>) -> Vec<Node> {
-        let mut order = Vec::new();
-        let mut seen = HashSet::new();
-        // A node is left when everything behind it has been.
-        let mut todo: Vec<(Node, bool)> = start.map(|node| (node, false)).into_iter().collect();
-        while let Some((node, is_left)) = todo.pop() {
-            if is_left {
-                order.push(node);
-            } else if seen.insert(node) {
-                todo.push((node, true));
-                let next = self.next_nodes(node).into_iter().rev();
-                todo.extend(next.map(|next| (next, false)));
-            }
-        }
-        order.reverse();
-        order
-    }
-
-    /// Where a node leads; what should follow it in the program comes last.
-    fn next_nodes(&self, node: Node) -> Vec<Node> {
-        let next = match node {
-            Node::Conditional(id) => {
-                let conditional = &self.program.conditionals[id.index()];
-                vec![conditional.otherwise, conditional.then]
-            }
-            Node::Table(id) => match &self.program.tables[id.index()].next {
-                TableNext::HitMiss { hit, miss } => vec![*miss, *hit],
-                TableNext::Action { actions, otherwise } => {
-                    let actions = actions.iter().map(|(_, next)| *next);
-                    actions.chain([*otherwise]).collect()
-                }
-            },
-        };
-        next.into_iter().flatten().collect()
     }
 
     /// Jumps to a node, or to the end of the control.

@@ -47,7 +47,8 @@ impl<'a> Inspection<'a> {
         let simplified = simplify(program);
         let plan = Plan::new(&simplified, cpus).map_err(PipelineError::Refused)?;
         let maps = Maps::UNLOADED;
-        let compiled = compile::compile(&simplified, &plan, maps, options, 0);
+        let layout = compile::layout_of(&simplified);
+        let compiled = compile::compile(&simplified, &plan, layout, maps, options, 0);
         let compiled = compiled.map_err(PipelineError::Refused)?;
         let programs = programs(&compiled, options.program_instructions)?;
         Ok(Inspection {

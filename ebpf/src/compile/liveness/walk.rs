@@ -7,7 +7,8 @@ use pointsman_p4::ir::{
     LValue, Node, Op, ParserOp, ParserStateId, Program, Table, UnaryOp,
 };
 
-use crate::compile::reads;
+use crate::compile::states::States;
+use crate::compile::{order, reads};
 
 /// Fields that have been written, a bit for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +29,13 @@ impl Written {
 
     /// Keeps what is in both; tells whether something went.
     fn keep_common(&mut self, other: &Written) -> bool {
-        let before = self.clone();
+        let mut is_less = false;
         for (word, other) in self.0.iter_mut().zip(&other.0) {
-            *word &= other;
+            let common = *word & other;
+            is_less |= common != *word;
+            *word = common;
         }
-        *self != before
+        is_less
     }
 }
 
@@ -50,6 +53,20 @@ impl Meeting {
                 true
             }
         }
+    }
+}
+
+/// A node, or the end of the control, and what is written on the way there.
+type Way = (Option<Node>, Written);
+
+/// Adds ways to where they lead.
+fn lead(ways: &mut Vec<Way>, nodes: &mut HashMap<Node, Meeting>, end: &mut Meeting) {
+    for (next, written) in ways.drain(..) {
+        let meeting = match next {
+            Some(node) => nodes.entry(node).or_default(),
+            None => &mut *end,
+        };
+        meeting.add(&written);
     }
 }
 
@@ -141,23 +158,26 @@ impl<'a> Walk<'a> {
         };
         let mut states: HashMap<ParserStateId, Meeting> = HashMap::new();
         states.entry(first).or_default().add(&start);
-        let mut todo = vec![first];
-        while let Some(id) = todo.pop() {
-            let Some(mut at) = states[&id].0.clone() else {
-                continue;
-            };
-            let state = &self.program.parser_states[id.index()];
-            for (op, _) in &state.ops {
-                self.parser_op(&mut at, op, &mut end);
-            }
-            for part in &state.key {
-                self.expr(&at, &part.value);
-            }
-            // Nothing matches, or there is nothing to look ahead at.
-            end.add(&at);
-            for next in state.transitions.iter().filter_map(|t| t.next) {
-                if states.entry(next).or_default().add(&at) {
-                    todo.push(next);
+        // Only states of a loop are gone through more than once.
+        for group in States::new(self.program).groups {
+            let mut todo = group.clone();
+            while let Some(id) = todo.pop() {
+                let Some(mut at) = states.get(&id).and_then(|m| m.0.clone()) else {
+                    continue;
+                };
+                let state = &self.program.parser_states[id.index()];
+                for (op, _) in &state.ops {
+                    self.parser_op(&mut at, op, &mut end);
+                }
+                for part in &state.key {
+                    self.expr(&at, &part.value);
+                }
+                // Nothing matches, or there is nothing to look ahead at.
+                end.add(&at);
+                for next in state.transitions.iter().filter_map(|t| t.next) {
+                    if states.entry(next).or_default().add(&at) && group.contains(&next) {
+                        todo.push(next);
+                    }
                 }
             }
         }
@@ -196,16 +216,11 @@ impl<'a> Walk<'a> {
         let mut end = Meeting::default();
         let mut nodes: HashMap<Node, Meeting> = HashMap::new();
         let mut ways = vec![(first, start.clone())];
-        while let Some((next, written)) = ways.pop() {
-            let Some(node) = next else {
-                end.add(&written);
+        for node in order::nodes(self.program, first) {
+            lead(&mut ways, &mut nodes, &mut end);
+            let Some(at) = nodes.remove(&node).and_then(|m| m.0) else {
                 continue;
             };
-            let meeting = nodes.entry(node).or_default();
-            if !meeting.add(&written) {
-                continue;
-            }
-            let at = meeting.0.clone().unwrap_or(written);
             match node {
                 Node::Table(id) => {
                     let table = &self.program.tables[id.index()];
@@ -224,10 +239,11 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+        lead(&mut ways, &mut nodes, &mut end);
         end.0.unwrap_or(start)
     }
 
-    fn table(&mut self, at: &Written, table: &Table, ways: &mut Vec<(Option<Node>, Written)>) {
+    fn table(&mut self, at: &Written, table: &Table, ways: &mut Vec<Way>) {
         let program = self.program;
         for key in &table.key {
             reads::key_reads(program, &key.source, &mut |field| {
