@@ -162,6 +162,10 @@ pub struct CompileArgs {
     /// Only what came from this line of the P4 source (ir, simplified, asm)
     #[arg(long, value_name = "FILE:LINE")]
     pub line: Option<SourceLine>,
+    /// As a chain of programs of about that many instructions each (asm, stats), which the agent
+    /// makes of a program that the kernel does not take whole
+    #[arg(long, value_name = "INSTRUCTIONS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub chain: Option<u32>,
     /// Where the P4 files are; without it, they are looked for around FILE
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub source: Option<PathBuf>,

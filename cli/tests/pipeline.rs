@@ -114,3 +114,50 @@ fn what_a_stage_cannot_show_is_a_mistake_in_the_command_line() {
     let output = run("compile", &leaf_spine(), &["--line", "next.p4:36"]);
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn a_chain_is_shown_program_by_program() {
+    let options = ["--emit", "asm", "--chain", "1000"];
+    let text = stdout(&run("compile", &leaf_spine(), &options));
+    assert!(text.contains("in program 1 of the chain"), "{text}");
+}
+
+/// Instructions without the numbers that every change of the compiler moves.
+fn without_numbers(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let is_instruction = line.trim_start().starts_with(|c: char| c.is_ascii_digit());
+        let mut text = String::new();
+        for c in line.chars() {
+            match c {
+                '0'..='9' if is_instruction && text.ends_with('#') => {}
+                '0'..='9' if is_instruction => text.push('#'),
+                ' ' if is_instruction && text.ends_with(' ') => {}
+                c => text.push(c),
+            }
+        }
+        text.trim().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_readme_shows_what_the_command_prints() {
+    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let prompt = "$ pointsman pipeline compile ";
+    let shown = readme.split(prompt).skip(1);
+    let mut count = 0;
+    for (arguments, rest) in shown.filter_map(|text| text.split_once('\n')) {
+        let expected = rest.split("```").next().unwrap();
+        let mut pointsman = Command::new(env!("CARGO_BIN_EXE_pointsman"));
+        pointsman.current_dir(&root).args(["pipeline", "compile"]);
+        let output = pointsman.args(arguments.split(' ')).output().unwrap();
+        let text = stdout(&output);
+        assert_eq!(
+            without_numbers(text.trim()),
+            without_numbers(expected.trim())
+        );
+        count += 1;
+    }
+    assert_eq!(count, 2, "the walk has two steps");
+}

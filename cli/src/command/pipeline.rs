@@ -52,7 +52,7 @@ fn compile(args: &CompileArgs, output: &mut Output) -> Result<ExitCode, CliError
         output.text(&found(text, &program, &selection)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let inspection = inspect(&args.files.file, &program)?;
+    let inspection = inspect(&args.files.file, &program, args.chain)?;
     if args.emit == Emit::Asm {
         let text = asm::text(&inspection.listing(), &selection, &mut sources);
         output.text(&found(text, &program, &selection)?)?;
@@ -67,7 +67,7 @@ fn compile(args: &CompileArgs, output: &mut Output) -> Result<ExitCode, CliError
 
 fn check(files: &PipelineFiles, output: &mut Output) -> Result<ExitCode, CliError> {
     let program = read(files)?;
-    let stats = inspect(&files.file, &program)?.stats();
+    let stats = inspect(&files.file, &program, None)?.stats();
     let view = stats::StatsView::new(stats, &Selection::default());
     output.value(&view, |output| {
         let path = files.file.display();
@@ -99,9 +99,16 @@ fn read_file(path: &Path) -> Result<Vec<u8>, CliError> {
     })
 }
 
-/// Compiles as an agent on this machine would.
-fn inspect<'p>(path: &Path, program: &'p Program) -> Result<Inspection<'p>, CliError> {
-    let options = Options::new(DEFAULT_CPU_PORT);
+/// Compiles as an agent on this machine would, or as a chain of programs of that many instructions.
+fn inspect<'p>(
+    path: &Path,
+    program: &'p Program,
+    chain: Option<u32>,
+) -> Result<Inspection<'p>, CliError> {
+    let options = Options {
+        program_instructions: chain.map(|instructions| instructions as usize),
+        ..Options::new(DEFAULT_CPU_PORT)
+    };
     Inspection::new(program, possible_cpus(), options).map_err(|error| {
         let lines = match error {
             PipelineError::Refused(refusals) => refusals.iter().map(ToString::to_string).collect(),
