@@ -12,7 +12,7 @@ use std::time::Duration;
 use pointsman_ebpf::compile;
 use pointsman_ebpf::rig::{MIN_FRAME_BYTES, Rig, RigError};
 use pointsman_p4::dataplane::{DataPlaneError, Operation};
-use pointsman_p4::interpreter::{Interpreter, Output, Packet};
+use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet};
 use pointsman_p4::ir::Program;
 
 use crate::conformance::{compare_state, hex, reads_the_clock};
@@ -217,7 +217,8 @@ impl Pair {
         let found = self.rig.plane.slow_path().take_digests();
         tally.digests += expected.len() as u64;
         let twins = self.twins.iter_mut().map(Interpreter::take_digests);
-        let by_time = twins.fold(false, |by_time, digests| by_time || digests != expected);
+        let twins: Vec<Vec<Digest>> = twins.collect();
+        let by_time = twins.iter().any(|digests| *digests != expected);
         if by_time || expected == found {
             return None;
         }
