@@ -1,7 +1,7 @@
 //! A program in the kernel and in the interpreter, told the same, sent the same, compared after each step.
 //!
-//! What a program makes of the time is found out, not guessed: two more interpreters live at other times, and a
-//! byte that they do not agree on is not compared.
+//! What a program makes of the time is found out, not guessed: where time stands still for the interpreter, two
+//! more live at the kernel's time and at random ones, and a byte that they do not agree on is not compared.
 
 use std::any::Any;
 use std::fmt;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use pointsman_ebpf::compile;
 use pointsman_ebpf::rig::{MIN_FRAME_BYTES, Rig, RigError};
+use pointsman_ebpf::sys::monotonic_clock;
 use pointsman_p4::dataplane::{DataPlaneError, Operation};
 use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet};
 use pointsman_p4::ir::Program;
@@ -64,7 +65,7 @@ pub struct Pair {
     oracle: Interpreter,
     /// The same at other times; none for a program that does not ask for the time.
     twins: Vec<Interpreter>,
-    /// Times that are as unlike as can be.
+    /// For the second of them.
     times: Random,
     inserted: Vec<Operation>,
     ports: Vec<u32>,
@@ -182,7 +183,10 @@ impl Pair {
         let expected = self.visible(expected);
         let others: Vec<Vec<Output>> = (0..self.twins.len())
             .map(|twin| {
-                let time = Duration::from_micros(self.times.word() >> 17);
+                let time = match twin {
+                    0 => monotonic_clock(),
+                    _ => Duration::from_micros(self.times.word() >> 17),
+                };
                 let outputs = self.twins[twin].process(&packet, time);
                 self.visible(outputs)
             })
