@@ -11,12 +11,16 @@
 //!
 //! Slot 0 means "none" and is never handed out. A record is written while nothing refers to its
 //! slot, and never changed afterwards: a reader that got hold of the slot's number reads the record
-//! whole. A freed slot is handed out again only after a grace period.
+//! whole. A freed slot is handed out again only after a grace period. Entries that have neither cell nor
+//! key in their records share one if they do the same, so that the few next hops of a million routes stay
+//! in the cache.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use pointsman_p4::dataplane::{Bits, Call};
+use smallvec::SmallVec;
 
 use super::arena::Arena;
 use super::grace::Grace;
@@ -75,51 +79,113 @@ pub fn arg_words(width: u32) -> u32 {
     width.div_ceil(64).max(1)
 }
 
+/// Whether entries that do the same have the same record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each has one of its own: it has a key or a cell.
+    Own,
+    /// They share it.
+    Shared,
+}
+
+/// All words of a record.
+type Image = SmallVec<[u64; 6]>;
+
+/// Records that several entries may have.
+#[derive(Debug, Default)]
+struct Shared {
+    slots: HashMap<Image, u32>,
+    /// How many entries have each.
+    users: HashMap<u32, u32>,
+}
+
 /// Hands out slots and writes records.
 #[derive(Debug)]
 pub struct RecordPool {
     plan: RecordPlan,
     memory: Arc<SharedMemory>,
     slots: Slots,
+    shared: Option<Shared>,
 }
 
 impl RecordPool {
     /// A pool with all slots free.
-    pub fn new(plan: RecordPlan, memory: Arc<SharedMemory>) -> RecordPool {
+    pub fn new(plan: RecordPlan, memory: Arc<SharedMemory>, sharing: Sharing) -> RecordPool {
         RecordPool {
             plan,
             memory,
             slots: Slots::new(1..plan.slots),
+            shared: (sharing == Sharing::Shared).then(Shared::default),
         }
     }
 
-    /// Writes a record into a free slot. Nothing refers to it yet: publish the number with a
+    /// Writes a record into a free slot, or finds one that is the same. Publish the number with a
     /// release store.
     pub fn write(&mut self, grace: &mut Grace, record: &Record<'_>) -> Result<u32, SlotError> {
+        let image = self.image(record);
+        if let Some(shared) = &mut self.shared
+            && let Some(slot) = shared.slots.get(&image)
+        {
+            *shared.users.entry(*slot).or_default() += 1;
+            return Ok(*slot);
+        }
         let slot = self.slots.take(grace)?;
         let at = self.plan.at(slot);
-        self.memory.u32(at).store(record.what, Relaxed);
-        self.memory.u32(at + 4).store(record.cell, Relaxed);
-        let mut word_at = at + HEADER_BYTES as usize;
-        for word in record.key {
-            self.memory.u64(word_at).store(*word, Relaxed);
-            word_at += 8;
+        for (index, word) in image.iter().enumerate() {
+            self.memory.u64(at + 8 * index).store(*word, Relaxed);
         }
-        for (arg, width) in record.args.iter().zip(record.widths) {
-            write_arg(&self.memory, word_at, arg, *width);
-            word_at += 8 * arg_words(*width) as usize;
+        if let Some(shared) = &mut self.shared {
+            shared.slots.insert(image, slot);
+            shared.users.insert(slot, 1);
         }
         Ok(slot)
     }
 
-    /// Gives a slot back after the last reference to it was removed.
-    pub fn retire(&mut self, slot: u32) {
-        self.slots.retire(slot);
+    fn image(&self, record: &Record<'_>) -> Image {
+        let words = self.plan.stride as usize / 8;
+        let mut image = Image::with_capacity(words);
+        image.push(u64::from(record.what) | u64::from(record.cell) << 32);
+        image.extend_from_slice(record.key);
+        for (arg, width) in record.args.iter().zip(record.widths) {
+            push_arg(&mut image, arg, *width);
+        }
+        image.resize(words, 0);
+        image
     }
 
-    /// Gives back a slot to which nothing ever led.
+    /// Gives a slot back after a reference to it was removed.
+    pub fn retire(&mut self, slot: u32) {
+        if self.is_last(slot) {
+            self.slots.retire(slot);
+        }
+    }
+
+    /// Gives back a slot that was not published this time.
     pub fn put_back(&mut self, slot: u32) {
-        self.slots.put_back(slot);
+        if self.is_last(slot) {
+            self.slots.put_back(slot);
+        }
+    }
+
+    /// Whether nobody has a record any more that one entry gives up.
+    fn is_last(&mut self, slot: u32) -> bool {
+        let Some(shared) = &mut self.shared else {
+            return true;
+        };
+        let users = shared.users.get_mut(&slot);
+        let users = users.expect("a record that is given up was written");
+        *users -= 1;
+        if *users > 0 {
+            return false;
+        }
+        shared.users.remove(&slot);
+        let at = self.plan.at(slot);
+        let words = (0..self.plan.stride as usize).step_by(8);
+        let image: Image = words
+            .map(|offset| self.memory.u64(at + offset).load(Relaxed))
+            .collect();
+        shared.slots.remove(&image);
+        true
     }
 
     /// The direct counter's cell of a record.
@@ -164,15 +230,14 @@ impl<'a> Record<'a> {
     }
 }
 
-fn write_arg(memory: &SharedMemory, at: usize, arg: &Bits, width: u32) {
+fn push_arg(image: &mut Image, arg: &Bits, width: u32) {
     if let (Some(number), 0..=64) = (arg.to_u64(), width) {
-        memory.u64(at).store(number, Relaxed);
+        image.push(number);
         return;
     }
     let mut bytes = vec![0u8; 8 * arg_words(width) as usize];
     arg.write_be(&mut bytes);
-    for (index, word) in bytes.chunks_exact(8).enumerate() {
-        let word = u64::from_ne_bytes(word.try_into().expect("eight bytes"));
-        memory.u64(at + 8 * index).store(word, Relaxed);
+    for word in bytes.chunks_exact(8) {
+        image.push(u64::from_ne_bytes(word.try_into().expect("eight bytes")));
     }
 }

@@ -22,7 +22,7 @@ use crate::sys::SharedMemory;
 
 use super::arena::Arena;
 use super::grace::Grace;
-use super::records::{Record, RecordPlan, RecordPool};
+use super::records::{Record, RecordPlan, RecordPool, Sharing};
 use super::slots::{SlotError, Slots};
 
 /// The most members of a group, each counted as often as its weight says.
@@ -116,7 +116,7 @@ impl Profile {
     pub fn new(plan: ProfilePlan, memory: Arc<SharedMemory>) -> Profile {
         Profile {
             plan,
-            records: RecordPool::new(plan.records, Arc::clone(&memory)),
+            records: RecordPool::new(plan.records, Arc::clone(&memory), Sharing::Own),
             memory,
             members: HashMap::new(),
             free_members: (0..plan.size).rev().collect(),

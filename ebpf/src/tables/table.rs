@@ -13,7 +13,7 @@ use crate::sys::{SharedMemory, SysError};
 use super::grace::Grace;
 use super::index::{Index, IndexError};
 use super::key::KeyWords;
-use super::records::{Record, RecordPool};
+use super::records::{Record, RecordPool, Sharing};
 use super::shape::{Shape, Shaped};
 use super::slots::{SlotError, Slots};
 
@@ -26,7 +26,7 @@ pub struct TableWriter {
     memory: Arc<SharedMemory>,
     index: Index,
     records: RecordPool,
-    cells: Slots,
+    cells: Option<Slots>,
     entries: u32,
 }
 
@@ -44,13 +44,20 @@ pub struct Content<'a> {
 impl TableWriter {
     /// An empty table; the memory is zero.
     pub fn new(table: &Table, plan: &TablePlan, memory: &Arc<SharedMemory>) -> TableWriter {
+        let sharing = match plan.counter.is_some() || plan.meter.is_some() {
+            false if plan.records.key_words == 0 => Sharing::Shared,
+            _ => Sharing::Own,
+        };
         TableWriter {
             name: table.name.clone(),
             shape: Shape::new(table, &plan.layout, plan.structure.form()),
             index: Index::new(&plan.structure, memory),
-            records: RecordPool::new(plan.records, Arc::clone(memory)),
-            // Cell 0 is the default action's.
-            cells: Slots::new(1..plan.capacity + 1),
+            records: RecordPool::new(plan.records, Arc::clone(memory), sharing),
+            // Cell 0 is the default action's, and that of all entries where there are no cells.
+            cells: match sharing {
+                Sharing::Own => Some(Slots::new(1..plan.capacity + 1)),
+                Sharing::Shared => None,
+            },
             plan: plan.clone(),
             memory: Arc::clone(memory),
             entries: 0,
@@ -80,22 +87,33 @@ impl TableWriter {
         if self.entries >= self.plan.capacity {
             return Err(self.full());
         }
-        let cell = self.cells.take(grace).map_err(|e| self.slot_error(e))?;
-        self.clear_cell(cell);
-        let slot = match self.write(grace, &shaped, content, cell) {
-            Ok(slot) => slot,
-            Err(error) => {
-                self.cells.put_back(cell);
-                return Err(error);
-            }
+        let cell = match &mut self.cells {
+            Some(cells) => cells.take(grace).map_err(|e| self.slot_error(e))?,
+            None => 0,
         };
-        if let Err(error) = self.index.insert(grace, &shaped, slot) {
-            self.records.put_back(slot);
-            self.cells.put_back(cell);
-            return Err(self.index_error(error));
+        if let Err(error) = self.publish(grace, &shaped, content, cell) {
+            if let Some(cells) = &mut self.cells {
+                cells.put_back(cell);
+            }
+            return Err(error);
         }
         self.count_entries(self.entries + 1);
         Ok(())
+    }
+
+    fn publish(
+        &mut self,
+        grace: &mut Grace,
+        key: &Shaped,
+        content: Content<'_>,
+        cell: u32,
+    ) -> Result<(), DataPlaneError> {
+        self.clear_cell(cell);
+        let slot = self.write(grace, key, content, cell)?;
+        self.index.insert(grace, key, slot).map_err(|error| {
+            self.records.put_back(slot);
+            self.index_error(error)
+        })
     }
 
     /// Replaces what an entry does; its cell stays.
@@ -121,7 +139,9 @@ impl TableWriter {
         let shaped = self.shape.key(key)?;
         let removed = self.index.remove(&self.records, &shaped);
         let slot = removed.ok_or(DataPlaneError::NotFound)?;
-        self.cells.retire(self.records.cell(slot));
+        if let Some(cells) = &mut self.cells {
+            cells.retire(self.records.cell(slot));
+        }
         self.records.retire(slot);
         self.count_entries(self.entries - 1);
         Ok(())

@@ -33,6 +33,9 @@ const NODE_CELLS: usize = 256;
 /// 256 MiB of nodes. A million IPv4 routes as they are in the Internet take 60,000.
 pub const MAX_NODES: u32 = 1 << 18;
 
+/// What holds of every node that a cell leads to.
+const SHADOWED: &str = "a linked node has a shadow";
+
 /// Where a trie is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TriePlan {
@@ -136,7 +139,8 @@ pub struct Trie {
     memory: Arc<SharedMemory>,
     prefixes: HashMap<Prefix, u32>,
     root: Shadow,
-    nodes: HashMap<u32, Shadow>,
+    /// By number; `None` are free.
+    nodes: Vec<Option<Shadow>>,
     free: Slots,
 }
 
@@ -155,7 +159,7 @@ impl Trie {
             memory,
             prefixes: HashMap::new(),
             root: Shadow::new(ROOT_CELLS, 0),
-            nodes: HashMap::new(),
+            nodes: Vec::new(),
             free: Slots::new(0..plan.node_count),
         }
     }
@@ -250,7 +254,7 @@ impl Trie {
                         .u32(self.cell(Place::Node(node), child))
                         .store(cell, Relaxed);
                 }
-                self.nodes.insert(node, Shadow::new(NODE_CELLS, length));
+                self.adopt(node, Shadow::new(NODE_CELLS, length));
                 if u32::from(length) <= depth_of(level) {
                     // The cell was inherited so far; now it is this place's own.
                     self.shadow_mut(place).own += 1;
@@ -350,7 +354,7 @@ impl Trie {
             let [(parent, index), (Place::Node(node), _)] = pair else {
                 return;
             };
-            if self.nodes[node].own > 0 {
+            if self.shadow(Place::Node(*node)).own > 0 {
                 return;
             }
             let inherited = self
@@ -363,7 +367,7 @@ impl Trie {
             };
             let at = self.cell(*parent, *index);
             self.memory.u32(at).store(inherited, Release);
-            self.nodes.remove(node);
+            self.nodes[*node as usize] = None;
             self.free.retire(*node);
             let shadow = self.shadow_mut(*parent);
             if u32::from(shadow.lengths[*index]) <= depth_length(depth) {
@@ -397,20 +401,26 @@ impl Trie {
         }
     }
 
+    /// Keeps what is known of a node that comes into use; low numbers come first.
+    fn adopt(&mut self, node: u32, shadow: Shadow) {
+        let index = node as usize;
+        if self.nodes.len() <= index {
+            self.nodes.resize_with(index + 1, || None);
+        }
+        self.nodes[index] = Some(shadow);
+    }
+
     fn shadow(&self, place: Place) -> &Shadow {
         match place {
             Place::Root => &self.root,
-            Place::Node(node) => &self.nodes[&node],
+            Place::Node(node) => self.nodes[node as usize].as_ref().expect(SHADOWED),
         }
     }
 
     fn shadow_mut(&mut self, place: Place) -> &mut Shadow {
         match place {
             Place::Root => &mut self.root,
-            Place::Node(node) => self
-                .nodes
-                .get_mut(&node)
-                .expect("a linked node has a shadow"),
+            Place::Node(node) => self.nodes[node as usize].as_mut().expect(SHADOWED),
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use num_bigint::BigUint;
 use pointsman_ebpf::asm::{Alu, Assembler, Cond, Reg, Size};
-use pointsman_ebpf::plan::{Plan, Structure};
-use pointsman_ebpf::sys::{Map, MapKind, Program, ProgramKind, SharedMemory, has_may_goto};
+use pointsman_ebpf::plan::{Plan, Structure, TablePlan};
+use pointsman_ebpf::sys::{Map, MapFd, MapKind, Program, ProgramKind, SharedMemory, has_may_goto};
 use pointsman_ebpf::tables::grace::Grace;
 use pointsman_ebpf::tables::key::KeyLayout;
 use pointsman_ebpf::tables::reader::{Outcome, Reader};
@@ -45,7 +45,7 @@ pub struct Bed {
 
 /// The side that reads.
 pub struct Probe {
-    program: Program,
+    programs: Vec<Program>,
     memory: SharedMemory,
     layout: KeyLayout,
     _arena: Map,
@@ -92,6 +92,8 @@ impl Bed {
         (table.counter, table.meter, table.size) = (None, None, size);
         table.entries = declared.iter().map(const_entry).collect();
         program.tables = vec![table];
+        program.ingress.start = Some(ir::Node::Table(TableId(0)));
+        program.egress.start = None;
 
         let mut plan = Plan::new(&program, 2).unwrap();
         let arena = Map::create(MapKind::Shared, "tables", plan.bytes, 1).unwrap();
@@ -106,42 +108,20 @@ impl Bed {
         )
         .unwrap();
 
-        let mut asm = Assembler::new();
-        let (hit, miss, torn) = (asm.label(), asm.label(), asm.label());
-        asm.map_value(Reg::R7, phv.insn_fd(), 0);
-        let reader = Reader {
-            may_goto: has_may_goto(),
-            arena: arena.insn_fd(),
-            key_offset: KEY,
-            spare_offset: SPARE,
-        };
-        let outcome = Outcome { hit, miss };
-        plan.structure
-            .emit(&mut asm, &reader, &plan.records, outcome);
-        asm.place(hit);
-        let args = plan.records.args_offset() as i32;
-        asm.load(Size::DW, Reg::R0, Reg::R9, args);
-        asm.load(Size::DW, Reg::R1, Reg::R9, args + 8);
-        asm.alu(Alu::Xor, Reg::R1, Reg::R0);
-        asm.jump_if_imm(Cond::Ne, Reg::R1, -1, torn);
-        asm.mov(Reg::R2, Reg::R0);
-        asm.alu_imm(Alu::And, Reg::R2, ANSWERS as i32 - 1);
-        asm.alu_imm(Alu::Lsh, Reg::R2, 3);
-        asm.mov(Reg::R3, Reg::R7);
-        asm.alu(Alu::Add, Reg::R3, Reg::R2);
-        count(&mut asm, Reg::R3, HITS);
-        asm.exit();
-        asm.place(miss);
-        count(&mut asm, Reg::R7, MISSES);
-        asm.mov_imm(Reg::R0, 0);
-        asm.exit();
-        asm.place(torn);
-        count(&mut asm, Reg::R7, TORN);
-        asm.mov_imm(Reg::R0, u64::from(u32::MAX));
-        asm.exit();
-        let code = asm.finish().unwrap();
+        // Programs loop in one way or the other, as the kernel allows: both, where it does both.
+        let mut ways = vec![false, has_may_goto()];
+        ways.dedup();
+        let programs = ways.iter().map(|may_goto| {
+            let reader = Reader {
+                may_goto: *may_goto,
+                arena: arena.insn_fd(),
+                key_offset: KEY,
+                spare_offset: SPARE,
+            };
+            lookup(&plan, &reader, phv.insn_fd())
+        });
         let probe = Probe {
-            program: Program::load(ProgramKind::Xdp, "probe", &code).unwrap(),
+            programs: programs.collect(),
             memory: phv.memory().unwrap(),
             layout: plan.layout.clone(),
             _arena: arena,
@@ -234,6 +214,38 @@ fn any_program() -> &'static ir::Program {
     })
 }
 
+/// Looks the key up, counts what it finds, and returns it.
+fn lookup(plan: &TablePlan, reader: &Reader, phv: MapFd) -> Program {
+    let mut asm = Assembler::new();
+    let (hit, miss, torn) = (asm.label(), asm.label(), asm.label());
+    asm.map_value(Reg::R7, phv, 0);
+    let outcome = Outcome { hit, miss };
+    plan.structure
+        .emit(&mut asm, reader, &plan.records, outcome);
+    asm.place(hit);
+    let args = plan.records.args_offset() as i32;
+    asm.load(Size::DW, Reg::R0, Reg::R9, args);
+    asm.load(Size::DW, Reg::R1, Reg::R9, args + 8);
+    asm.alu(Alu::Xor, Reg::R1, Reg::R0);
+    asm.jump_if_imm(Cond::Ne, Reg::R1, -1, torn);
+    asm.mov(Reg::R2, Reg::R0);
+    asm.alu_imm(Alu::And, Reg::R2, ANSWERS as i32 - 1);
+    asm.alu_imm(Alu::Lsh, Reg::R2, 3);
+    asm.mov(Reg::R3, Reg::R7);
+    asm.alu(Alu::Add, Reg::R3, Reg::R2);
+    count(&mut asm, Reg::R3, HITS);
+    asm.exit();
+    asm.place(miss);
+    count(&mut asm, Reg::R7, MISSES);
+    asm.mov_imm(Reg::R0, 0);
+    asm.exit();
+    asm.place(torn);
+    count(&mut asm, Reg::R7, TORN);
+    asm.mov_imm(Reg::R0, u64::from(u32::MAX));
+    asm.exit();
+    Program::load(ProgramKind::Xdp, "probe", &asm.finish().unwrap()).unwrap()
+}
+
 fn key(matches: &[Match], priority: i32) -> EntryKey {
     EntryKey {
         table: TableId(0),
@@ -262,7 +274,15 @@ impl Probe {
     /// The answer for a key, 0 for none.
     pub fn answer(&self, key: &[Bits]) -> u32 {
         self.aim(key);
-        self.program.test_run(&FRAME, 1).unwrap().verdict
+        let run = |program: &Program| program.test_run(&FRAME, 1).unwrap().verdict;
+        let mut answers: Vec<u32> = self.programs.iter().map(run).collect();
+        answers.dedup();
+        assert_eq!(
+            answers.len(),
+            1,
+            "all ways to loop answer alike: {answers:?}"
+        );
+        answers[0]
     }
 
     /// Lets the next lookups be for this key.
@@ -276,7 +296,9 @@ impl Probe {
 
     /// Looks the same key up so often.
     pub fn repeat(&self, times: u32) {
-        self.program.test_run(&FRAME, times).unwrap();
+        for program in &self.programs {
+            program.test_run(&FRAME, times).unwrap();
+        }
     }
 
     /// What all lookups so far found.

@@ -12,7 +12,7 @@ use crate::bed::{Bed, Parts, Probe};
 use crate::model::{Entry, Model};
 use crate::support::privileged;
 
-const CASES: u32 = 24;
+const CASES: u32 = 16;
 const CHANGES: usize = 250;
 /// Keys looked up after each few changes.
 const LOOKUPS: usize = 12;
