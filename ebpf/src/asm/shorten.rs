@@ -10,6 +10,9 @@
 //!
 //! What the program does, and what the verifier learns of it, stays.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use super::effects::Registers;
@@ -286,120 +289,4 @@ impl Shortening {
 /// A store of a register or a number, which does nothing to registers.
 fn is_plain_store(insn: &Insn) -> bool {
     matches!(insn.code & 7, 2 | 3) && !insn.is_atomic()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::{Alu, Assembler, Cond, Reg, Size};
-
-    fn shortened(build: impl FnOnce(&mut Assembler)) -> Vec<String> {
-        let mut asm = Assembler::new();
-        build(&mut asm);
-        let code = asm.draft().shortened().whole().expect("jumps reach");
-        code.insns.iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn a_branch_over_a_jump_is_the_opposite_branch() {
-        let code = shortened(|asm| {
-            let (next, far) = (asm.label(), asm.label());
-            asm.jump_if_imm(Cond::Ne, Reg::R1, 5, next);
-            asm.jump(far);
-            asm.place(next);
-            asm.store_imm(Size::B, Reg::R7, 0, 1);
-            asm.place(far);
-            asm.mov_imm(Reg::R0, 1);
-            asm.exit();
-        });
-        assert_eq!(code[0], "if r1 == 5 goto +1");
-        assert_eq!(code.len(), 4);
-    }
-
-    #[test]
-    fn numbers_become_operands_and_nobody_loads_them() {
-        let code = shortened(|asm| {
-            asm.mov_imm(Reg::R1, 7);
-            asm.store(Size::H, Reg::R7, 4, Reg::R1);
-            asm.load(Size::W, Reg::R0, Reg::R7, 8);
-            asm.alu(Alu::Add, Reg::R0, Reg::R1);
-            asm.exit();
-        });
-        let expected = [
-            "*(u16 *)(r7 +4) = 7",
-            "r0 = *(u32 *)(r7 +8)",
-            "r0 += 7",
-            "exit",
-        ];
-        assert_eq!(code, expected);
-    }
-
-    #[test]
-    fn no_division_by_a_visible_zero_is_made() {
-        let code = shortened(|asm| {
-            asm.mov_imm(Reg::R1, 0);
-            asm.load(Size::W, Reg::R0, Reg::R7, 8);
-            asm.alu(Alu::Div, Reg::R0, Reg::R1);
-            asm.exit();
-        });
-        assert_eq!(code[2], "r0 /= r1");
-    }
-
-    #[test]
-    fn a_value_is_computed_where_it_is_wanted() {
-        let code = shortened(|asm| {
-            asm.load(Size::W, Reg::R0, Reg::R7, 8);
-            asm.be(Reg::R0, Size::W);
-            asm.alu_imm(Alu::Lsh, Reg::R0, 4);
-            asm.mov(Reg::R8, Reg::R0);
-            asm.call(7);
-            asm.alu(Alu::Add, Reg::R0, Reg::R8);
-            asm.exit();
-        });
-        assert_eq!(
-            code[..3],
-            ["r8 = *(u32 *)(r7 +8)", "r8 = be32 r8", "r8 <<= 4"]
-        );
-        assert_eq!(code[3], "call 7");
-    }
-
-    #[test]
-    fn a_value_that_is_still_read_stays_where_it_is() {
-        let code = shortened(|asm| {
-            asm.load(Size::W, Reg::R0, Reg::R7, 8);
-            asm.mov(Reg::R8, Reg::R0);
-            asm.store(Size::W, Reg::R7, 16, Reg::R8);
-            asm.store(Size::W, Reg::R7, 12, Reg::R8);
-            asm.exit();
-        });
-        assert_eq!(code[..2], ["r0 = *(u32 *)(r7 +8)", "r8 = r0"]);
-    }
-
-    #[test]
-    fn what_a_loop_reads_in_its_next_round_is_read() {
-        let code = shortened(|asm| {
-            let again = asm.label();
-            asm.mov_imm(Reg::R0, 0);
-            asm.place(again);
-            asm.alu_imm(Alu::Add, Reg::R0, 1);
-            asm.jump_if_imm(Cond::Lt, Reg::R0, 10, again);
-            asm.mov_imm(Reg::R2, 3);
-            asm.exit();
-        });
-        assert_eq!(code, ["r0 = 0", "r0 += 1", "if r0 < 10 goto -2", "exit"]);
-    }
-
-    #[test]
-    fn a_number_that_only_one_way_loads_is_no_operand() {
-        let code = shortened(|asm| {
-            let join = asm.label();
-            asm.load(Size::W, Reg::R1, Reg::R7, 0);
-            asm.jump_if_imm(Cond::Eq, Reg::R2, 0, join);
-            asm.mov_imm(Reg::R1, 7);
-            asm.place(join);
-            asm.store(Size::W, Reg::R7, 4, Reg::R1);
-            asm.mov_imm(Reg::R0, 0);
-            asm.exit();
-        });
-        assert_eq!(code[3], "*(u32 *)(r7 +4) = r1");
-    }
 }
