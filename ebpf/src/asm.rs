@@ -280,6 +280,11 @@ impl Assembler {
         self.push(Insn::call(helper));
     }
 
+    /// Calls a function of the kernel by its number in BTF. Clobbers r0 to r5.
+    pub fn call_kernel(&mut self, function: u32) {
+        self.push(Insn::call_kernel(function));
+    }
+
     /// Returns r0.
     pub fn exit(&mut self) {
         self.push(Insn::exit());

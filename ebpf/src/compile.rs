@@ -42,7 +42,7 @@ use pointsman_p4::ir::{FieldRef, Program, SourceInfo};
 
 use crate::asm::{Assembler, Label, Reg};
 use crate::plan::Plan;
-use crate::sys::MapFd;
+use crate::sys::{FrameFlags, MapFd};
 use crate::tables::reader::Reader;
 use crate::tables::records::arg_words;
 
@@ -140,6 +140,8 @@ pub struct Options {
     /// Whether programs may have loops that the verifier does not go through, see
     /// [`crate::asm::Assembler::may_goto`].
     pub may_goto: bool,
+    /// Where it says whether a frame has fragments, if that can be read.
+    pub frame_flags: Option<FrameFlags>,
 }
 
 impl Options {
@@ -150,6 +152,7 @@ impl Options {
             program_instructions: None,
             trail: Trail::Cold,
             may_goto: crate::sys::has_may_goto(),
+            frame_flags: crate::sys::frame_flags(),
         }
     }
 }

@@ -6,12 +6,13 @@
 //! operation and says why it is sound.
 #![allow(unsafe_code)]
 
+mod btf;
 mod features;
 mod map;
 mod memory;
 mod program;
 
-pub use features::has_may_goto;
+pub use features::{FrameFlags, frame_flags, has_may_goto};
 pub use map::{Map, MapFd, MapKind};
 pub use memory::SharedMemory;
 pub use program::{AttachMode, Program, ProgramKind, TestRun, XdpLink, interface_index};

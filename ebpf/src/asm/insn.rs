@@ -148,6 +148,8 @@ impl Insn {
     pub const PSEUDO_MAP_FD: u8 = 1;
     /// Source register of a 64-bit load: the immediate is a map and an offset in its first value.
     pub const PSEUDO_MAP_VALUE: u8 = 2;
+    /// Source "register" of a call: a function of the kernel that has no helper's number.
+    pub const PSEUDO_KERNEL_CALL: u8 = 2;
 
     fn new(code: u8, dst: Reg, src: Reg, off: i16, imm: i32) -> Insn {
         Insn {
@@ -335,6 +337,14 @@ impl Insn {
 
     pub(super) fn call(helper: u32) -> Insn {
         Insn::new(CLASS_JMP | 0x80, Reg::R0, Reg::R0, 0, helper as i32)
+    }
+
+    pub(super) fn call_kernel(function: u32) -> Insn {
+        let code = CLASS_JMP | 0x80;
+        Insn {
+            regs: Insn::PSEUDO_KERNEL_CALL << 4,
+            ..Insn::new(code, Reg::R0, Reg::R0, 0, function as i32)
+        }
     }
 
     pub(super) fn exit() -> Insn {

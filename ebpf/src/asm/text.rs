@@ -13,6 +13,8 @@ pub enum Operand {
     Jump(i32),
     /// A helper of the kernel, by its number.
     Helper(i32),
+    /// Another function of the kernel, by its number in BTF.
+    KernelFunction(i32),
     /// A map, by its file descriptor.
     Map(i32),
     /// A place in the single value of a map; the offset is in the second half.
@@ -37,6 +39,7 @@ impl Insn {
             (0x18, Insn::PSEUDO_MAP_FD) => Operand::Map(self.imm),
             (0x18, Insn::PSEUDO_MAP_VALUE) => Operand::MapValue(self.imm),
             (0x85, 0) => Operand::Helper(self.imm),
+            (0x85, Insn::PSEUDO_KERNEL_CALL) => Operand::KernelFunction(self.imm),
             (0x85, _) => Operand::Jump(self.imm),
             (0x95, _) => Operand::None,
             (code, _) if matches!(code & 7, 5 | 6) => Operand::Jump(self.off.into()),
@@ -139,6 +142,7 @@ impl fmt::Display for Insn {
             Operand::None => format!("{:#x} ll", self.imm),
             Operand::Jump(distance) => format!("{distance:+}"),
             Operand::Helper(number) => number.to_string(),
+            Operand::KernelFunction(number) => format!("kernel function {number}"),
             Operand::Map(fd) | Operand::MapValue(fd) => format!("map {fd}"),
         };
         f.write_str(&self.text(&name))

@@ -23,6 +23,8 @@ const HELPER_GET_SMP_PROCESSOR_ID: u32 = 8;
 const HELPER_REDIRECT_MAP: u32 = 51;
 const HELPER_XDP_GET_BUFF_LEN: u32 = 188;
 
+const CTX_DATA: i32 = 0;
+const CTX_DATA_END: i32 = 4;
 const CTX_INGRESS_IFINDEX: i32 = 12;
 
 const XDP_DROP: u64 = 1;
@@ -46,9 +48,25 @@ impl Emitter<'_> {
         self.timestamps();
     }
 
+    /// Most frames are in one piece, and so as long as that: the helper is for those in fragments,
+    /// where one can tell, as it takes as long as a whole table.
     fn packet_length(&mut self) {
+        let (in_fragments, done) = (self.asm.label(), self.asm.label());
+        if let Some(flags) = self.options.frame_flags {
+            self.asm.mov(Reg::R1, Reg::R6);
+            self.asm.call_kernel(flags.cast);
+            self.asm.load(Size::W, Reg::R1, Reg::R0, flags.offset);
+            self.asm.alu32_imm(Alu::And, Reg::R1, flags.fragments);
+            self.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, in_fragments);
+            self.asm.load(Size::W, Reg::R0, Reg::R6, CTX_DATA_END);
+            self.asm.load(Size::W, Reg::R1, Reg::R6, CTX_DATA);
+            self.asm.alu(Alu::Sub, Reg::R0, Reg::R1);
+            self.asm.jump(done);
+        }
+        self.asm.place(in_fragments);
         self.asm.mov(Reg::R1, Reg::R6);
         self.asm.call(HELPER_XDP_GET_BUFF_LEN);
+        self.asm.place(done);
         self.asm.store(Size::W, Reg::R7, Control::LENGTH, Reg::R0);
         if let Some(field) = self.program.standard.packet_length {
             self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);

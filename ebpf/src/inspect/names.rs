@@ -73,6 +73,8 @@ impl<'a> Names<'a> {
                 Some(name) => name.to_owned(),
                 None => format!("helper {number}"),
             },
+            // The only one that programs call, by a number that is another one on each kernel.
+            Operand::KernelFunction(_) => "bpf_cast_to_kern_ctx".to_owned(),
             Operand::Map(fd) => self.map(fd),
             Operand::MapValue(fd) => format!("&{}[{offset:#x}]", self.map(fd)),
         }
