@@ -123,6 +123,12 @@ impl Selection {
             .filter(|source| wanted.is_in_file(source))
             .map(|source| source.line)
             .collect();
+        let SourceLine { file, line } = wanted;
+        if near.contains(line) {
+            return format!(
+                "what came from {file}:{line} makes no difference and was left out; --emit ir shows it"
+            );
+        }
         let before = near.iter().filter(|line| **line < wanted.line).max();
         let after = near.iter().filter(|line| **line > wanted.line).min();
         let advice = match (before, after) {
@@ -134,7 +140,6 @@ impl Selection {
             }
             (None, None) => "nothing came from that file".to_owned(),
         };
-        let SourceLine { file, line } = wanted;
         format!("nothing that was asked for came from {file}:{line}; {advice}")
     }
 }

@@ -156,6 +156,8 @@ fn what_is_not_there_is_refused_with_what_is() {
     );
     let selection = select(None, None, Some("next.p4:13"));
     expect!["nothing that was asked for came from next.p4:13; the nearest lines that something came from are 12 and 16"].assert_eq(&selection.nothing(&program));
+    let left_out = select(None, None, Some("next.p4:34")).nothing(&program);
+    assert!(left_out.contains("was left out"), "{left_out}");
     assert!("next.p4".parse::<super::selection::SourceLine>().is_err());
     assert!("next.p4:0".parse::<super::selection::SourceLine>().is_err());
 }
