@@ -24,7 +24,7 @@ use crate::conformance::hex;
 
 use super::names::{NameError, Names};
 use super::replay::interpret;
-use super::script::Script;
+use super::script::{Script, Shape};
 use super::step::Step;
 
 /// A case: steps, and why they are kept.
@@ -36,6 +36,9 @@ pub struct CaseFile {
     /// Instructions of each program of a chain, if it was one.
     #[serde(default)]
     pub chain: Option<usize>,
+    /// Whether it was loaded as for an old kernel.
+    #[serde(default)]
+    pub floor: bool,
     /// The steps, in order.
     pub steps: Vec<StepText>,
 }
@@ -160,14 +163,17 @@ impl CaseFile {
     pub fn script(&self, program: &Program) -> Result<Script, NameError> {
         let steps = self.steps.iter().map(|step| step.step(program));
         Ok(Script {
-            chain: self.chain,
+            shape: Shape {
+                chain: self.chain,
+                floor: self.floor,
+            },
             steps: steps.collect::<Result<_, _>>()?,
         })
     }
 
     /// Steps with what leaves the interpreter after each packet.
     pub fn record(about: String, program: &Arc<Program>, script: &Script) -> CaseFile {
-        let Script { chain, steps } = script;
+        let Script { shape, steps } = script;
         let outputs = interpret(program, steps);
         let text = steps.iter().zip(outputs).map(|(step, outputs)| {
             let mut text = StepText::new(program, step);
@@ -178,7 +184,8 @@ impl CaseFile {
         });
         CaseFile {
             about,
-            chain: *chain,
+            chain: shape.chain,
+            floor: shape.floor,
             steps: text.collect(),
         }
     }
@@ -191,7 +198,12 @@ impl CaseFile {
         let steps = steps.join(",\n");
         let chain = self.chain.map(|chain| format!("  \"chain\": {chain},\n"));
         let chain = chain.unwrap_or_default();
-        format!("{{\n  \"about\": {about},\n{chain}  \"steps\": [\n{steps}\n  ]\n}}\n")
+        let floor = if self.floor {
+            "  \"floor\": true,\n"
+        } else {
+            ""
+        };
+        format!("{{\n  \"about\": {about},\n{chain}{floor}  \"steps\": [\n{steps}\n  ]\n}}\n")
     }
 }
 

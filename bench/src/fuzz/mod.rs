@@ -30,7 +30,7 @@ pub use names::NameError;
 pub use pair::{CPU_PORT, Difference, Pair};
 pub use random::Random;
 pub use report::{Found, Outcome, ProgramReport, Report, Tally};
-pub use script::{Script, script};
+pub use script::{Script, Shape, script};
 pub use session::{Options, Subject, run};
 pub use shrink::shrink;
 pub use step::Step;

@@ -20,7 +20,7 @@ use crate::conformance::{compare_state, hex, reads_the_clock};
 
 use super::random::Random;
 use super::report::Tally;
-use super::script::Script;
+use super::script::{Script, Shape};
 use super::step::Step;
 
 /// The port that stands for the control plane.
@@ -72,16 +72,15 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Loads a program, cut into a chain of programs of so many instructions if that is wanted.
-    pub fn new(program: &Arc<Program>, chain: Option<usize>) -> Result<Pair, RigError> {
+    /// Loads a program.
+    pub fn new(program: &Arc<Program>, shape: Shape) -> Result<Pair, RigError> {
         let ports: Vec<u32> = (0..DROP_PORT)
             .filter(|p| p % MISSING != MISSING - 2)
             .collect();
         let new = || Interpreter::new(Arc::clone(program));
-        let options = compile::Options {
-            program_instructions: chain,
-            ..compile::Options::new(CPU_PORT)
-        };
+        let mut options = compile::Options::new(CPU_PORT);
+        options.program_instructions = shape.chain;
+        options.may_goto &= !shape.floor;
         let twins = if reads_the_clock(program) { 2 } else { 0 };
         Ok(Pair {
             rig: Rig::with_options(program, options, &ports)?,
@@ -96,7 +95,7 @@ impl Pair {
 
     /// Does all steps; stops at the first difference. A panic is one, too.
     pub fn run(program: &Arc<Program>, script: &Script) -> Result<Tally, Box<Difference>> {
-        let Script { chain, steps } = script;
+        let Script { shape, steps } = script;
         let failed = |what: &str, found: String| {
             Box::new(Difference {
                 step: steps.len(),
@@ -107,7 +106,7 @@ impl Pair {
         };
         let run = || {
             let mut pair =
-                Pair::new(program, *chain).map_err(|e| failed("loading", e.to_string()))?;
+                Pair::new(program, *shape).map_err(|e| failed("loading", e.to_string()))?;
             pair.all(steps)
         };
         catch_unwind(AssertUnwindSafe(run))

@@ -16,11 +16,20 @@ use super::writes::Writes;
 /// The longest programs of a chain.
 const CHAIN_INSTRUCTIONS: usize = 400;
 
+/// How a program is loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Instructions of each program of a chain; `None` loads the program whole, if it can be.
+    pub chain: Option<usize>,
+    /// As for a kernel that has nothing newer than Linux 5.18.
+    pub floor: bool,
+}
+
 /// What a run does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
-    /// Instructions of each program of a chain; `None` loads the program whole, if it can be.
-    pub chain: Option<usize>,
+    /// How the program is loaded.
+    pub shape: Shape,
     /// In order.
     pub steps: Vec<Step>,
 }
@@ -28,10 +37,13 @@ pub struct Script {
 /// The round of a seed with that many packets.
 pub fn script(program: &Arc<Program>, seed: u64, packets: usize, cpu_port: u32) -> Script {
     let mut random = Random::new(seed);
-    let chain = match random.below(5) {
-        0 => Some(1),
-        1 => Some(random.below(CHAIN_INSTRUCTIONS)),
-        _ => None,
+    let shape = Shape {
+        chain: match random.below(5) {
+            0 => Some(1),
+            1 => Some(random.below(CHAIN_INSTRUCTIONS)),
+            _ => None,
+        },
+        floor: random.one_in(4),
     };
     // Some rounds leave what is written alone.
     let is_churned = !random.one_in(4);
@@ -57,7 +69,7 @@ pub fn script(program: &Arc<Program>, seed: u64, packets: usize, cpu_port: u32) 
         round.packet();
     }
     Script {
-        chain,
+        shape,
         steps: round.steps,
     }
 }

@@ -15,7 +15,7 @@ use crate::conformance::reads_the_clock;
 use super::case::CaseFile;
 use super::pair::{CPU_PORT, Difference, Pair};
 use super::report::{Found, Outcome, ProgramReport, Report, Tally};
-use super::script::{Script, script};
+use super::script::{Script, Shape, script};
 use super::shrink::shrink;
 
 /// How often a run says how far it is.
@@ -120,7 +120,7 @@ fn first_look(subject: &Subject) -> ProgramReport {
     let outcome = if draws_random_numbers(&subject.program) {
         Outcome::Random
     } else {
-        match Pair::new(&subject.program, None) {
+        match Pair::new(&subject.program, Shape::default()) {
             Ok(_) => Outcome::Agreed,
             Err(RigError::Pipeline(
                 error @ (PipelineError::Refused(_)

@@ -7,7 +7,7 @@ use pointsman_ebpf::rig::MIN_FRAME_BYTES;
 use pointsman_p4::ir::Program;
 
 use super::pair::{Difference, Pair};
-use super::script::Script;
+use super::script::{Script, Shape};
 use super::step::Step;
 
 /// The fewest steps found after which the planes still differ, and how.
@@ -17,11 +17,11 @@ pub fn shrink(
     difference: Difference,
     limit: Duration,
 ) -> (Script, Difference) {
-    let Script { chain, steps } = script;
+    let Script { shape, steps } = script;
     let end = (difference.step + 1).min(steps.len());
     let mut shrinker = Shrinker {
         program,
-        chain: *chain,
+        shape: *shape,
         steps: steps.clone(),
         difference,
         until: Instant::now() + limit,
@@ -33,17 +33,17 @@ pub fn shrink(
     shrinker.shorter_packets();
     shrinker.fewer_steps();
     let Shrinker {
-        chain,
+        shape,
         steps,
         difference,
         ..
     } = shrinker;
-    (Script { chain, steps }, difference)
+    (Script { shape, steps }, difference)
 }
 
 struct Shrinker<'a> {
     program: &'a Arc<Program>,
-    chain: Option<usize>,
+    shape: Shape,
     steps: Vec<Step>,
     difference: Difference,
     until: Instant,
@@ -55,8 +55,8 @@ impl Shrinker<'_> {
         if Instant::now() > self.until {
             return false;
         }
-        let chain = self.chain;
-        let script = Script { chain, steps };
+        let shape = self.shape;
+        let script = Script { shape, steps };
         match Pair::run(self.program, &script) {
             Ok(_) => false,
             Err(difference) => {
@@ -66,11 +66,11 @@ impl Shrinker<'_> {
         }
     }
 
-    /// One program instead of a chain.
+    /// As a switch loads it.
     fn whole(&mut self) {
-        let chain = self.chain.take();
-        if chain.is_some() && !self.try_these(self.steps.clone()) {
-            self.chain = chain;
+        let shape = std::mem::take(&mut self.shape);
+        if shape != self.shape && !self.try_these(self.steps.clone()) {
+            self.shape = shape;
         }
     }
 
