@@ -108,8 +108,20 @@ impl Emitter<'_> {
     /// The input as runs of bits, adjacent fields of a header joined.
     fn runs(&mut self, calculation: &Calculation) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
-        for input in &calculation.input {
+        for (index, input) in calculation.input.iter().enumerate() {
             match input {
+                // What follows it to the most that it can have is 0, and adds nothing to a sum.
+                CalculationInput::Field(field)
+                    if calculation.algorithm == HashAlgorithm::Csum16
+                        && index + 1 == calculation.input.len()
+                        && let Some(varbit) = self.varbit_field(*field) =>
+                {
+                    runs.push(Run::Wire {
+                        offset: varbit.data(),
+                        bit: 0,
+                        width: varbit.max_bytes * 8,
+                    });
+                }
                 CalculationInput::Field(field) => self.add_field(&mut runs, *field),
                 CalculationInput::Const { value, width } => runs.push(Run::Value {
                     expr: Expr::Const(value.clone().into()),
@@ -148,7 +160,7 @@ impl Emitter<'_> {
             let name = self.program.field_name(field);
             return self.refuse(
                 format!("the varbit field {name} in a hash"),
-                "fields of fixed width",
+                "one at the end of a csum16, or fields of fixed width",
             );
         }
         let Slot::Wire { offset, bit, width } = self.layout.slot(field) else {

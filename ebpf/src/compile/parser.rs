@@ -258,19 +258,7 @@ impl Emitter<'_> {
     fn parser_op(&mut self, op: &ParserOp, end: Label) {
         match op {
             ParserOp::Extract(header) => {
-                if let HeaderRef::Next(stack) = header {
-                    let (full, taken) = (self.asm.label(), self.asm.label());
-                    self.take_next(*stack, full);
-                    self.asm.jump(taken);
-                    self.asm.place(full);
-                    self.parser_error("StackOutOfBounds", end);
-                    self.asm.place(taken);
-                }
-                let chosen = self.choose_header(header);
-                self.with_header(&chosen, Reg::R0, |e, header| e.extract(header, end));
-                if let HeaderRef::Next(stack) = header {
-                    self.advance_next(*stack);
-                }
+                self.extract_into(header, end, |e, header| e.extract(header, end));
             }
             ParserOp::Set { target, value } => {
                 self.look_ahead(value, end);
@@ -289,11 +277,11 @@ impl Emitter<'_> {
             ParserOp::Advance { length } => self.advance(length, end),
             ParserOp::Primitive(op) => self.op(op),
             ParserOp::ExtractVarbit { header, length } => {
-                if matches!(header, HeaderRef::Next(_)) || self.is_computed(header) {
+                if !matches!(header, HeaderRef::Next(_)) && self.is_computed(header) {
                     return self.refuse("a varbit header chosen at run time", "fixed headers");
                 }
-                let chosen = self.choose_header(header);
-                self.with_header(&chosen, Reg::R0, |e, header| {
+                self.look_ahead(length, end);
+                self.extract_into(header, end, |e, header| {
                     e.extract_varbit(header, length, end);
                 });
             }
@@ -301,6 +289,28 @@ impl Emitter<'_> {
                 self.refuse("extraction into a stack of unions", "headers")
             }
             ParserOp::Shift { .. } => self.refuse("shift", "advance"),
+        }
+    }
+
+    /// Emits `extract` for the header that is meant; the next one of a stack is the last one then.
+    fn extract_into(
+        &mut self,
+        header: &HeaderRef,
+        end: Label,
+        extract: impl FnMut(&mut Self, HeaderId),
+    ) {
+        if let HeaderRef::Next(stack) = header {
+            let (full, taken) = (self.asm.label(), self.asm.label());
+            self.take_next(*stack, full);
+            self.asm.jump(taken);
+            self.asm.place(full);
+            self.parser_error("StackOutOfBounds", end);
+            self.asm.place(taken);
+        }
+        let chosen = self.choose_header(header);
+        self.with_header(&chosen, Reg::R0, extract);
+        if let HeaderRef::Next(stack) = header {
+            self.advance_next(*stack);
         }
     }
 

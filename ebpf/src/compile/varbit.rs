@@ -160,8 +160,11 @@ impl Emitter<'_> {
 
     /// Copies an area into one of at least its size.
     pub(super) fn copy_varbit(&mut self, target: Varbit, source: Varbit) {
-        let bytes = Varbit::area_bytes(source.max_bytes.min(target.max_bytes)) as u32;
-        self.copy_bytes(Reg::R7, source.offset, Reg::R7, target.offset, bytes);
+        let bytes = Varbit::area_bytes(source.max_bytes.min(target.max_bytes));
+        self.copy_bytes(Reg::R7, source.offset, Reg::R7, target.offset, bytes as u32);
+        for at in (bytes..Varbit::area_bytes(target.max_bytes)).step_by(8) {
+            self.asm.store_imm(Size::DW, Reg::R7, target.offset + at, 0);
+        }
     }
 
     /// Jumps to `differ` unless two varbit fields have the same length and bytes.
