@@ -291,7 +291,6 @@ impl BitVectors {
             for ((value, mask), bit) in word.items.iter().map(|i| of_byte(i, *byte)) {
                 match mask {
                     0 => everywhere |= bit,
-                    0xff => rows[usize::from(value)] |= bit,
                     _ => accepted(value, mask).for_each(|v| rows[usize::from(v)] |= bit),
                 }
             }
@@ -375,7 +374,13 @@ fn words_for(items: usize) -> usize {
 
 /// The bytes that equal `value` under `mask`.
 fn accepted(value: u8, mask: u8) -> impl Iterator<Item = u8> {
-    (0..=255u8).filter(move |byte| byte & mask == value)
+    let free = !mask;
+    // All combinations of the free bits, in ascending order.
+    let next = move |bits: &u8| match bits.wrapping_sub(free) & free {
+        0 => None,
+        next => Some(next),
+    };
+    std::iter::successors(Some(0), next).map(move |bits| value | bits)
 }
 
 /// Columns and slot of an item whose position is not live.
@@ -407,4 +412,24 @@ fn slot_at(plan: &BitVectorPlan, word: u32, position: u32) -> usize {
 fn row_at(plan: &BitVectorPlan, word: u32, column: usize, value: u8) -> usize {
     let columns = plan.columns as usize + word as usize * plan.word_bytes() as usize;
     columns + column * COLUMN_BYTES as usize + 8 * usize::from(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_bytes_are_those_that_equal_the_value_under_the_mask() {
+        for (value, mask) in [
+            (0, 0),
+            (0xab, 0xff),
+            (0x20, 0xf0),
+            (0x01, 0x81),
+            (0x40, 0x55),
+        ] {
+            let wanted: Vec<u8> = (0..=255).filter(|byte| byte & mask == value).collect();
+            let found: Vec<u8> = accepted(value, mask).collect();
+            assert_eq!(found, wanted, "{value:#x} under {mask:#x}");
+        }
+    }
 }
