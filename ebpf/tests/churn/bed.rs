@@ -56,7 +56,20 @@ fn path() -> Vec<String> {
 }
 
 pub fn switch(case: &Case) -> Switch {
-    let mut switch = Switch::new(Options::new(CPU_PORT)).unwrap();
+    switch_with(case, Options::new(CPU_PORT))
+}
+
+/// One whose pipelines are chains of many programs.
+pub fn switch_of_chains(case: &Case) -> Switch {
+    let options = Options {
+        program_instructions: Some(100),
+        ..Options::new(CPU_PORT)
+    };
+    switch_with(case, options)
+}
+
+fn switch_with(case: &Case, options: Options) -> Switch {
+    let mut switch = Switch::new(options).unwrap();
     for port in 1..=4u32 {
         switch
             .shared()

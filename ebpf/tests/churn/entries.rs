@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
+use pointsman_ebpf::switch::Switch;
 use pointsman_p4::dataplane::{DataPlane, Operation};
-use pointsman_p4::vectors::Commands;
+use pointsman_p4::vectors::{Case, Commands};
 
-use crate::bed::{leaf_spine, prepared, routed, switch, under_traffic};
+use crate::bed::{leaf_spine, prepared, routed, switch, switch_of_chains, under_traffic};
 use crate::support::privileged;
 
 #[test]
@@ -105,15 +106,28 @@ fn an_entry_that_changes_is_seen_whole() {
 
 #[test]
 fn a_new_pipeline_takes_over_without_losing_a_packet() {
-    if !privileged() {
-        return;
+    if privileged() {
+        let case = leaf_spine();
+        take_over(&case, switch(&case));
     }
-    let case = leaf_spine();
-    let mut switch = switch(&case);
+}
+
+#[test]
+fn a_new_chain_of_programs_takes_over_without_losing_a_packet() {
+    if privileged() {
+        let case = leaf_spine();
+        let mut switch = switch_of_chains(&case);
+        let programs = switch.plane().unwrap().fast().stats().programs;
+        assert!(programs > 10, "{programs}");
+        take_over(&case, switch);
+    }
+}
+
+fn take_over(case: &Case, mut switch: Switch) {
     let program = Arc::clone(switch.root());
     let (sent, lost) = under_traffic(&program, || {
         for _ in 0..10 {
-            let plane = prepared(&case, &switch);
+            let plane = prepared(case, &switch);
             switch.activate(plane).unwrap();
         }
     });
