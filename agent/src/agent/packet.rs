@@ -6,13 +6,14 @@ use tonic::Code;
 
 use super::Agent;
 use crate::arbitration::StreamId;
+use crate::schema::controller_bytes;
 use crate::target::TargetError;
 
 /// A packet for the controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PacketIn {
     /// p4info id and value of each field of the controller header.
-    pub metadata: Vec<(u32, Bits)>,
+    pub metadata: Vec<(u32, Vec<u8>)>,
     /// The packet after that header.
     pub payload: Vec<u8>,
 }
@@ -71,7 +72,9 @@ impl Agent {
                 PacketIn {
                     metadata: fields
                         .filter(|(field, _)| !field.padding)
-                        .map(|(field, value)| (field.id, value))
+                        .map(|(field, value)| {
+                            (field.id, controller_bytes(&value, field.strings.as_deref()))
+                        })
                         .collect(),
                     payload: payload.to_vec(),
                 }
@@ -111,7 +114,12 @@ impl Agent {
                         PacketError::Metadata(format!("there is no field with id {id}"))
                     })?;
                     let field = &header.fields[index];
-                    let value = Bits::from_be_bytes(bytes);
+                    let value = match &field.strings {
+                        None => Bits::from_be_bytes(bytes),
+                        Some(strings) => strings.number(bytes).map_err(|error| {
+                            PacketError::Metadata(format!("{}: {error}", field.name))
+                        })?,
+                    };
                     if value.bit_length() > field.width {
                         return Err(PacketError::Metadata(format!(
                             "{value} does not fit the {} bits of {}",

@@ -12,7 +12,7 @@ use crate::entity::{
     CloneSession, DefaultAction, Entity, Group, Member, MulticastGroup, OneShotAction, Operation,
     PortForm, Replica, TableAction, TableEntry, Update, ValueSet,
 };
-use crate::schema::{FieldSchema, Schema};
+use crate::schema::{FieldSchema, Schema, controller_bytes};
 
 /// An update as a message.
 pub fn update(schema: &Schema, update: &Update) -> p4::Update {
@@ -130,7 +130,7 @@ pub fn entry_key(schema: &Schema, key: &EntryKey) -> p4::TableEntry {
 fn field_match(field: &FieldSchema, value: &Match) -> Option<p4::FieldMatch> {
     let kind = match value {
         Match::Exact(value) => FieldMatchType::Exact(field_match::Exact {
-            value: value.to_p4runtime(),
+            value: controller_bytes(value, field.strings.as_deref()),
         }),
         Match::Lpm { prefix_len: 0, .. } => return None,
         Match::Lpm { value, prefix_len } => FieldMatchType::Lpm(field_match::Lpm {
@@ -143,7 +143,7 @@ fn field_match(field: &FieldSchema, value: &Match) -> Option<p4::FieldMatch> {
             mask: mask.to_p4runtime(),
         }),
         Match::Optional(value) => FieldMatchType::Optional(field_match::Optional {
-            value: value.as_ref()?.to_p4runtime(),
+            value: controller_bytes(value.as_ref()?, field.strings.as_deref()),
         }),
         Match::Range { low, high } if low.is_zero() && *high == Bits::ones(field.width) => {
             return None;
@@ -197,7 +197,7 @@ pub fn action(schema: &Schema, call: &Call) -> p4::Action {
         params: params
             .map(|(param, value)| p4::action::Param {
                 param_id: param.id,
-                value: value.to_p4runtime(),
+                value: controller_bytes(value, param.strings.as_deref()),
             })
             .collect(),
     }

@@ -178,7 +178,7 @@ fn packet_in(packet: PacketIn) -> p4::StreamMessageResponse {
         .iter()
         .map(|(id, value)| p4::PacketMetadata {
             metadata_id: *id,
-            value: value.to_p4runtime(),
+            value: value.clone(),
         });
     response(Answer::Packet(p4::PacketIn {
         metadata: metadata.collect(),

@@ -2,91 +2,19 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
 use pointsman_p4::ir::{self, MatchKind, Program};
 use pointsman_p4::p4info::{in_program_order, is_left_out};
 use pointsman_proto::p4::config::v1 as p4info;
 use pointsman_proto::p4::config::v1::match_field::{Match, MatchType};
-use thiserror::Error;
+use pointsman_proto::p4::config::v1::p4_new_type_spec::Representation;
+use pointsman_proto::p4::config::v1::p4_new_type_translation::SdnType;
 
 use super::object::{ActionSchema, CellSchema, ParamSchema, ProfileSchema, ValueSetSchema};
 use super::packet::{PacketField, PacketHeader};
 use super::table::{ActionRef, FieldSchema, Scope, TableSchema};
-use super::{Schema, p4_id_kind};
-
-/// Why a p4info does not fit its program.
-#[derive(Debug, Error)]
-pub enum SchemaError {
-    /// The program has no such object.
-    #[error(
-        "p4info names {kind} {name}, which the program does not have; \
-         p4info and device config must come from the same compilation"
-    )]
-    NotInProgram {
-        /// What kind of object.
-        kind: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// A reference within p4info leads nowhere.
-    #[error("p4info: {from} refers to id {id:#010x} ({}), which p4info does not define", p4_id_kind(*.id))]
-    DanglingId {
-        /// Who refers.
-        from: String,
-        /// To what.
-        id: u32,
-    },
-    /// Two objects have one id.
-    #[error("p4info gives id {id:#010x} to both {first} and {second}")]
-    DuplicateId {
-        /// The id.
-        id: u32,
-        /// Who has it.
-        first: String,
-        /// Who has it too.
-        second: String,
-    },
-    /// The object has no preamble, and so neither name nor id.
-    #[error("p4info has {0} without a preamble")]
-    NoPreamble(&'static str),
-    /// A table's key differs.
-    #[error(
-        "table {table}: p4info has {p4info} match fields, the program {program}; \
-         p4info and device config must come from the same compilation"
-    )]
-    KeyDiffers {
-        /// The table.
-        table: String,
-        /// Fields in p4info.
-        p4info: usize,
-        /// Fields in the program.
-        program: usize,
-    },
-    /// Values are strings in P4Runtime.
-    #[error(
-        "{place} is of type {type_name}, which p4info translates to strings; \
-         only numeric translation is supported"
-    )]
-    StringTranslation {
-        /// Field or parameter.
-        place: String,
-        /// Its type.
-        type_name: String,
-    },
-    /// A match kind that v1model lacks.
-    #[error(
-        "table {table}: match field {field} is of kind {kind}; \
-         exact, lpm, ternary, range and optional are supported"
-    )]
-    MatchKind {
-        /// The table.
-        table: String,
-        /// The field.
-        field: String,
-        /// The kind.
-        kind: String,
-    },
-}
+use super::{Schema, SchemaError, Strings};
 
 impl Schema {
     /// Joins a p4info with the program that it was made with.
@@ -96,6 +24,7 @@ impl Schema {
             program,
             schema: Schema::default(),
             seen: HashMap::new(),
+            types: HashMap::new(),
         }
         .build()
     }
@@ -107,6 +36,8 @@ struct Builder<'a> {
     schema: Schema,
     /// Every id so far, with the name of its object.
     seen: HashMap<u32, String>,
+    /// The types that are translated to strings, by name.
+    types: HashMap<String, Arc<Strings>>,
 }
 
 impl Builder<'_> {
@@ -120,15 +51,18 @@ impl Builder<'_> {
             .unwrap_or_else(|| self.program.name.clone());
         for action in &info.actions {
             let preamble = self.preamble("an action", action.preamble.as_ref())?;
-            let params = action.params.iter().map(|p| ParamSchema {
-                id: p.id,
-                name: p.name.clone(),
-                width: p.bitwidth.unsigned_abs(),
-            });
-            let mut params: Vec<ParamSchema> = params.collect();
-            for (param, source) in params.iter().zip(&action.params) {
-                let place = || format!("parameter {} of {}", param.name, preamble.name);
-                check_width(param.width, source.type_name.as_ref(), place)?;
+            let mut params = Vec::new();
+            for param in &action.params {
+                let mut actions = self.program.actions.iter();
+                let found = actions.find(|a| a.name == preamble.name);
+                let found = found.and_then(|a| a.params.iter().find(|p| p.name == param.name));
+                let in_program = found.map_or(0, |p| p.width);
+                params.push(ParamSchema {
+                    id: param.id,
+                    name: param.name.clone(),
+                    width: width(param.bitwidth, in_program),
+                    strings: self.strings(param.type_name.as_ref(), param.bitwidth, in_program),
+                });
             }
             in_program_order(self.program, &preamble.name, &mut params, |p| &p.name);
             self.schema
@@ -155,7 +89,7 @@ impl Builder<'_> {
         self.cells()?;
         for header in &info.controller_packet_metadata {
             let preamble = self.preamble("a controller header", header.preamble.as_ref())?;
-            let header = packet_header(&preamble.name, header)?;
+            let header = self.packet_header(header);
             match preamble.name.as_str() {
                 "packet_in" => self.schema.packet_in = Some(header),
                 "packet_out" => self.schema.packet_out = Some(header),
@@ -215,7 +149,8 @@ impl Builder<'_> {
         }
         let mut fields = Vec::new();
         for (position, field) in table.match_fields.iter().enumerate() {
-            fields.push(match_field(&name, position, field)?);
+            let in_program = ir_table.key[position].width;
+            fields.push(self.match_field(&name, position, field, in_program)?);
         }
         let mut actions = Vec::new();
         for reference in &table.action_refs {
@@ -383,7 +318,9 @@ impl Builder<'_> {
             let index = position("value set", &preamble.name, names)?;
             let mut fields = Vec::new();
             for (position, field) in set.r#match.iter().enumerate() {
-                fields.push(match_field(&preamble.name, position, field)?);
+                // A set of one field has that field's width.
+                let in_program = program.value_sets[index].width;
+                fields.push(self.match_field(&preamble.name, position, field, in_program)?);
             }
             self.schema.value_sets.push(ValueSetSchema {
                 id: preamble.id,
@@ -394,6 +331,82 @@ impl Builder<'_> {
             });
         }
         Ok(())
+    }
+    fn match_field(
+        &mut self,
+        owner: &str,
+        position: usize,
+        field: &p4info::MatchField,
+        in_program: u32,
+    ) -> Result<FieldSchema, SchemaError> {
+        let unsupported = |kind: String| SchemaError::MatchKind {
+            table: owner.to_owned(),
+            field: field.name.clone(),
+            kind,
+        };
+        let kind = match &field.r#match {
+            Some(Match::MatchType(kind)) => match MatchType::try_from(*kind) {
+                Ok(MatchType::Exact) => MatchKind::Exact,
+                Ok(MatchType::Lpm) => MatchKind::Lpm,
+                Ok(MatchType::Ternary) => MatchKind::Ternary,
+                Ok(MatchType::Range) => MatchKind::Range,
+                Ok(MatchType::Optional) => MatchKind::Optional,
+                Ok(MatchType::Unspecified) | Err(_) => {
+                    return Err(unsupported("unspecified".to_owned()));
+                }
+            },
+            Some(Match::OtherMatchType(other)) => return Err(unsupported(other.clone())),
+            None => return Err(unsupported("unspecified".to_owned())),
+        };
+        Ok(FieldSchema {
+            id: field.id,
+            name: field.name.clone(),
+            kind,
+            width: width(field.bitwidth, in_program),
+            strings: self.strings(field.type_name.as_ref(), field.bitwidth, in_program),
+            position,
+        })
+    }
+
+    /// The header of the program is the one with these fields.
+    fn packet_header(&mut self, header: &p4info::ControllerPacketMetadata) -> PacketHeader {
+        let names = || header.metadata.iter().map(|m| m.name.as_str());
+        let mut headers = self.program.headers.iter();
+        let found = headers.find(|h| h.fields.iter().map(|f| f.name.as_str()).eq(names()));
+        let fields = header.metadata.iter().enumerate().map(|(index, field)| {
+            let in_program = found.map_or(0, |h| h.fields[index].width);
+            PacketField {
+                id: field.id,
+                name: field.name.clone(),
+                width: width(field.bitwidth, in_program),
+                strings: self.strings(field.type_name.as_ref(), field.bitwidth, in_program),
+                padding: field.annotations.iter().any(|a| a.starts_with("@padding")),
+            }
+        });
+        PacketHeader {
+            fields: fields.collect(),
+        }
+    }
+
+    /// What the strings of a type stand for, if the type is translated to strings.
+    fn strings(
+        &mut self,
+        type_name: Option<&p4info::P4NamedType>,
+        in_p4info: i32,
+        in_program: u32,
+    ) -> Option<Arc<Strings>> {
+        let name = &type_name.filter(|_| in_p4info == 0)?.name;
+        let types = &self.info.type_info.as_ref()?.new_types;
+        let translated = match types.get(name)?.representation.as_ref()? {
+            Representation::TranslatedType(translated) => translated,
+            Representation::OriginalType(_) => return None,
+        };
+        if !matches!(translated.sdn_type, Some(SdnType::SdnString(_))) {
+            return None;
+        }
+        let strings = self.types.entry(name.clone());
+        let strings = strings.or_insert_with(|| Arc::new(Strings::new(in_program)));
+        Some(Arc::clone(strings))
     }
 }
 
@@ -425,74 +438,10 @@ fn position<'n>(
         })
 }
 
-fn match_field(
-    owner: &str,
-    position: usize,
-    field: &p4info::MatchField,
-) -> Result<FieldSchema, SchemaError> {
-    let unsupported = |kind: String| SchemaError::MatchKind {
-        table: owner.to_owned(),
-        field: field.name.clone(),
-        kind,
-    };
-    let kind = match &field.r#match {
-        Some(Match::MatchType(kind)) => match MatchType::try_from(*kind) {
-            Ok(MatchType::Exact) => MatchKind::Exact,
-            Ok(MatchType::Lpm) => MatchKind::Lpm,
-            Ok(MatchType::Ternary) => MatchKind::Ternary,
-            Ok(MatchType::Range) => MatchKind::Range,
-            Ok(MatchType::Optional) => MatchKind::Optional,
-            Ok(MatchType::Unspecified) | Err(_) => {
-                return Err(unsupported("unspecified".to_owned()));
-            }
-        },
-        Some(Match::OtherMatchType(other)) => return Err(unsupported(other.clone())),
-        None => return Err(unsupported("unspecified".to_owned())),
-    };
-    let width = field.bitwidth.unsigned_abs();
-    check_width(width, field.type_name.as_ref(), || {
-        format!("match field {} of {owner}", field.name)
-    })?;
-    Ok(FieldSchema {
-        id: field.id,
-        name: field.name.clone(),
-        kind,
-        width,
-        position,
-    })
-}
-
-/// A width of zero means that the controller sees a string.
-fn check_width(
-    width: u32,
-    type_name: Option<&p4info::P4NamedType>,
-    place: impl FnOnce() -> String,
-) -> Result<(), SchemaError> {
-    match type_name {
-        Some(type_name) if width == 0 => Err(SchemaError::StringTranslation {
-            place: place(),
-            type_name: type_name.name.clone(),
-        }),
-        _ => Ok(()),
+/// P4Runtime has no width for strings, and for types such as `bool` and `error`.
+fn width(in_p4info: i32, in_program: u32) -> u32 {
+    match in_p4info.unsigned_abs() {
+        0 => in_program,
+        width => width,
     }
-}
-
-fn packet_header(
-    name: &str,
-    header: &p4info::ControllerPacketMetadata,
-) -> Result<PacketHeader, SchemaError> {
-    let mut fields = Vec::new();
-    for field in &header.metadata {
-        let width = field.bitwidth.unsigned_abs();
-        check_width(width, field.type_name.as_ref(), || {
-            format!("{} of {name}", field.name)
-        })?;
-        fields.push(PacketField {
-            id: field.id,
-            name: field.name.clone(),
-            width,
-            padding: field.annotations.iter().any(|a| a.starts_with("@padding")),
-        });
-    }
-    Ok(PacketHeader { fields })
 }

@@ -8,15 +8,18 @@
 
 mod build;
 mod describe;
+mod error;
 mod object;
 mod packet;
+mod strings;
 mod table;
 
-pub use build::SchemaError;
+pub use error::SchemaError;
 pub use object::{
     ActionSchema, CellSchema, ParamSchema, ProfileSchema, ValueSetSchema, p4_id_kind,
 };
 pub use packet::{PacketField, PacketHeader};
+pub use strings::{StringError, Strings, controller_bytes};
 pub use table::{ActionRef, FieldSchema, Scope, TableSchema};
 
 use std::collections::HashMap;

@@ -1,8 +1,10 @@
 //! Actions, action profiles, and arrays of cells.
 
+use std::sync::Arc;
+
 use pointsman_p4::ir::{ActionId, ActionProfileId, ValueSetId};
 
-use super::FieldSchema;
+use super::{FieldSchema, Strings};
 
 /// An action, whichever table uses it.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct ParamSchema {
     pub name: String,
     /// Bits.
     pub width: u32,
+    /// Controllers see strings.
+    pub strings: Option<Arc<Strings>>,
 }
 
 /// An action profile or selector.

@@ -1,16 +1,20 @@
 //! The headers that carry metadata between a program and its controller.
 
+use std::sync::Arc;
+
 use pointsman_p4::dataplane::Bits;
 
+use super::Strings;
+
 /// A controller header: its fields in the order they are on the wire.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct PacketHeader {
     /// In wire order.
     pub fields: Vec<PacketField>,
 }
 
 /// A field of a controller header.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct PacketField {
     /// Its p4info id.
     pub id: u32,
@@ -18,6 +22,8 @@ pub struct PacketField {
     pub name: String,
     /// Bits.
     pub width: u32,
+    /// Controllers see strings.
+    pub strings: Option<Arc<Strings>>,
     /// Padding is not shown to controllers (`@padding`).
     pub padding: bool,
 }
@@ -97,6 +103,7 @@ mod tests {
             id,
             name: String::new(),
             width,
+            strings: None,
             padding: false,
         };
         let header = PacketHeader {

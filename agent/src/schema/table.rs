@@ -1,6 +1,10 @@
 //! Tables: their keys and the actions they allow.
 
+use std::sync::Arc;
+
 use pointsman_p4::ir::{ActionId, ActionProfileId, MatchKind, TableId};
+
+use super::Strings;
 
 /// A table.
 #[derive(Debug, Clone)]
@@ -68,6 +72,8 @@ pub struct FieldSchema {
     pub kind: MatchKind,
     /// Bits.
     pub width: u32,
+    /// Controllers see strings.
+    pub strings: Option<Arc<Strings>>,
     /// Its position in the program's key, and so in `EntryKey::matches`.
     pub position: usize,
 }

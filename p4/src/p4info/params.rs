@@ -9,6 +9,9 @@ use pointsman_proto::p4::config::v1 as proto;
 
 use crate::ir::{ActionCall, Param, Program};
 
+/// Bits of a parameter that stands for a string, where the program does not say.
+const STRING_BITS: u32 = 32;
+
 /// Adds to the actions of a program the parameters that only its p4info has.
 pub fn restore_parameters(program: &mut Program, info: &proto::P4Info) {
     for described in &info.actions {
@@ -20,7 +23,11 @@ pub fn restore_parameters(program: &mut Program, info: &proto::P4Info) {
                 if !known && described.params.len() > action.params.len() {
                     action.params.push(Param {
                         name: param.name.clone(),
-                        width: param.bitwidth.unsigned_abs(),
+                        // P4Runtime has no width for what it translates to strings.
+                        width: match param.bitwidth.unsigned_abs() {
+                            0 => STRING_BITS,
+                            width => width,
+                        },
                     });
                 }
             }

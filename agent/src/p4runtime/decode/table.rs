@@ -6,7 +6,7 @@ use pointsman_proto::p4::v1::{self as p4, table_action};
 use super::error::{DecodeError, invalid};
 use super::profile::one_shot;
 use super::resource::{counter_data, meter_config};
-use super::value::{bits, key};
+use super::value::{key, value};
 use crate::entity::{DefaultAction, Entity, Operation, TableAction, TableEntry};
 use crate::schema::{Schema, Scope, TableSchema};
 
@@ -295,7 +295,7 @@ pub(super) fn arguments(
             });
         };
         let known = &described.params[index];
-        let value = bits(&param.value, known.width, || {
+        let value = value(&param.value, known.width, known.strings.as_deref(), || {
             format!("{}, parameter {}", place(), known.name)
         })?;
         if arguments[index].replace(value).is_some() {

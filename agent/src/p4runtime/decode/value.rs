@@ -6,7 +6,7 @@ use pointsman_proto::p4::v1::FieldMatch;
 use pointsman_proto::p4::v1::field_match::FieldMatchType;
 
 use super::error::{DecodeError, invalid};
-use crate::schema::FieldSchema;
+use crate::schema::{FieldSchema, Strings};
 
 /// A byte string of at most `width` bits, whatever its length.
 pub(super) fn bits(
@@ -26,6 +26,21 @@ pub(super) fn bits(
         });
     }
     Ok(value)
+}
+
+/// A value as a controller writes it: a byte string, or a string of a type that has strings.
+pub(super) fn value(
+    bytes: &[u8],
+    width: u32,
+    strings: Option<&Strings>,
+    place: impl Fn() -> String,
+) -> Result<Bits, DecodeError> {
+    match strings {
+        None => self::bits(bytes, width, place),
+        Some(strings) => strings
+            .number(bytes)
+            .map_err(|error| invalid(place(), error.to_string())),
+    }
 }
 
 /// A port number: canonical bytes of at most 32 bits.
@@ -105,7 +120,7 @@ fn one_match(
     kind: &FieldMatchType,
     place: impl Fn() -> String,
 ) -> Result<Match, DecodeError> {
-    let number = |bytes: &[u8]| bits(bytes, field.width, &place);
+    let number = |bytes: &[u8]| value(bytes, field.width, field.strings.as_deref(), &place);
     match (field.kind, kind) {
         (MatchKind::Exact, FieldMatchType::Exact(exact)) => Ok(Match::Exact(number(&exact.value)?)),
         (MatchKind::Optional, FieldMatchType::Optional(optional)) => {
