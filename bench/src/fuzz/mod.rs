@@ -4,12 +4,14 @@
 //! A *round* of a program is a list of steps that its seed determines ([`script()`]): writes ([`writes`]), packets that
 //! its parser understands ([`packet`]), some of them spoiled ([`mutate`]), and further writes between them. [`Pair`] does
 //! the steps on both planes and finds the first difference, which [`shrink()`] makes small and [`case`] writes down.
-//! [`session`] goes round over many programs. [`damage`] breaks programs instead of packets. Called by the `fuzz` command and by tests; loads programs into the
-//! kernel and needs root for it, but no interface.
+//! [`session`] goes round over many programs; [`replay`] does again what was found. [`damage`] breaks programs instead of
+//! packets. Called by the `fuzz` command and by tests. Loads programs into the kernel and needs root for it, but
+//! no interface.
 
 pub mod case;
 mod classes;
 pub mod damage;
+mod matching;
 pub mod mutate;
 mod names;
 pub mod packet;
@@ -23,6 +25,7 @@ pub mod session;
 mod shrink;
 mod step;
 mod term;
+mod translate;
 pub mod writes;
 
 pub use case::CaseFile;

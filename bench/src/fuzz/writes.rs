@@ -4,13 +4,11 @@
 //! their own, since P4Runtime does not say which of two equal ones wins. Meters have a rate of zero or no
 //! configuration, so that no clock decides a colour.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use num_bigint::BigUint;
-use num_traits::One;
 use pointsman_p4::dataplane::{
-    Bits, Call, CloneSession, CounterData, EntryAction, EntryKey, GroupMember, Match, MeterConfig,
-    Operation, Replica, TableEntry,
+    Bits, Call, CloneSession, CounterData, EntryAction, EntryKey, GroupMember, Match, Operation,
+    Replica, TableEntry,
 };
 use pointsman_p4::interpreter::Lookup;
 use pointsman_p4::ir::{
@@ -19,6 +17,7 @@ use pointsman_p4::ir::{
 };
 
 use super::classes::Place;
+use super::matching::{around, config};
 use super::pool::{PORTS, Pool};
 use super::random::Random;
 use super::step::Step;
@@ -41,7 +40,7 @@ pub struct Writes<'a> {
     cpu_port: u32,
     tables: Vec<TableId>,
     entries: Vec<TableEntry>,
-    priorities: HashMap<i32, ()>,
+    priorities: HashSet<i32>,
     /// Members of each value set.
     pub sets: Vec<Vec<Bits>>,
 }
@@ -59,7 +58,7 @@ impl<'a> Writes<'a> {
                 .map(|(id, _)| id)
                 .collect(),
             entries: Vec::new(),
-            priorities: HashMap::new(),
+            priorities: HashSet::new(),
             sets: vec![Vec::new(); program.value_sets.len()],
         }
     }
@@ -227,7 +226,7 @@ impl<'a> Writes<'a> {
     fn priority(&mut self, random: &mut Random) -> i32 {
         loop {
             let priority = 1 + random.below(PRIORITIES as usize) as i32;
-            if self.priorities.insert(priority, ()).is_none() {
+            if self.priorities.insert(priority) {
                 return priority;
             }
         }
@@ -435,77 +434,4 @@ impl<'a> Writes<'a> {
             }
         }
     }
-}
-
-/// Bursts without a rate: what is spent does not come back.
-fn config(random: &mut Random) -> Option<MeterConfig> {
-    let burst = |random: &mut Random| match random.below(3) {
-        0 => 0,
-        1 => random.below(10) as u64,
-        _ => random.below(4000) as u64,
-    };
-    (!random.one_in(3)).then(|| MeterConfig {
-        committed_rate: 0,
-        committed_burst: burst(random),
-        peak_rate: 0,
-        peak_burst: burst(random),
-    })
-}
-
-/// What a value matches.
-fn around(
-    pool: &mut Pool<'_>,
-    random: &mut Random,
-    kind: MatchKind,
-    width: u32,
-    value: Bits,
-) -> Match {
-    match kind {
-        MatchKind::Exact => Match::Exact(value),
-        MatchKind::Lpm => {
-            let prefix_len = match random.below(3) {
-                0 => width,
-                1 => width.saturating_sub(random.below(9) as u32),
-                _ => random.below(width as usize + 1) as u32,
-            };
-            Match::Lpm {
-                value: value.and(&Bits::prefix_mask(prefix_len, width)),
-                prefix_len,
-            }
-        }
-        MatchKind::Ternary => {
-            let mask = match random.below(5) {
-                0 | 1 => Bits::ones(width),
-                2 => pool.value(random, width),
-                3 => Bits::prefix_mask(random.below(width as usize + 1) as u32, width),
-                _ => Bits::zero(),
-            };
-            Match::Ternary {
-                value: value.and(&mask),
-                mask,
-            }
-        }
-        MatchKind::Optional => Match::Optional((!random.one_in(3)).then_some(value)),
-        MatchKind::Range => range(pool, random, value, width),
-    }
-}
-
-/// A range around a value, or between two.
-fn range(pool: &mut Pool<'_>, random: &mut Random, value: Bits, width: u32) -> Match {
-    let other = match random.below(4) {
-        0 => value.clone(),
-        1 => {
-            let all = (BigUint::one() << width) - BigUint::one();
-            let above = BigUint::from(&value) + BigUint::from(random.below(300));
-            Bits::from(&above.min(all))
-        }
-        2 if random.one_in(3) => Bits::zero(),
-        _ => pool.value(random, width),
-    };
-    let (low, high) = if value < other {
-        (value, other)
-    } else {
-        (other, value)
-    };
-    Match::Range { low, high }
 }
