@@ -21,7 +21,7 @@ const XDP_ABORTED: u64 = 0;
 /// The kernel ends a packet's 34th tail call (`MAX_TAIL_CALL_CNT`), and the root program's is the first.
 pub const MAX_PROGRAMS: u32 = 33;
 
-/// A first guess at how many instructions of a program too big for one piece are not.
+/// A first guess at how long the programs may be into which one is cut that the kernel does not take whole.
 pub const PROGRAM_INSTRUCTIONS: usize = 24_000;
 
 /// A compiled program, not laid out yet.

@@ -48,7 +48,9 @@ impl Programs {
                 Err(_) => {}
             }
         }
-        let mut longest = instructions.unwrap_or(PROGRAM_INSTRUCTIONS);
+        // In halves at least: what is too complex is not always long.
+        let half = compiled.instructions().div_ceil(2);
+        let mut longest = instructions.unwrap_or(PROGRAM_INSTRUCTIONS.min(half));
         loop {
             match Programs::load_chain(name, compiled, longest) {
                 Err(error) if can_be_cut(&error) && longest / 2 >= MIN_INSTRUCTIONS => longest /= 2,
