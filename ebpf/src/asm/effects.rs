@@ -54,8 +54,8 @@ impl Insn {
             0 => (none, none, false),
             1 => (src, dst, true),
             2 => (dst, none, false),
-            // Compare and exchange is the only atomic operation that there is.
-            3 if self.is_atomic() => {
+            // Of the atomic operations there are addition, which is like a store, and compare and exchange.
+            3 if self.is_atomic() && self.imm != 0 => {
                 let r0 = Registers::one(0);
                 (dst.union(src).union(r0), r0, false)
             }
