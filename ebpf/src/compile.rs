@@ -21,6 +21,7 @@ pub mod event;
 mod expr;
 pub mod handoff;
 pub mod hash;
+mod header;
 mod interval;
 pub mod layout;
 mod liveness;
