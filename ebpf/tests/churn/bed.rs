@@ -11,6 +11,8 @@ use pointsman_ebpf::switch::Switch;
 use pointsman_ebpf::sys::Program;
 use pointsman_p4::vectors::{Case, Commands};
 
+use crate::until::Until;
+
 const CPU_PORT: u32 = 255;
 const LOOPBACK: u32 = 1;
 pub const XDP_REDIRECT: u32 = 4;
@@ -108,8 +110,9 @@ pub fn under_traffic(program: &Arc<Program>, change: impl FnOnce()) -> (u64, u64
             }
             (sent, lost)
         });
+        let until = Until(&done);
         change();
-        done.store(true, Relaxed);
+        drop(until);
         sender.join().unwrap()
     })
 }

@@ -10,6 +10,7 @@ use pointsman_p4::vectors::{Case, Commands};
 
 use crate::bed::{leaf_spine, prepared, routed, switch, switch_of_chains, under_traffic};
 use crate::support::privileged;
+use crate::until::Until;
 
 #[test]
 fn a_stable_path_is_never_missed_while_other_entries_come_and_go() {
@@ -96,10 +97,11 @@ fn an_entry_that_changes_is_seen_whole() {
             }
             seen
         });
+        let until = Until(&done);
         for round in 0..20_000 {
             DataPlane::modify(plane, &variants[round % 2]).unwrap();
         }
-        done.store(true, Relaxed);
+        drop(until);
         assert!(reader.join().unwrap() > 100);
     });
 }

@@ -7,3 +7,5 @@ mod entries;
 mod objects;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/until.rs"]
+mod until;

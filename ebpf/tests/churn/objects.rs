@@ -18,6 +18,7 @@ use pointsman_p4::vectors::{Case, Commands};
 
 use crate::bed::{XDP_REDIRECT, leaf_spine, routed, switch};
 use crate::support::privileged;
+use crate::until::Until;
 
 /// The entry of `hashed` that refers to the group.
 const HASHED_NEXT: u64 = 30;
@@ -135,8 +136,9 @@ fn under_flows(program: &Arc<Program>, change: impl FnOnce()) -> HashSet<u64> {
             }
             numbers
         });
+        let until = Until(&done);
         change();
-        done.store(true, Relaxed);
+        drop(until);
         sender.join().unwrap()
     })
 }

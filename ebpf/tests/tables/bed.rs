@@ -31,6 +31,12 @@ const TORN: i32 = 8;
 const SPARE: i32 = 64;
 const KEY: i32 = 128;
 const HITS: i32 = 256;
+/// Takes some tens of nanoseconds, whatever the machine.
+const HELPER_KTIME: u32 = 5;
+/// Rounds of a reader that is slow, each such a call.
+const DWELL: u32 = 2000;
+/// How many times fewer lookups a slow reader does.
+const SLOWER: u32 = 400;
 /// Answers that are counted each, modulo this.
 pub const ANSWERS: usize = 64;
 
@@ -46,6 +52,8 @@ pub struct Bed {
 /// The side that reads.
 pub struct Probe {
     programs: Vec<Program>,
+    /// Stays at a record that it found for longer than a writer takes to write another.
+    slow: Program,
     memory: SharedMemory,
     layout: KeyLayout,
     _arena: Map,
@@ -111,17 +119,19 @@ impl Bed {
         // Programs loop in one way or the other, as the kernel allows: both, where it does both.
         let mut ways = vec![false, has_may_goto()];
         ways.dedup();
-        let programs = ways.iter().map(|may_goto| {
-            let reader = Reader {
-                may_goto: *may_goto,
-                arena: arena.insn_fd(),
-                key_offset: KEY,
-                spare_offset: SPARE,
-            };
-            lookup(&plan, &reader, phv.insn_fd())
-        });
+        let reader = Reader {
+            may_goto: false,
+            arena: arena.insn_fd(),
+            key_offset: KEY,
+            spare_offset: SPARE,
+        };
+        let load = |may_goto, dwell| {
+            let reader = Reader { may_goto, ..reader };
+            lookup(&plan, &reader, phv.insn_fd(), dwell)
+        };
         let probe = Probe {
-            programs: programs.collect(),
+            programs: ways.iter().map(|way| load(*way, 0)).collect(),
+            slow: load(false, DWELL),
             memory: phv.memory().unwrap(),
             layout: plan.layout.clone(),
             _arena: arena,
@@ -214,8 +224,9 @@ fn any_program() -> &'static ir::Program {
     })
 }
 
-/// Looks the key up, counts what it finds, and returns it.
-fn lookup(plan: &TablePlan, reader: &Reader, phv: MapFd) -> Program {
+/// Looks the key up, counts what it finds, and returns it. Between the two halves of a record it
+/// goes round so often.
+fn lookup(plan: &TablePlan, reader: &Reader, phv: MapFd, dwell: u32) -> Program {
     let mut asm = Assembler::new();
     let (hit, miss, torn) = (asm.label(), asm.label(), asm.label());
     asm.map_value(Reg::R7, phv, 0);
@@ -225,6 +236,16 @@ fn lookup(plan: &TablePlan, reader: &Reader, phv: MapFd) -> Program {
     asm.place(hit);
     let args = plan.records.args_offset() as i32;
     asm.load(Size::DW, Reg::R0, Reg::R9, args);
+    if dwell > 0 {
+        let again = asm.label();
+        asm.mov(Reg::R8, Reg::R0);
+        asm.mov_imm(Reg::R6, 0);
+        asm.place(again);
+        asm.call(HELPER_KTIME);
+        asm.alu_imm(Alu::Add, Reg::R6, 1);
+        asm.jump_if_imm(Cond::Lt, Reg::R6, dwell as i32, again);
+        asm.mov(Reg::R0, Reg::R8);
+    }
     asm.load(Size::DW, Reg::R1, Reg::R9, args + 8);
     asm.alu(Alu::Xor, Reg::R1, Reg::R0);
     asm.jump_if_imm(Cond::Ne, Reg::R1, -1, torn);
@@ -299,6 +320,7 @@ impl Probe {
         for program in &self.programs {
             program.test_run(&FRAME, times).unwrap();
         }
+        self.slow.test_run(&FRAME, times / SLOWER).unwrap();
     }
 
     /// What all lookups so far found.

@@ -10,6 +10,7 @@ use pointsman_p4::ir::MatchKind;
 
 use crate::bed::{Bed, Parts, Probe, Tally};
 use crate::support::privileged;
+use crate::until::Until;
 
 /// The answer of the entry that stays.
 const STABLE: u32 = 1;
@@ -37,8 +38,9 @@ fn under_lookups(
                 runs += 1;
             }
         });
+        let until = Until(&done);
         churn(bed);
-        done.store(true, Relaxed);
+        drop(until);
         reader.join().unwrap();
     });
     probe.tally()

@@ -8,4 +8,6 @@ mod model;
 mod properties;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/until.rs"]
+mod until;
 mod value_sets;

@@ -12,6 +12,7 @@ use pointsman_ebpf::tables::value_set::{ValueSet, ValueSetPlan};
 
 use crate::bed::FRAME;
 use crate::support::privileged;
+use crate::until::Until;
 
 const WANTED: u64 = 0x0800;
 
@@ -48,13 +49,14 @@ fn a_value_set_keeps_a_member_that_is_in_the_old_and_the_new_version() {
                 lookups += 1;
             }
         });
+        let until = Until(&done);
         for round in 0..60u64 {
             // Now first, now last, now between others.
             let mut members: Vec<u64> = (1..1 + round % 40).collect();
             members.insert(members.len() * (round as usize % 3) / 2, WANTED);
             set.set(&mut grace, &members).unwrap();
         }
-        done.store(true, Relaxed);
+        drop(until);
         reader.join().unwrap();
     });
     set.set(&mut grace, &[1, 2]).unwrap();
