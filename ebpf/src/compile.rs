@@ -139,7 +139,7 @@ pub struct Options {
     /// Whether it is written down where a packet went.
     pub trail: Trail,
     /// Whether programs may have loops that the verifier does not go through, see
-    /// [`crate::asm::Assembler::may_goto`].
+    /// [`crate::asm::Assembler::may_goto`]. A pipeline that is loaded has none if the kernel cannot.
     pub may_goto: bool,
     /// Where it says whether a frame has fragments, if that can be read.
     pub frame_flags: Option<FrameFlags>,
@@ -152,7 +152,7 @@ impl Options {
             cpu_port,
             program_instructions: None,
             trail: Trail::Cold,
-            may_goto: crate::sys::has_may_goto(),
+            may_goto: true,
             frame_flags: crate::sys::frame_flags(),
         }
     }

@@ -18,7 +18,7 @@ use crate::handoff::Decoder;
 use crate::plan::Plan;
 use crate::shared_cells::KernelCells;
 use crate::switch::Shared;
-use crate::sys::{Map, MapKind, Program, SharedMemory, SysError};
+use crate::sys::{Map, MapKind, Program, SharedMemory, SysError, has_may_goto};
 use crate::tables::bitvec;
 use crate::tables::grace::Grace;
 use crate::tables::selector::Profile;
@@ -100,6 +100,10 @@ impl Pipeline {
         shared: Arc<Shared>,
         options: Options,
     ) -> Result<Pipeline, PipelineError> {
+        let options = Options {
+            may_goto: options.may_goto && has_may_goto(),
+            ..options
+        };
         let start = Instant::now();
         // What is compiled is less than what the interpreter runs, and does the same.
         let simplified = simplify(&program);
