@@ -156,6 +156,15 @@ impl Options {
             frame_flags: crate::sys::frame_flags(),
         }
     }
+
+    /// Without what the oldest kernel lacks that programs run on, even if this one has it.
+    pub fn for_oldest_kernel(self) -> Options {
+        Options {
+            may_goto: false,
+            frame_flags: None,
+            ..self
+        }
+    }
 }
 
 /// A redirect does not tell where to: whoever runs single packets has it written down.

@@ -59,7 +59,7 @@ impl Target {
                 let mut options = Options::new(cpu_port.unwrap_or(DROP_PORT));
                 match self {
                     Target::XdpChain => options.program_instructions = Some(1),
-                    Target::XdpFloor => options.may_goto = false,
+                    Target::XdpFloor => options = options.for_oldest_kernel(),
                     _ => {}
                 }
                 let rig = Rig::with_options(program, options, &ports)?;

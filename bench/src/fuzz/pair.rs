@@ -80,7 +80,9 @@ impl Pair {
         let new = || Interpreter::new(Arc::clone(program));
         let mut options = compile::Options::new(CPU_PORT);
         options.program_instructions = shape.chain;
-        options.may_goto &= !shape.floor;
+        if shape.floor {
+            options = options.for_oldest_kernel();
+        }
         let twins = if reads_the_clock(program) { 2 } else { 0 };
         Ok(Pair {
             rig: Rig::with_options(program, options, &ports)?,
