@@ -144,7 +144,7 @@ impl TuplePlan {
         asm.jump(to.hit);
     }
 
-    /// R8 = hash of the tuple in R9 and the key under its mask; as [`hash`].
+    /// R8 = hash of the tuple in R9 and the key under its mask, as the writer computes it.
     fn emit_hash(&self, asm: &mut Assembler, reader: &Reader) {
         asm.mov_imm(Reg::R8, SEED);
         asm.mov_imm(Reg::R1, MULTIPLIER);
