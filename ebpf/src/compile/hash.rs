@@ -7,7 +7,7 @@ use num_traits::ToPrimitive;
 use pointsman_p4::interpreter::{Resume, Step};
 use pointsman_p4::ir::{
     Calculation, CalculationId, CalculationInput, Checksum, ControlKind, Expr, FieldRef,
-    HashAlgorithm, HeaderKind, LValue, Program,
+    HashAlgorithm, HeaderId, HeaderKind, LValue, Program,
 };
 
 use crate::asm::{Alu, Cond, Label, Note, PartKind, Reg, Size};
@@ -28,6 +28,23 @@ pub fn input_bytes(program: &Program, calculation: &Calculation) -> u32 {
         })
         .sum();
     bits.div_ceil(64) * 8
+}
+
+/// The most headers at which the code of one hash forks.
+const MAX_HASHED_HEADERS: usize = 4;
+
+/// The headers of the packet that a hash reads fields of.
+fn input_headers(program: &Program, id: CalculationId) -> Vec<HeaderId> {
+    let mut headers = Vec::new();
+    for input in &program.calculations[id.index()].input {
+        if let CalculationInput::Field(FieldRef { header, .. }) = input
+            && program.headers[header.index()].kind == HeaderKind::Packet
+            && !headers.contains(header)
+        {
+            headers.push(*header);
+        }
+    }
+    headers
 }
 
 /// Some bits of the input.
@@ -72,8 +89,53 @@ fn are_words(parts: &[Bytes]) -> bool {
 impl Emitter<'_> {
     /// R0 = the hash. Overwrites R1 to R5.
     pub(super) fn calculate(&mut self, id: CalculationId) {
+        let headers = input_headers(self.program, id);
+        self.calculate_of(id, &headers, &mut Vec::new());
+    }
+
+    /// A checksum whose target is in an invalid header is nobody's business.
+    fn calculate_checksum(&mut self, checksum: &Checksum) {
+        let mut headers = input_headers(self.program, checksum.calculation);
+        headers.retain(|header| *header != checksum.target.header);
+        self.calculate_of(checksum.calculation, &headers, &mut Vec::new());
+    }
+
+    /// Fields of invalid headers are no input: the code forks at each header that may be one.
+    fn calculate_of(
+        &mut self,
+        id: CalculationId,
+        headers: &[HeaderId],
+        left_out: &mut Vec<HeaderId>,
+    ) {
+        let Some((header, rest)) = headers.split_first() else {
+            return self.calculate_without(id, left_out);
+        };
+        if headers.len() > MAX_HASHED_HEADERS {
+            self.source = self.program.calculations[id.index()].source.clone();
+            return self.refuse(
+                format!("a hash over {} headers", headers.len()),
+                "fields of at most four headers",
+            );
+        }
+        let (invalid, done) = (self.asm.label(), self.asm.label());
+        let valid = self.layout.valid(*header);
+        self.asm.load(Size::B, Reg::R0, Reg::R7, valid);
+        self.asm.jump_if_imm(Cond::Eq, Reg::R0, 0, invalid);
+        self.calculate_of(id, rest, left_out);
+        self.asm.jump(done);
+        self.asm.place(invalid);
+        left_out.push(*header);
+        self.calculate_of(id, rest, left_out);
+        left_out.pop();
+        self.asm.place(done);
+    }
+
+    fn calculate_without(&mut self, id: CalculationId, left_out: &[HeaderId]) {
         let calculation = &self.program.calculations[id.index()];
-        let runs = self.runs(calculation);
+        let runs = self.runs(calculation, left_out);
+        if runs.is_empty() && calculation.algorithm != HashAlgorithm::Csum16 {
+            return self.asm.mov_imm(Reg::R0, 0);
+        }
         let in_place: Option<Vec<Bytes>> = runs.iter().map(Run::whole_bytes).collect();
         let bytes = match in_place.as_deref() {
             // A sum goes on from one run to the next where it does so between two of its words.
@@ -106,10 +168,11 @@ impl Emitter<'_> {
     }
 
     /// The input as runs of bits, adjacent fields of a header joined.
-    fn runs(&mut self, calculation: &Calculation) -> Vec<Run> {
+    fn runs(&mut self, calculation: &Calculation, left_out: &[HeaderId]) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
         for (index, input) in calculation.input.iter().enumerate() {
             match input {
+                CalculationInput::Field(field) if left_out.contains(&field.header) => {}
                 // What follows it to the most that it can have is 0, and adds nothing to a sum.
                 CalculationInput::Field(field)
                     if calculation.algorithm == HashAlgorithm::Csum16
@@ -329,7 +392,7 @@ impl Emitter<'_> {
     fn verify_checksum(&mut self, checksum: &Checksum, error: FieldRef) {
         let done = self.asm.label();
         self.if_verified(checksum, done);
-        self.calculate(checksum.calculation);
+        self.calculate_checksum(checksum);
         self.asm.mov(Reg::R8, Reg::R0);
         self.load_field(Reg::R1, Reg::R2, checksum.target);
         self.asm.jump_if(Cond::Eq, Reg::R1, Reg::R8, done);
@@ -371,7 +434,7 @@ impl Emitter<'_> {
             .note(Note::part(PartKind::Checksum, &name, &checksum.source));
         let done = self.asm.label();
         self.if_condition(checksum, done);
-        self.calculate(checksum.calculation);
+        self.calculate_checksum(checksum);
         self.keep_low(Reg::R0, self.width(checksum.target).min(64));
         self.store_field(checksum.target, Reg::R0, [Reg::R1, Reg::R2]);
         self.asm.place(done);

@@ -60,6 +60,7 @@ impl Labels {
 impl Emitter<'_> {
     pub(super) fn parser(&mut self) {
         let end = self.asm.named_label("parsed");
+        self.no_parser_error();
         let states = States::new(self.program);
         let labels = Labels {
             entries: self.state_labels(&states, "parse"),
@@ -424,6 +425,17 @@ impl Emitter<'_> {
         let (skip, take) = (width.saturating_sub(64), width.min(64));
         let from = offset + skip;
         self.load_wire(dst, scratch, SCRATCH + (from / 8) as i32, from % 8, take);
+    }
+
+    /// Today's compilers number errors from 0, which is no error; old ones from 1.
+    fn no_parser_error(&mut self) {
+        let code = self.program.error_code("NoError");
+        if let Some(field) = self.program.standard.parser_error
+            && code != 0
+        {
+            self.asm.mov_imm(Reg::R0, u64::from(code));
+            self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
+        }
     }
 
     pub(super) fn parser_error(&mut self, name: &str, end: Label) {

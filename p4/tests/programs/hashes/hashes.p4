@@ -32,6 +32,26 @@ control ProbeIngress(inout headers_t hdr, inout metadata_t meta, inout standard_
         } else if (hdr.probe.op == 5) {
             hash(hdr.probe.c, HashAlgorithm.crc32_custom, 32w0, {hdr.probe.a}, 33w0x100000000);
             hash(hdr.probe.d, HashAlgorithm.crc16_custom, 32w0, {hdr.probe.a}, 32w0x10000);
+        } else if (hdr.probe.op == 6) {
+            // Fields of an invalid header are no input, whatever they hold.
+            hdr.marks[0].setValid();
+            hdr.marks[0].mark = hdr.probe.b;
+            hdr.marks[1].setValid();
+            hdr.marks[1].mark = hdr.probe.a;
+            if (hdr.probe.arg[0:0] == 0) {
+                hdr.marks[0].setInvalid();
+            }
+            if (hdr.probe.arg[1:1] == 0) {
+                hdr.marks[1].setInvalid();
+            }
+            hash(hdr.probe.c, HashAlgorithm.crc32, 32w0,
+                 {hdr.marks[0].mark, hdr.probe.a, hdr.marks[1].mark}, 33w0x100000000);
+            hash(hdr.probe.d[15:0], HashAlgorithm.crc16, 16w0, {hdr.marks[0].mark, hdr.marks[1].mark},
+                 32w0x10000);
+            hash(hdr.probe.d[31:16], HashAlgorithm.csum16, 16w0,
+                 {hdr.probe.op, hdr.marks[0].mark, hdr.marks[1].mark}, 32w0x10000);
+            hash(hdr.probe.b, HashAlgorithm.identity, 16w0, {hdr.marks[1].mark, hdr.marks[0].mark},
+                 32w0x10000);
         }
     }
 }
