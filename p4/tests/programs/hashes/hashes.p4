@@ -33,7 +33,7 @@ control ProbeIngress(inout headers_t hdr, inout metadata_t meta, inout standard_
             hash(hdr.probe.c, HashAlgorithm.crc32_custom, 32w0, {hdr.probe.a}, 33w0x100000000);
             hash(hdr.probe.d, HashAlgorithm.crc16_custom, 32w0, {hdr.probe.a}, 32w0x10000);
         } else if (hdr.probe.op == 6) {
-            // Fields of an invalid header are no input, whatever they hold.
+            // p4c copies what it hashes: fields of an invalid header count.
             hdr.marks[0].setValid();
             hdr.marks[0].mark = hdr.probe.b;
             hdr.marks[1].setValid();

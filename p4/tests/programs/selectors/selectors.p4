@@ -26,6 +26,7 @@ control ProbeIngress(inout headers_t hdr, inout metadata_t meta, inout standard_
             hdr.probe.arg : exact;
             hdr.probe.a   : selector;
             hdr.probe.b   : selector;
+            hdr.marks[0].mark : selector;
         }
         actions = { to; answer; NoAction; }
         implementation = chosen;
@@ -36,6 +37,11 @@ control ProbeIngress(inout headers_t hdr, inout metadata_t meta, inout standard_
         if (hdr.probe.op == 0) {
             indirect.apply();
         } else {
+            // The field of an invalid header is no input of the hash.
+            if (hdr.probe.op == 2) {
+                hdr.marks[0].setValid();
+                hdr.marks[0].mark = 0x7777;
+            }
             if (!selected.apply().hit) {
                 hdr.probe.d = 0xdddddddd;
             }
