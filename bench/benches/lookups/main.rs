@@ -26,7 +26,7 @@ use routes::{Family, Routes};
 
 /// Lookups of one measurement, and how many measurements there are of each.
 const BATCH: u32 = 1 << 20;
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 7;
 /// Answers that are compared first.
 const COMPARED: usize = 20_000;
 /// Different next hops.
