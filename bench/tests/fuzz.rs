@@ -88,7 +88,7 @@ fn a_damaged_program_is_an_error_and_never_a_panic() {
             let text = |name| std::fs::read_to_string(suite.program.join(name)).unwrap();
             let (json, p4info) = (text("bmv2.json"), text("p4info.txtpb"));
             for seed in 1..=3 {
-                let mut random = Random::new(seed);
+                let mut random = Random::named(seed, &suite.name);
                 let (json, p4info) = damage(&json, &p4info, &mut random);
                 if let Err(error) = survive(&json, &p4info, &mut random) {
                     panic!("{}, seed {seed}: {error}", suite.name);

@@ -166,7 +166,7 @@ fn damaged(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             if start.elapsed().as_secs_f64() > arguments.minutes * 60.0 {
                 break 'time;
             }
-            let mut random = Random::new(seed);
+            let mut random = Random::named(seed, &short(path));
             let (json, p4info) = damage(json, p4info, &mut random);
             match survive(&json, &p4info, &mut random) {
                 Ok(fate) => fates[fate as usize] += 1,

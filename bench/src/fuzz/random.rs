@@ -5,6 +5,14 @@
 pub struct Random(u64);
 
 impl Random {
+    /// The sequence of a seed for something of that name: others have another one (FNV-1a).
+    pub fn named(seed: u64, name: &str) -> Random {
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
+        Random::new(seed ^ hash)
+    }
+
     /// The sequence of a seed; neighbouring seeds have nothing in common.
     pub fn new(seed: u64) -> Random {
         let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -36,7 +36,7 @@ pub struct Script {
 
 /// The round of a seed with that many packets.
 pub fn script(program: &Arc<Program>, seed: u64, packets: usize, cpu_port: u32) -> Script {
-    let mut random = Random::new(seed);
+    let mut random = Random::named(seed, &program.name);
     let shape = Shape {
         chain: match random.below(5) {
             0 => Some(1),
