@@ -257,7 +257,7 @@ fn profile_group(
             group: group.group_id,
         });
     }
-    let members = group
+    let members: Vec<GroupMember> = group
         .members
         .iter()
         .map(|m| {
@@ -281,7 +281,7 @@ fn profile_group(
     Ok(Operation::PutGroup {
         profile: profile.profile,
         group: group.group_id,
-        members,
+        members: GroupMember::in_order(&members),
     })
 }
 

@@ -85,6 +85,16 @@ pub struct GroupMember {
     pub watch_port: Option<u32>,
 }
 
+impl GroupMember {
+    /// The members of a group as BMv2 counts them: by their own number, in whatever order the group
+    /// names them.
+    pub fn in_order(members: &[GroupMember]) -> Vec<GroupMember> {
+        let mut members = members.to_vec();
+        members.sort_by_key(|member| member.member);
+        members
+    }
+}
+
 /// One copy that a multicast group or clone session makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Replica {

@@ -169,7 +169,11 @@ impl Writer<'_> {
             }
         }
         self.plane
-            .put_group(group.profile, group.id, &group.members)
+            .put_group(
+                group.profile,
+                group.id,
+                &GroupMember::in_order(&group.members),
+            )
             .map_err(self.refused(&Entity::Group(group.clone())))
     }
 

@@ -38,7 +38,7 @@ pub(super) fn group(program: &Program, text: &str) -> Parsed<Operation> {
     Ok(Operation::PutGroup {
         profile,
         group: *group,
-        members: weighed,
+        members: GroupMember::in_order(&weighed),
     })
 }
 
