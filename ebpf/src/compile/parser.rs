@@ -67,7 +67,6 @@ impl Emitter<'_> {
             inside: self.state_labels(&states, "again"),
             states,
         };
-        self.no_error_yet();
         match self.program.parser_start {
             Some(start) => self.asm.jump(labels.entries[&start]),
             None => self.asm.jump(end),
@@ -94,17 +93,6 @@ impl Emitter<'_> {
         }
         self.asm.section();
         self.asm.place(end);
-    }
-
-    /// The code of `NoError` is the program's to choose; the PHV says 0.
-    fn no_error_yet(&mut self) {
-        let code = self.program.error_code("NoError");
-        if let Some(field) = self.program.standard.parser_error
-            && code != 0
-        {
-            self.asm.mov_imm(Reg::R0, u64::from(code));
-            self.store_field(field, Reg::R0, [Reg::R1, Reg::R2]);
-        }
     }
 
     /// A label for each state, named after it.
