@@ -69,7 +69,7 @@ impl Refusal {
     /// In words, if it takes the slow path.
     pub fn slow_path_notice(&self) -> String {
         format!(
-            "{}: {} takes the slow path; the kernel can do: {}",
+            "{}: {} takes the slow path; in the kernel: {}",
             self.source, self.construct, self.accepted
         )
     }

@@ -63,7 +63,7 @@ fn what_takes_the_slow_path_is_named_with_its_line_and_counted() {
     let notices: Vec<String> = notices.iter().map(|c| c.slow_path_notice()).collect();
     let resubmit = |notice: &&String| {
         notice.starts_with("resubmit/resubmit.p4:25:17: resubmit in ")
-            && notice.ends_with(" takes the slow path; the kernel can do: one pass for each packet")
+            && notice.ends_with(" takes the slow path; in the kernel: one pass for each packet")
     };
     assert_eq!(notices.iter().filter(resubmit).count(), 1, "{notices:#?}");
 

@@ -205,10 +205,7 @@ pub fn agent_table(agent: &AgentView) -> Table {
     }
     for slow in &agent.slow_path {
         let mut note = format!("{} packets: {}", slow.packets, slow.what);
-        for (before, text) in [
-            (" at ", &slow.source),
-            ("; the kernel can do: ", &slow.fast),
-        ] {
+        for (before, text) in [(" at ", &slow.source), ("; in the kernel: ", &slow.fast)] {
             if !text.is_empty() {
                 note = note + before + text;
             }
