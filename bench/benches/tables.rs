@@ -97,7 +97,7 @@ fn entries(case: &Case, load: &Load) -> Vec<TableEntry> {
 }
 
 /// Fills an empty table and empties it again; how long the first took.
-fn fill(pipeline: &mut Pipeline, entries: &[TableEntry]) -> Duration {
+fn fill(pipeline: &Pipeline, entries: &[TableEntry]) -> Duration {
     let start = Instant::now();
     for entry in entries {
         let result = pipeline.insert(entry);
@@ -132,7 +132,7 @@ fn writers(criterion: &mut Criterion) {
         return;
     }
     let case = leaf_spine();
-    let mut pipeline = pipeline(&case).unwrap_or_else(|error| panic!("{error}"));
+    let pipeline = pipeline(&case).unwrap_or_else(|error| panic!("{error}"));
     let most = LOADS.iter().map(|load| load.entries).max().unwrap_or(1);
     let map = Map::create(MapKind::Shared, "baseline", VALUE_BYTES, most)
         .unwrap_or_else(|error| panic!("{error}"));
@@ -146,7 +146,7 @@ fn writers(criterion: &mut Criterion) {
             batch: u64::from(load.entries),
             batches: 1,
         };
-        let measured = || fill(&mut pipeline, &entries);
+        let measured = || fill(&pipeline, &entries);
         baseline.beside(&mut group, load.name, measured, || {
             update(&map, load.entries)
         });

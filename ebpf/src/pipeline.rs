@@ -3,7 +3,7 @@
 mod data_plane;
 mod programs;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use pointsman_p4::dataplane::{DataPlane, DataPlaneError, declared_entries};
@@ -74,6 +74,10 @@ pub struct Stats {
 }
 
 /// A loaded pipeline. It forwards once the switch leads to it.
+///
+/// Each writer has a lock of its own, so that different tables are written at the same time. Locks are
+/// taken in the order of the fields: whoever writes an entry that refers to a member holds the profile
+/// for reading, so that the member stays until the entry is there.
 pub struct Pipeline {
     program: Arc<ir::Program>,
     plan: Plan,
@@ -82,9 +86,9 @@ pub struct Pipeline {
     decoder: Arc<Decoder>,
     cells: Arc<KernelCells>,
     memory: Arc<SharedMemory>,
-    tables: Vec<TableWriter>,
-    profiles: Vec<Profile>,
-    value_sets: Vec<ValueSet>,
+    profiles: Vec<RwLock<Profile>>,
+    tables: Vec<Mutex<TableWriter>>,
+    value_sets: Vec<Mutex<ValueSet>>,
     shared: Arc<Shared>,
     grace: Grace,
     stats: Stats,
@@ -137,19 +141,19 @@ impl Pipeline {
         crc::write_tables(&memory, plan.crc16, plan.crc32);
         let tables = program.tables.iter().zip(&plan.tables);
         let tables = tables
-            .map(|(t, p)| TableWriter::new(t, p, &memory))
+            .map(|(t, p)| Mutex::new(TableWriter::new(t, p, &memory)))
             .collect();
         let profiles = plan
             .profiles
             .iter()
-            .map(|p| Profile::new(*p, Arc::clone(&memory)))
+            .map(|p| RwLock::new(Profile::new(*p, Arc::clone(&memory))))
             .collect();
         let value_sets = plan.value_sets.iter();
         let value_sets = value_sets
-            .map(|p| ValueSet::new(*p, Arc::clone(&memory)))
+            .map(|p| Mutex::new(ValueSet::new(*p, Arc::clone(&memory))))
             .collect();
         let cells = Arc::new(KernelCells::new(&program, &plan, &memory));
-        let mut pipeline = Pipeline {
+        let pipeline = Pipeline {
             program,
             cells,
             plan,
@@ -157,8 +161,8 @@ impl Pipeline {
             number,
             decoder: Arc::new(Decoder::new(compiled.layout, compiled.points)),
             memory,
-            tables,
             profiles,
+            tables,
             value_sets,
             shared,
             grace: Grace::new()?,
@@ -211,7 +215,7 @@ impl Pipeline {
     }
 
     /// Default actions and entries that the P4 program declares.
-    fn write_declared(&mut self) -> Result<(), PipelineError> {
+    fn write_declared(&self) -> Result<(), PipelineError> {
         let program = Arc::clone(&self.program);
         for (index, table) in program.tables.iter().enumerate() {
             let declared = |error| PipelineError::Declared {

@@ -4,8 +4,8 @@
 //! them, makes copies, and takes packets in from the control plane. Nothing is counted twice, so
 //! counters are the sum of both.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pointsman_p4::dataplane::{
@@ -24,7 +24,7 @@ use crate::switch::events::Event;
 /// The interpreter of the pipeline that runs, shared with whoever reads events.
 #[derive(Debug, Clone)]
 pub struct SlowPath {
-    interpreter: Arc<Mutex<Interpreter>>,
+    interpreter: Arc<Interpreter>,
     /// The number of the pipeline.
     pipeline: u32,
     decoder: Arc<Decoder>,
@@ -34,11 +34,11 @@ pub struct SlowPath {
 
 impl SlowPath {
     fn new(fast: &Pipeline) -> SlowPath {
-        let mut interpreter = Interpreter::new(Arc::clone(fast.program()));
+        let interpreter = Interpreter::new(Arc::clone(fast.program()));
         interpreter.share(Arc::clone(fast.cells()) as Arc<dyn SharedCells>);
         let points = fast.decoder().points();
         SlowPath {
-            interpreter: Arc::new(Mutex::new(interpreter)),
+            interpreter: Arc::new(interpreter),
             pipeline: fast.number(),
             decoder: Arc::clone(fast.decoder()),
             taken: points.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -48,27 +48,25 @@ impl SlowPath {
     /// Carries on with an event; what comes out leaves by its port. `now` is the kernel's clock,
     /// [`monotonic_clock`](crate::sys::monotonic_clock): meters and timestamps are shared with it.
     pub fn handle(&self, event: &Event, now: Duration) -> Vec<Output> {
-        let mut interpreter = self.lock();
         if event.kind == EventKind::PacketIn {
             return Vec::new();
         }
         if let Some(taken) = self.taken.get(event.point as usize) {
             taken.fetch_add(1, Relaxed);
         }
-        let program = Arc::clone(interpreter.program());
         let handoff = (event.pipeline == self.pipeline)
-            .then(|| self.decoder.decode(&program, event))
+            .then(|| self.decoder.decode(self.interpreter.program(), event))
             .flatten();
         match (handoff, event.kind) {
-            (Some(handoff), EventKind::Handoff) => interpreter.resume(handoff, now),
-            (Some(handoff), _) => interpreter.copies(handoff, now),
+            (Some(handoff), EventKind::Handoff) => self.interpreter.resume(handoff, now),
+            (Some(handoff), _) => self.interpreter.copies(handoff, now),
             // Left from the pipeline before this one: what that did to the packet means nothing here.
             (None, EventKind::Handoff) => {
                 let packet = Packet {
                     port: event.ingress_port,
                     bytes: event.packet.clone(),
                 };
-                interpreter.process(&packet, now)
+                self.interpreter.process(&packet, now)
             }
             (None, _) => Vec::new(),
         }
@@ -82,19 +80,12 @@ impl SlowPath {
 
     /// Digests since the last call; see [`Interpreter::take_digests`].
     pub fn take_digests(&self) -> Vec<Digest> {
-        self.lock().take_digests()
+        self.interpreter.take_digests()
     }
 
     /// Takes a packet in at a port.
     pub fn process(&self, packet: &Packet, now: Duration) -> Vec<Output> {
-        self.lock().process(packet, now)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Interpreter> {
-        // The interpreter has no invariant that a panic in the middle could break for good.
-        self.interpreter
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.interpreter.process(packet, now)
     }
 }
 
@@ -123,11 +114,11 @@ impl Plane {
 
     /// Tells both planes. They check the same things, so the second agrees with the first.
     fn both(
-        &mut self,
-        change: impl Fn(&mut dyn DataPlane) -> Result<(), DataPlaneError>,
+        &self,
+        change: impl Fn(&dyn DataPlane) -> Result<(), DataPlaneError>,
     ) -> Result<(), DataPlaneError> {
-        change(&mut self.fast)?;
-        change(&mut *self.slow.lock())
+        change(&self.fast)?;
+        change(&*self.slow.interpreter)
     }
 }
 
@@ -139,9 +130,9 @@ fn sum(fast: CounterData, slow: CounterData) -> CounterData {
 }
 
 impl DataPlane for Plane {
-    fn insert(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+    fn insert(&self, entry: &TableEntry) -> Result<(), DataPlaneError> {
         self.fast.insert(entry)?;
-        let slow = self.slow.lock().insert(entry);
+        let slow = self.slow.interpreter.insert(entry);
         if slow.is_err() {
             // In both or in neither.
             self.fast.delete(&entry.key)?;
@@ -149,16 +140,16 @@ impl DataPlane for Plane {
         slow
     }
 
-    fn modify(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+    fn modify(&self, entry: &TableEntry) -> Result<(), DataPlaneError> {
         self.both(|plane| plane.modify(entry))
     }
 
-    fn delete(&mut self, key: &EntryKey) -> Result<(), DataPlaneError> {
+    fn delete(&self, key: &EntryKey) -> Result<(), DataPlaneError> {
         self.both(|plane| plane.delete(key))
     }
 
     fn set_default(
-        &mut self,
+        &self,
         table: TableId,
         action: Option<&EntryAction>,
     ) -> Result<(), DataPlaneError> {
@@ -166,7 +157,7 @@ impl DataPlane for Plane {
     }
 
     fn put_member(
-        &mut self,
+        &self,
         profile: ActionProfileId,
         member: u32,
         call: &Call,
@@ -174,16 +165,12 @@ impl DataPlane for Plane {
         self.both(|plane| plane.put_member(profile, member, call))
     }
 
-    fn delete_member(
-        &mut self,
-        profile: ActionProfileId,
-        member: u32,
-    ) -> Result<(), DataPlaneError> {
+    fn delete_member(&self, profile: ActionProfileId, member: u32) -> Result<(), DataPlaneError> {
         self.both(|plane| plane.delete_member(profile, member))
     }
 
     fn put_group(
-        &mut self,
+        &self,
         profile: ActionProfileId,
         group: u32,
         members: &[GroupMember],
@@ -191,61 +178,53 @@ impl DataPlane for Plane {
         self.both(|plane| plane.put_group(profile, group, members))
     }
 
-    fn delete_group(&mut self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError> {
+    fn delete_group(&self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError> {
         self.both(|plane| plane.delete_group(profile, group))
     }
 
-    fn set_multicast_group(
-        &mut self,
-        group: u32,
-        replicas: &[Replica],
-    ) -> Result<(), DataPlaneError> {
-        self.slow.lock().set_multicast_group(group, replicas)
+    fn set_multicast_group(&self, group: u32, replicas: &[Replica]) -> Result<(), DataPlaneError> {
+        self.slow.interpreter.set_multicast_group(group, replicas)
     }
 
     fn set_clone_session(
-        &mut self,
+        &self,
         session: u32,
         clone: Option<&CloneSession>,
     ) -> Result<(), DataPlaneError> {
-        self.slow.lock().set_clone_session(session, clone)
+        self.slow.interpreter.set_clone_session(session, clone)
     }
 
     fn counter(&self, counter: CounterId, index: u32) -> Result<CounterData, DataPlaneError> {
         let fast = self.fast.counter(counter, index)?;
-        Ok(sum(fast, self.slow.lock().counter(counter, index)?))
+        Ok(sum(fast, self.slow.interpreter.counter(counter, index)?))
     }
 
     fn set_counter(
-        &mut self,
+        &self,
         counter: CounterId,
         index: u32,
         data: CounterData,
     ) -> Result<(), DataPlaneError> {
         self.fast.set_counter(counter, index, data)?;
         self.slow
-            .lock()
+            .interpreter
             .set_counter(counter, index, CounterData::default())
     }
 
     fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
         let fast = self.fast.direct_counter(key)?;
-        Ok(sum(fast, self.slow.lock().direct_counter(key)?))
+        Ok(sum(fast, self.slow.interpreter.direct_counter(key)?))
     }
 
-    fn set_direct_counter(
-        &mut self,
-        key: &EntryKey,
-        data: CounterData,
-    ) -> Result<(), DataPlaneError> {
+    fn set_direct_counter(&self, key: &EntryKey, data: CounterData) -> Result<(), DataPlaneError> {
         self.fast.set_direct_counter(key, data)?;
         self.slow
-            .lock()
+            .interpreter
             .set_direct_counter(key, CounterData::default())
     }
 
     fn set_meter(
-        &mut self,
+        &self,
         meter: MeterId,
         index: u32,
         config: Option<MeterConfig>,
@@ -254,7 +233,7 @@ impl DataPlane for Plane {
     }
 
     fn set_direct_meter(
-        &mut self,
+        &self,
         key: &EntryKey,
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError> {
@@ -263,25 +242,25 @@ impl DataPlane for Plane {
 
     /// The interpreter knows which cells are shared.
     fn register(&self, register: RegisterId, index: u32) -> Result<Bits, DataPlaneError> {
-        self.slow.lock().register(register, index)
+        self.slow.interpreter.register(register, index)
     }
 
     fn set_register(
-        &mut self,
+        &self,
         register: RegisterId,
         index: u32,
         value: &Bits,
     ) -> Result<(), DataPlaneError> {
-        self.slow.lock().set_register(register, index, value)
+        self.slow.interpreter.set_register(register, index, value)
     }
 
-    fn set_value_set(&mut self, set: ValueSetId, members: &[Bits]) -> Result<(), DataPlaneError> {
+    fn set_value_set(&self, set: ValueSetId, members: &[Bits]) -> Result<(), DataPlaneError> {
         self.both(|plane| plane.set_value_set(set, members))
     }
 
-    fn set_port_up(&mut self, port: u32, up: bool) {
+    fn set_port_up(&self, port: u32, up: bool) {
         self.fast.set_port_up(port, up);
-        self.slow.lock().set_port_up(port, up);
+        self.slow.interpreter.set_port_up(port, up);
     }
 
     fn occupancy(&self, table: TableId) -> Occupancy {

@@ -143,8 +143,8 @@ impl Switch {
     }
 
     /// The pipeline that forwards.
-    pub fn plane(&mut self) -> Option<&mut Plane> {
-        self.plane.as_mut()
+    pub fn plane(&self) -> Option<&Plane> {
+        self.plane.as_ref()
     }
 
     /// Opens the events. There is one reader.
@@ -199,7 +199,7 @@ impl Switch {
     /// Tells whether a port can carry packets.
     pub fn set_port_up(&mut self, port: u32, up: bool) {
         self.shared.ports.set_live(port, up);
-        if let Some(plane) = &mut self.plane {
+        if let Some(plane) = &self.plane {
             plane.set_port_up(port, up);
         }
     }

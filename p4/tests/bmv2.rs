@@ -205,7 +205,7 @@ proptest! {
         let mut program = small();
         damage(&mut program, &walk, &with);
         if let Ok(program) = bmv2::read(program.to_string()) {
-            let mut switch = Interpreter::new(program.into());
+            let switch = Interpreter::new(program.into());
             for length in [0, 14, 15, 60] {
                 let packet = Packet { port: 511, bytes: vec![8; length] };
                 switch.process(&packet, Duration::ZERO);

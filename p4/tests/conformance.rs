@@ -24,14 +24,14 @@ fn cases() -> Vec<Case> {
 
 /// What leaves for each packet, sorted by port.
 fn outputs(case: &Case, stf: &Stf) -> Vec<Output> {
-    let mut switch = Interpreter::new(case.pipeline.program.clone());
+    let switch = Interpreter::new(case.pipeline.program.clone());
     for operation in &stf.operations {
-        operation.apply(&mut switch).unwrap();
+        operation.apply(&switch).unwrap();
     }
     let mut all = Vec::new();
     for packet in &stf.packets {
         for operation in &packet.operations {
-            operation.apply(&mut switch).unwrap();
+            operation.apply(&switch).unwrap();
         }
         let packet = Packet {
             port: packet.port,

@@ -13,9 +13,9 @@ use pointsman_p4::vectors::{self, Case, Golden};
 use proptest::prelude::*;
 
 fn switch(case: &Case, operations: &[Operation]) -> Interpreter {
-    let mut switch = Interpreter::new(case.pipeline.program.clone());
+    let switch = Interpreter::new(case.pipeline.program.clone());
     for (index, operation) in operations.iter().enumerate() {
-        if let Err(error) = operation.apply(&mut switch) {
+        if let Err(error) = operation.apply(&switch) {
             panic!("{}: operation {index}: {error}", case.name);
         }
     }
@@ -161,7 +161,7 @@ fn unmet_expectations(case: &Case) -> Vec<usize> {
     let mut outputs = Vec::new();
     for (number, packet) in stf.packets.iter().enumerate() {
         for operation in &packet.operations {
-            operation.apply(&mut switch).unwrap();
+            operation.apply(&switch).unwrap();
         }
         outputs.extend(send(&mut switch, number, packet.port, &packet.packet));
     }
@@ -197,7 +197,7 @@ proptest! {
         }
         let embedded = programs::embedded("leaf_spine").unwrap();
         let program = bmv2::read(embedded.bmv2_json).unwrap();
-        let mut switch = Interpreter::new(program.into());
+        let switch = Interpreter::new(program.into());
         // Nothing is configured: the only way out is a packet-out, straight to its port.
         let outputs = switch.process(&Packet { port, bytes }, Duration::ZERO);
         prop_assert!(outputs.is_empty() || port == 255);

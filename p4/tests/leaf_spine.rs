@@ -28,9 +28,9 @@ fn hex(bytes: &[u8]) -> String {
 fn packets_go_where_the_program_says() {
     let case = case();
     let stf = case.stf().unwrap();
-    let mut switch = Interpreter::new(case.pipeline.program.clone());
+    let switch = Interpreter::new(case.pipeline.program.clone());
     for operation in &stf.operations {
-        operation.apply(&mut switch).unwrap();
+        operation.apply(&switch).unwrap();
     }
 
     let mut expected: BTreeMap<u32, VecDeque<(usize, Pattern)>> = BTreeMap::new();
@@ -75,9 +75,9 @@ struct Switch {
 impl Switch {
     fn new() -> Self {
         let case = case();
-        let mut interpreter = Interpreter::new(case.pipeline.program.clone());
+        let interpreter = Interpreter::new(case.pipeline.program.clone());
         for operation in case.stf().unwrap().operations {
-            operation.apply(&mut interpreter).unwrap();
+            operation.apply(&interpreter).unwrap();
         }
         Self {
             pipeline: case.pipeline,

@@ -404,7 +404,7 @@ fn a_clone_can_be_made_of_a_packet_that_goes_on_elsewhere() {
 
 #[test]
 fn a_packet_goes_on_where_another_plane_left_it() {
-    let mut switch = switch(vec![set(EGRESS_SPEC, 4)], vec![]);
+    let switch = switch(vec![set(EGRESS_SPEC, 4)], vec![]);
     let mut handoff = at_end_of_ingress(switch.program(), Requests::default());
     put(&mut handoff, EGRESS_SPEC, 3);
     let bytes = packet().bytes;
@@ -547,7 +547,7 @@ fn cells_out_of_range_are_left_alone() {
 
 #[test]
 fn a_packet_too_short_for_its_header_goes_through_as_payload() {
-    let mut switch = switch(vec![], vec![]);
+    let switch = switch(vec![], vec![]);
     let short = Packet {
         port: 5,
         bytes: vec![9],

@@ -94,7 +94,7 @@ fn port(port: &Port, links: &[Link]) -> pb::Port {
 
 /// All tables, with their entries as text if asked for.
 pub(super) fn tables(agent: &Agent, with_entries: bool) -> Vec<pb::Table> {
-    let mut state = agent.lock();
+    let state = agent.lock();
     let Some((pipeline, store, plane)) = state.switch.inspect() else {
         return Vec::new();
     };

@@ -68,7 +68,7 @@ impl Switch {
     }
 
     /// The pipeline, what was written to it, and the data plane, whose counters can be read.
-    pub fn inspect(&mut self) -> Option<(&Pipeline, &Store, &mut dyn DataPlane)> {
+    pub fn inspect(&self) -> Option<(&Pipeline, &Store, &dyn DataPlane)> {
         let loaded = self.loaded.as_ref()?;
         let plane = self.target.plane()?;
         Some((&loaded.pipeline, &loaded.store, plane))

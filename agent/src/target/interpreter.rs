@@ -15,13 +15,12 @@ use pointsman_p4::ir::Program;
 use tokio::sync::mpsc;
 
 use super::packet_socket::PacketSocket;
-use super::shared::SharedPlane;
 use super::{Attachment, Fill, Interface, Target, TargetError};
 
 /// The interpreter with its ports.
 pub struct InterpreterTarget {
     engine: Arc<Engine>,
-    plane: Option<SharedPlane>,
+    plane: Option<Arc<Interpreter>>,
     /// Ports that cannot carry packets; a new program has to be told.
     down: BTreeSet<u32>,
 }
@@ -30,7 +29,7 @@ pub struct InterpreterTarget {
 pub struct Engine {
     cpu_port: u32,
     started: Instant,
-    interpreter: Mutex<Option<SharedPlane>>,
+    interpreter: Mutex<Option<Arc<Interpreter>>>,
     sockets: Mutex<HashMap<u32, PacketSocket>>,
     packet_in: mpsc::Sender<Vec<u8>>,
     packets: AtomicU64,
@@ -96,19 +95,20 @@ impl Target for InterpreterTarget {
     }
 
     fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError> {
-        let mut interpreter = Interpreter::new(program);
+        let interpreter = Interpreter::new(program);
         for port in &self.down {
             interpreter.set_port_up(*port, false);
         }
-        fill(&mut interpreter)?;
-        let plane = SharedPlane::new(interpreter);
+        fill(&interpreter)?;
+        let plane = Arc::new(interpreter);
         self.plane = Some(plane.clone());
         *lock(&self.engine.interpreter) = Some(plane);
         Ok(())
     }
 
-    fn plane(&mut self) -> Option<&mut dyn DataPlane> {
-        Some(self.plane.as_mut()?)
+    fn plane(&self) -> Option<&dyn DataPlane> {
+        let plane: &Interpreter = self.plane.as_ref()?;
+        Some(plane)
     }
 
     fn attach(&mut self, port: u32, interface: &Interface) -> Result<Attachment, TargetError> {
@@ -133,7 +133,7 @@ impl Target for InterpreterTarget {
         } else {
             self.down.insert(port);
         }
-        if let Some(plane) = &mut self.plane {
+        if let Some(plane) = &self.plane {
             plane.set_port_up(port, up);
         }
     }

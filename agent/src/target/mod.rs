@@ -10,7 +10,6 @@
 
 pub mod interpreter;
 mod packet_socket;
-mod shared;
 pub mod xdp;
 
 use std::sync::Arc;
@@ -26,7 +25,7 @@ use crate::switch::UpdateError;
 pub const DEFAULT_CPU_PORT: u32 = 255;
 
 /// Puts entries into a data plane that does not forward yet.
-pub type Fill<'f> = dyn FnMut(&mut dyn DataPlane) -> Result<(), UpdateError> + 'f;
+pub type Fill<'f> = dyn FnMut(&dyn DataPlane) -> Result<(), UpdateError> + 'f;
 
 /// What forwards packets.
 pub trait Target: Send {
@@ -42,7 +41,7 @@ pub trait Target: Send {
     fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError>;
 
     /// The data plane of the program that is loaded.
-    fn plane(&mut self) -> Option<&mut dyn DataPlane>;
+    fn plane(&self) -> Option<&dyn DataPlane>;
 
     /// Starts to receive on and send to an interface.
     fn attach(&mut self, port: u32, interface: &Interface) -> Result<Attachment, TargetError>;

@@ -166,11 +166,11 @@ impl Target for XdpTarget {
     }
 
     fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError> {
-        let mut plane = self.switch.prepare(program).map_err(load_error)?;
+        let plane = self.switch.prepare(program).map_err(load_error)?;
         for port in &self.down {
             plane.set_port_up(*port, false);
         }
-        fill(&mut plane)?;
+        fill(&plane)?;
         let path = plane.slow_path().clone();
         let stats = plane.fast().stats();
         for construct in plane.fast().slow_constructs() {
@@ -191,8 +191,8 @@ impl Target for XdpTarget {
         Ok(())
     }
 
-    fn plane(&mut self) -> Option<&mut dyn DataPlane> {
-        self.switch.plane().map(|plane| plane as &mut dyn DataPlane)
+    fn plane(&self) -> Option<&dyn DataPlane> {
+        self.switch.plane().map(|plane| plane as &dyn DataPlane)
     }
 
     fn attach(&mut self, port: u32, interface: &Interface) -> Result<Attachment, TargetError> {

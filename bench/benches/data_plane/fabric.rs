@@ -36,7 +36,7 @@ pub fn workload() -> Option<Workload> {
 
 /// What was recorded, with next hops that have the router's own address, so that the frame is for
 /// the router again in the next run.
-fn fill(case: &Case, plane: &mut Plane) -> Result<(), DataPlaneError> {
+fn fill(case: &Case, plane: &Plane) -> Result<(), DataPlaneError> {
     let file = case.directory.join("golden/routing/entries.txtpb");
     let operations = case.entries(&file).expect("recorded entries can be read");
     for mut operation in operations {

@@ -59,7 +59,7 @@ fn routing(action: &str, port: u32) -> String {
 }
 
 /// Writes all of it. Ports are watched, which no line says.
-fn fill(case: &Case, plane: &mut Plane) -> Result<(), DataPlaneError> {
+fn fill(case: &Case, plane: &Plane) -> Result<(), DataPlaneError> {
     for mut operation in operations(case, entries()) {
         if let Operation::PutGroup { members, .. } = &mut operation {
             for member in members {

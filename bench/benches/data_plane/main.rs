@@ -44,7 +44,7 @@ struct Workload {
     name: &'static str,
     case: Case,
     /// Writes the entries.
-    fill: fn(&Case, &mut Plane) -> Result<(), DataPlaneError>,
+    fill: fn(&Case, &Plane) -> Result<(), DataPlaneError>,
     /// Frames come in by this port.
     ingress: u32,
     /// They leave by some of these.

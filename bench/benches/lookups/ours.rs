@@ -40,7 +40,7 @@ impl Ours {
 
         let (shape, table) = (&program.tables[index], plan.tables[index].clone());
         let mut writer = TableWriter::new(shape, &table, &memory);
-        let mut grace = Grace::new()?;
+        let grace = Grace::new()?;
         let start = Instant::now();
         for route in &routes.all {
             let content = Content {
@@ -48,11 +48,7 @@ impl Ours {
                 args: &[Bits::from(u64::from(route.next_hop) + 1)],
                 widths: &[32],
             };
-            writer.insert(
-                &mut grace,
-                &key(TableId(index as u32), routes, route),
-                content,
-            )?;
+            writer.insert(&grace, &key(TableId(index as u32), routes, route), content)?;
         }
         Ok(Ours {
             filled_in: start.elapsed(),

@@ -77,13 +77,13 @@ pub fn read(case: &Case, file: &VectorFile) -> Result<Exchanges, ExchangeError> 
 
 /// An interpreter after the operations.
 pub fn interpreter(case: &Case, operations: &[Operation]) -> Result<Interpreter, ExchangeError> {
-    let mut interpreter = Interpreter::new(case.pipeline.program.clone());
-    apply(&mut interpreter, operations)?;
+    let interpreter = Interpreter::new(case.pipeline.program.clone());
+    apply(&interpreter, operations)?;
     Ok(interpreter)
 }
 
 /// Does what is to be done, in order.
-pub fn apply(plane: &mut dyn DataPlane, operations: &[Operation]) -> Result<(), ExchangeError> {
+pub fn apply(plane: &dyn DataPlane, operations: &[Operation]) -> Result<(), ExchangeError> {
     for (index, operation) in operations.iter().enumerate() {
         let applied = operation.apply(plane);
         applied.map_err(|error| ExchangeError::Operation { index, error })?;
@@ -156,7 +156,7 @@ fn stf(case: &Case) -> Result<Exchanges, ExchangeError> {
     let mut waiting = VecDeque::from(expectations);
     let mut exchanges: Vec<Exchange> = Vec::new();
     for packet in packets {
-        apply(&mut interpreter, &packet.operations)?;
+        apply(&interpreter, &packet.operations)?;
         let outputs = interpret(&mut interpreter, packet.port, &packet.packet);
         let expected = outputs.iter().filter_map(|output| {
             let at = waiting.iter().position(|e| e.port == output.port)?;

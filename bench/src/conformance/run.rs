@@ -64,7 +64,7 @@ fn send_all(case: &Case, exchanges: &Exchanges, target: Target) -> Result<Score,
         check_counters(exchanges, number, loaded.data_plane(), &mut score);
         let between = &exchange.operations;
         exchange::apply(loaded.data_plane(), between).map_err(|e| unusable(&e))?;
-        exchange::apply(&mut oracle, between).map_err(|e| unusable(&e))?;
+        exchange::apply(&oracle, between).map_err(|e| unusable(&e))?;
         operations.extend_from_slice(between);
         let mut packet = exchange.packet.clone();
         let padded = packet.len() < min_bytes;

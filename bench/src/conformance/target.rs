@@ -91,7 +91,7 @@ pub enum Loaded {
 
 impl Loaded {
     /// To write entries to.
-    pub fn data_plane(&mut self) -> &mut dyn DataPlane {
+    pub fn data_plane(&mut self) -> &dyn DataPlane {
         match self {
             Loaded::Xdp(rig) => &mut rig.plane,
             Loaded::Interpreter(interpreter) => interpreter.as_mut(),

@@ -88,7 +88,7 @@ fn all_of_it(json: &[u8], p4info: &[u8], random: &mut Random) -> Fate {
         inspection.listing();
         inspection.stats();
     }
-    let mut interpreter = Interpreter::new(Arc::clone(&program));
+    let interpreter = Interpreter::new(Arc::clone(&program));
     for length in [0, 1, 14, 60, 300] {
         let packet = Packet {
             port: random.below(512) as u32,

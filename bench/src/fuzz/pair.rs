@@ -146,12 +146,12 @@ impl Pair {
     /// Both take a change, or both refuse it. What only the kernel has no room for is left out.
     fn change(&mut self, step: &Step, tally: &mut Tally) -> Option<(String, String, String)> {
         tally.writes += 1;
-        let found = step.apply(&mut self.rig.plane);
+        let found = step.apply(&self.rig.plane);
         if let Err(DataPlaneError::Full { .. } | DataPlaneError::Unsupported { .. }) = found {
             tally.no_room += 1;
             return None;
         }
-        let expected = step.apply(&mut self.oracle);
+        let expected = step.apply(&self.oracle);
         for twin in &mut self.twins {
             // As the oracle: they are told the same.
             let _ = step.apply(twin);
@@ -221,7 +221,7 @@ impl Pair {
         let expected = self.oracle.take_digests();
         let found = self.rig.plane.slow_path().take_digests();
         tally.digests += expected.len() as u64;
-        let twins = self.twins.iter_mut().map(Interpreter::take_digests);
+        let twins = self.twins.iter().map(Interpreter::take_digests);
         let twins: Vec<Vec<Digest>> = twins.collect();
         let by_time = twins.iter().any(|digests| *digests != expected);
         if by_time || expected == found {

@@ -108,11 +108,11 @@ fn replay(program: &Arc<Program>, path: &Path, privileged: bool) -> Result<(), R
 
 /// What leaves the interpreter after each step, sorted by port, as cases write it.
 pub fn interpret(program: &Arc<Program>, steps: &[Step]) -> Vec<Vec<String>> {
-    let mut interpreter = Interpreter::new(Arc::clone(program));
+    let interpreter = Interpreter::new(Arc::clone(program));
     let step = |step: &Step| {
         let Step::Packet { port, bytes } = step else {
             // A case may hold writes that are refused; both planes must refuse them.
-            let _ = step.apply(&mut interpreter);
+            let _ = step.apply(&interpreter);
             return Vec::new();
         };
         let packet = Packet {

@@ -94,7 +94,7 @@ impl<'a> Round<'a> {
                 self.shadow.process(&packet, Duration::ZERO);
             }
             // What is refused is refused by the planes, too.
-            change => drop(change.apply(&mut self.shadow)),
+            change => drop(change.apply(&self.shadow)),
         }
         self.steps.push(step);
     }

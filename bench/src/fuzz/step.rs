@@ -23,7 +23,7 @@ pub enum Step {
 
 impl Step {
     /// Makes the change to one data plane; a packet changes nothing here.
-    pub fn apply(&self, data_plane: &mut dyn DataPlane) -> Result<(), DataPlaneError> {
+    pub fn apply(&self, data_plane: &dyn DataPlane) -> Result<(), DataPlaneError> {
         match self {
             Step::Write(operation) => operation.apply(data_plane),
             Step::DirectMeter { key, config } => data_plane.set_direct_meter(key, *config),

@@ -3,6 +3,7 @@
 //! Multicast groups and clone sessions are not here: no program in the kernel makes copies.
 
 use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
 
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
@@ -14,24 +15,44 @@ use pointsman_p4::ir::{
 
 use crate::tables::cells::CounterPlan;
 use crate::tables::records::{GROUP, MEMBER, Record};
-use crate::tables::selector::ProfileError;
-use crate::tables::table::{Content, kernel};
+use crate::tables::selector::{Profile, ProfileError};
+use crate::tables::table::{Content, TableWriter, kernel};
 use crate::tables::value_set::ValueSetPlan;
 
 use super::Pipeline;
 
+/// The profile of a table, which stays as it is while this is held.
+type HeldProfile<'a> = (ActionProfileId, RwLockReadGuard<'a, Profile>);
+
 impl Pipeline {
+    /// The profile that entries of a table refer to. To be held until the entry is written.
+    fn profile_of(&self, table: TableId) -> Option<HeldProfile<'_>> {
+        match self.program.tables[table.index()].implementation {
+            ir::Implementation::Profile(id) => {
+                let profile = self.profiles[id.index()].read();
+                Some((id, profile.unwrap_or_else(PoisonError::into_inner)))
+            }
+            ir::Implementation::Direct => None,
+        }
+    }
+
+    fn profile_mut(&self, profile: ActionProfileId) -> RwLockWriteGuard<'_, Profile> {
+        let profile = self.profiles[profile.index()].write();
+        profile.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn table(&self, table: TableId) -> MutexGuard<'_, TableWriter> {
+        lock(&self.tables[table.index()])
+    }
+
     /// What a record says for an action, with its arguments and their widths.
     fn content<'a>(
         &self,
         table: TableId,
+        profile: Option<&HeldProfile<'_>>,
         action: &'a EntryAction,
         widths: &'a mut Vec<u32>,
     ) -> Result<Content<'a>, DataPlaneError> {
-        let profile = match self.program.tables[table.index()].implementation {
-            ir::Implementation::Profile(profile) => Some(profile),
-            ir::Implementation::Direct => None,
-        };
         let missing = || DataPlaneError::Unsupported {
             what: format!(
                 "a member or group in table {}",
@@ -49,14 +70,14 @@ impl Pipeline {
                 });
             }
             EntryAction::Member(member) => {
-                let profile = profile.ok_or_else(missing)?;
-                let index = self.profiles[profile.index()].member(*member);
-                MEMBER | index.ok_or_else(|| self.no_member(profile, *member))?
+                let (id, profile) = profile.ok_or_else(missing)?;
+                let index = profile.member(*member);
+                MEMBER | index.ok_or_else(|| self.no_member(*id, *member))?
             }
             EntryAction::Group(group) => {
-                let profile = profile.ok_or_else(missing)?;
-                let index = self.profiles[profile.index()].group(*group);
-                GROUP | index.ok_or_else(|| self.no_group(profile, *group))?
+                let (id, profile) = profile.ok_or_else(missing)?;
+                let index = profile.group(*group);
+                GROUP | index.ok_or_else(|| self.no_group(*id, *group))?
             }
         };
         Ok(Content {
@@ -117,7 +138,7 @@ impl Pipeline {
             ),
             why: "the table has none".to_owned(),
         })?;
-        Ok((plan, self.tables[key.table.index()].cell(key)?))
+        Ok((plan, self.table(key.table).cell(key)?))
     }
 
     fn register_at(&self, register: RegisterId, index: u32) -> Result<usize, DataPlaneError> {
@@ -130,11 +151,17 @@ impl Pipeline {
 }
 
 impl DataPlane for Pipeline {
-    fn insert(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+    fn insert(&self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+        let profile = self.profile_of(entry.key.table);
         let mut widths = Vec::new();
-        let content = self.content(entry.key.table, &entry.action, &mut widths)?;
-        let table = &mut self.tables[entry.key.table.index()];
-        table.insert(&mut self.grace, &entry.key, content)?;
+        let content = self.content(
+            entry.key.table,
+            profile.as_ref(),
+            &entry.action,
+            &mut widths,
+        )?;
+        let mut table = self.table(entry.key.table);
+        table.insert(&self.grace, &entry.key, content)?;
         if let Some(meter) = self.plan.tables[entry.key.table.index()].meter {
             let cell = table.cell(&entry.key)?;
             self.cells.set_direct_meter(&entry.key, Some((meter, cell)));
@@ -142,14 +169,22 @@ impl DataPlane for Pipeline {
         Ok(())
     }
 
-    fn modify(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+    fn modify(&self, entry: &TableEntry) -> Result<(), DataPlaneError> {
+        let profile = self.profile_of(entry.key.table);
         let mut widths = Vec::new();
-        let content = self.content(entry.key.table, &entry.action, &mut widths)?;
-        self.tables[entry.key.table.index()].modify(&mut self.grace, &entry.key, content)
+        let content = self.content(
+            entry.key.table,
+            profile.as_ref(),
+            &entry.action,
+            &mut widths,
+        )?;
+        self.table(entry.key.table)
+            .modify(&self.grace, &entry.key, content)
     }
 
-    fn delete(&mut self, key: &EntryKey) -> Result<(), DataPlaneError> {
-        self.tables[key.table.index()].delete(key)?;
+    fn delete(&self, key: &EntryKey) -> Result<(), DataPlaneError> {
+        let mut table = self.table(key.table);
+        table.delete(key)?;
         if self.plan.tables[key.table.index()].meter.is_some() {
             self.cells.set_direct_meter(key, None);
         }
@@ -157,73 +192,66 @@ impl DataPlane for Pipeline {
     }
 
     fn set_default(
-        &mut self,
+        &self,
         table: TableId,
         action: Option<&EntryAction>,
     ) -> Result<(), DataPlaneError> {
         let declared = self.program.tables[table.index()].default.as_ref();
         let declared = declared.map(|d| EntryAction::Call(call(&d.call)));
+        let profile = self.profile_of(table);
         let mut widths = Vec::new();
         let content = match action.or(declared.as_ref()) {
-            Some(action) => Some(self.content(table, action, &mut widths)?),
+            Some(action) => Some(self.content(table, profile.as_ref(), action, &mut widths)?),
             None => None,
         };
-        self.tables[table.index()].set_default(&mut self.grace, content)
+        self.table(table).set_default(&self.grace, content)
     }
 
     fn put_member(
-        &mut self,
+        &self,
         profile: ActionProfileId,
         member: u32,
         call: &Call,
     ) -> Result<(), DataPlaneError> {
         let widths = self.widths(call);
         let record = Record::call(call, &widths, 0, &[]);
-        self.profiles[profile.index()]
-            .put_member(&mut self.grace, member, &record)
+        self.profile_mut(profile)
+            .put_member(&self.grace, member, &record)
             .map_err(|e| self.profile_error(profile, e))
     }
 
-    fn delete_member(
-        &mut self,
-        profile: ActionProfileId,
-        member: u32,
-    ) -> Result<(), DataPlaneError> {
-        match self.profiles[profile.index()].delete_member(member) {
+    fn delete_member(&self, profile: ActionProfileId, member: u32) -> Result<(), DataPlaneError> {
+        match self.profile_mut(profile).delete_member(member) {
             true => Ok(()),
             false => Err(self.no_member(profile, member)),
         }
     }
 
     fn put_group(
-        &mut self,
+        &self,
         profile: ActionProfileId,
         group: u32,
         members: &[GroupMember],
     ) -> Result<(), DataPlaneError> {
-        self.profiles[profile.index()]
-            .put_group(&mut self.grace, group, members)
+        self.profile_mut(profile)
+            .put_group(&self.grace, group, members)
             .map_err(|e| self.profile_error(profile, e))
     }
 
-    fn delete_group(&mut self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError> {
-        match self.profiles[profile.index()].delete_group(group) {
+    fn delete_group(&self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError> {
+        match self.profile_mut(profile).delete_group(group) {
             true => Ok(()),
             false => Err(self.no_group(profile, group)),
         }
     }
 
     /// Replication is the interpreter's: see [`crate::switch`].
-    fn set_multicast_group(&mut self, _: u32, _: &[Replica]) -> Result<(), DataPlaneError> {
+    fn set_multicast_group(&self, _: u32, _: &[Replica]) -> Result<(), DataPlaneError> {
         Ok(())
     }
 
     /// Replication is the interpreter's: see [`crate::switch`].
-    fn set_clone_session(
-        &mut self,
-        _: u32,
-        _: Option<&CloneSession>,
-    ) -> Result<(), DataPlaneError> {
+    fn set_clone_session(&self, _: u32, _: Option<&CloneSession>) -> Result<(), DataPlaneError> {
         Ok(())
     }
 
@@ -232,7 +260,7 @@ impl DataPlane for Pipeline {
     }
 
     fn set_counter(
-        &mut self,
+        &self,
         counter: CounterId,
         index: u32,
         data: CounterData,
@@ -247,18 +275,14 @@ impl DataPlane for Pipeline {
         Ok(plan.read(&self.memory, cell))
     }
 
-    fn set_direct_counter(
-        &mut self,
-        key: &EntryKey,
-        data: CounterData,
-    ) -> Result<(), DataPlaneError> {
+    fn set_direct_counter(&self, key: &EntryKey, data: CounterData) -> Result<(), DataPlaneError> {
         let (plan, cell) = self.direct_cell(key)?;
         plan.write(&self.memory, cell, data);
         Ok(())
     }
 
     fn set_meter(
-        &mut self,
+        &self,
         meter: MeterId,
         index: u32,
         config: Option<MeterConfig>,
@@ -274,7 +298,7 @@ impl DataPlane for Pipeline {
     }
 
     fn set_direct_meter(
-        &mut self,
+        &self,
         key: &EntryKey,
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError> {
@@ -286,7 +310,7 @@ impl DataPlane for Pipeline {
             ),
             why: "the table has none".to_owned(),
         })?;
-        let cell = self.tables[key.table.index()].cell(key)?;
+        let cell = self.table(key.table).cell(key)?;
         plan.configure(&self.memory, cell, config);
         Ok(())
     }
@@ -297,7 +321,7 @@ impl DataPlane for Pipeline {
     }
 
     fn set_register(
-        &mut self,
+        &self,
         register: RegisterId,
         index: u32,
         value: &Bits,
@@ -309,7 +333,7 @@ impl DataPlane for Pipeline {
         Ok(())
     }
 
-    fn set_value_set(&mut self, set: ValueSetId, members: &[Bits]) -> Result<(), DataPlaneError> {
+    fn set_value_set(&self, set: ValueSetId, members: &[Bits]) -> Result<(), DataPlaneError> {
         let shape = &self.program.value_sets[set.index()];
         if members.len() > shape.size as usize {
             return Err(DataPlaneError::Full {
@@ -322,17 +346,22 @@ impl DataPlane for Pipeline {
             return Ok(());
         }
         let members: Vec<u64> = members.iter().filter_map(Bits::to_u64).collect();
-        let written = self.value_sets[set.index()].set(&mut self.grace, &members);
+        let written = lock(&self.value_sets[set.index()]).set(&self.grace, &members);
         written.map_err(kernel)
     }
 
-    fn set_port_up(&mut self, port: u32, up: bool) {
+    fn set_port_up(&self, port: u32, up: bool) {
         self.shared.ports.set_live(port, up);
     }
 
     fn occupancy(&self, table: TableId) -> Occupancy {
-        self.tables[table.index()].occupancy()
+        self.table(table).occupancy()
     }
+}
+
+/// What a panic leaves of a writer is as good as what an error leaves of it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn call(call: &ir::ActionCall) -> Call {

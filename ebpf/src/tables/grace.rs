@@ -1,5 +1,7 @@
 //! Waiting until no program can still see something that was unpublished.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use crate::sys::{Map, MapKind, SysError};
 
 /// Replaces a map in an array of maps: the kernel returns from that only when every program
@@ -8,7 +10,7 @@ use crate::sys::{Map, MapKind, SysError};
 pub struct Grace {
     outer: Map,
     inner: [Map; 2],
-    turn: bool,
+    turn: AtomicBool,
 }
 
 impl Grace {
@@ -22,15 +24,15 @@ impl Grace {
         Ok(Grace {
             outer,
             inner,
-            turn: false,
+            turn: AtomicBool::new(false),
         })
     }
 
-    /// Waits: some milliseconds.
-    pub fn wait(&mut self) -> Result<(), SysError> {
+    /// Waits: some milliseconds. Several threads may wait at the same time; the kernel makes each wait
+    /// for what ran when it came, whichever of the two maps it puts there.
+    pub fn wait(&self) -> Result<(), SysError> {
         use std::os::fd::AsFd;
-        self.turn = !self.turn;
-        self.outer
-            .set_fd(0, self.inner[usize::from(self.turn)].as_fd())
+        let turn = usize::from(self.turn.fetch_xor(true, Relaxed));
+        self.outer.set_fd(0, self.inner[turn].as_fd())
     }
 }

@@ -95,7 +95,7 @@ impl Index {
     }
 
     /// Publishes a record under a key that is not there.
-    pub fn insert(&mut self, grace: &mut Grace, key: &Shaped, slot: u32) -> Result<(), IndexError> {
+    pub fn insert(&mut self, grace: &Grace, key: &Shaped, slot: u32) -> Result<(), IndexError> {
         match (self, key) {
             (Index::Direct(table), Shaped::Words(words)) => {
                 table.set(words, slot);

@@ -121,7 +121,7 @@ impl RecordPool {
 
     /// Writes a record into a free slot, or finds one that is the same. Publish the number with a
     /// release store.
-    pub fn write(&mut self, grace: &mut Grace, record: &Record<'_>) -> Result<u32, SlotError> {
+    pub fn write(&mut self, grace: &Grace, record: &Record<'_>) -> Result<u32, SlotError> {
         let image = self.image(record);
         if let Some(shared) = &mut self.shared
             && let Some(slot) = shared.slots.get(&image)

@@ -139,7 +139,7 @@ impl Profile {
     /// Adds or replaces a member.
     pub fn put_member(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         id: u32,
         record: &Record<'_>,
     ) -> Result<(), ProfileError> {
@@ -176,7 +176,7 @@ impl Profile {
     /// Adds or replaces a group.
     pub fn put_group(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         id: u32,
         members: &[GroupMember],
     ) -> Result<(), ProfileError> {

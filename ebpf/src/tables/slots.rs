@@ -30,7 +30,7 @@ impl Slots {
     }
 
     /// Hands out a slot that no program can still be reading.
-    pub fn take(&mut self, grace: &mut Grace) -> Result<u32, SlotError> {
+    pub fn take(&mut self, grace: &Grace) -> Result<u32, SlotError> {
         if self.free.is_empty() && !self.retired.is_empty() {
             grace.wait().map_err(SlotError::Grace)?;
             self.free.append(&mut self.retired);

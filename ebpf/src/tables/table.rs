@@ -76,7 +76,7 @@ impl TableWriter {
     /// Adds an entry.
     pub fn insert(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         key: &EntryKey,
         content: Content<'_>,
     ) -> Result<(), DataPlaneError> {
@@ -103,7 +103,7 @@ impl TableWriter {
 
     fn publish(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         key: &Shaped,
         content: Content<'_>,
         cell: u32,
@@ -119,7 +119,7 @@ impl TableWriter {
     /// Replaces what an entry does; its cell stays.
     pub fn modify(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         key: &EntryKey,
         content: Content<'_>,
     ) -> Result<(), DataPlaneError> {
@@ -150,7 +150,7 @@ impl TableWriter {
     /// Sets what happens on a miss; `None` does nothing.
     pub fn set_default(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         content: Option<Content<'_>>,
     ) -> Result<(), DataPlaneError> {
         let slot = match content {
@@ -196,7 +196,7 @@ impl TableWriter {
 
     fn write(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         key: &Shaped,
         content: Content<'_>,
         cell: u32,

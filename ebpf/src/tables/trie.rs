@@ -175,12 +175,7 @@ impl Trie {
     }
 
     /// Publishes a record under a prefix that is not there.
-    pub fn insert(
-        &mut self,
-        grace: &mut Grace,
-        prefix: &Prefix,
-        slot: u32,
-    ) -> Result<(), SlotError> {
+    pub fn insert(&mut self, grace: &Grace, prefix: &Prefix, slot: u32) -> Result<(), SlotError> {
         let place = self.descend(grace, prefix)?;
         let (from, to, depth) = self.span(place, prefix);
         for index in from..to {
@@ -239,7 +234,7 @@ impl Trie {
     }
 
     /// Walks to the place where the prefix ends, adding nodes on the way.
-    fn descend(&mut self, grace: &mut Grace, prefix: &Prefix) -> Result<Place, SlotError> {
+    fn descend(&mut self, grace: &Grace, prefix: &Prefix) -> Result<Place, SlotError> {
         let (mut place, mut index) = (Place::Root, root_index(prefix));
         for level in 0..levels_below_root(prefix.len) {
             let at = self.cell(place, index);

@@ -104,7 +104,7 @@ impl ValueSet {
     ///
     /// # Panics
     /// If there are more than fit.
-    pub fn set(&mut self, grace: &mut Grace, members: &[u64]) -> Result<(), SysError> {
+    pub fn set(&mut self, grace: &Grace, members: &[u64]) -> Result<(), SysError> {
         assert!(members.len() <= self.plan.room as usize, "members fit");
         // Readers may still be in the other copy since the last time.
         grace.wait()?;

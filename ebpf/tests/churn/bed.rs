@@ -32,7 +32,7 @@ pub fn leaf_spine() -> Case {
     Case::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../p4/programs/leaf_spine")).unwrap()
 }
 
-pub fn write(case: &Case, plane: &mut Plane, lines: &[String]) {
+pub fn write(case: &Case, plane: &Plane, lines: &[String]) {
     let mut commands = Commands::new(&case.pipeline);
     for line in lines {
         commands.add(line).unwrap_or_else(|e| panic!("{line}: {e}"));
@@ -86,8 +86,8 @@ fn switch_with(case: &Case, options: Options) -> Switch {
 }
 
 pub fn prepared(case: &Case, switch: &Switch) -> Plane {
-    let mut plane = switch.prepare(Arc::clone(&case.pipeline.program)).unwrap();
-    write(case, &mut plane, &path());
+    let plane = switch.prepare(Arc::clone(&case.pipeline.program)).unwrap();
+    write(case, &plane, &path());
     plane
 }
 

@@ -18,7 +18,7 @@ fn a_stable_path_is_never_missed_while_other_entries_come_and_go() {
         return;
     }
     let case = leaf_spine();
-    let mut switch = switch(&case);
+    let switch = switch(&case);
     let program = Arc::clone(switch.root());
     let plane = switch.plane().unwrap();
     let (sent, lost) = under_traffic(&program, || {
@@ -67,7 +67,7 @@ fn an_entry_that_changes_is_seen_whole() {
         return;
     }
     let case = leaf_spine();
-    let mut switch = switch(&case);
+    let switch = switch(&case);
     let program = Arc::clone(switch.root());
     let plane = switch.plane().unwrap();
     let variants = ["0x0202020202", "0x0404040404"].map(|mac| {
@@ -118,7 +118,7 @@ fn a_new_pipeline_takes_over_without_losing_a_packet() {
 fn a_new_chain_of_programs_takes_over_without_losing_a_packet() {
     if privileged() {
         let case = leaf_spine();
-        let mut switch = switch_of_chains(&case);
+        let switch = switch_of_chains(&case);
         let programs = switch.plane().unwrap().fast().stats().programs;
         assert!(programs > 10, "{programs}");
         take_over(&case, switch);

@@ -60,7 +60,7 @@ const PROFILE: ActionProfileId = ActionProfileId(0);
 
 /// The routed path leads to a group; member `n` leaves by port `n`.
 fn with_group(case: &Case, members: &[GroupMember]) -> Switch {
-    let mut switch = switch(case);
+    let switch = switch(case);
     let plane = switch.plane().unwrap();
     apply(
         case,
@@ -84,7 +84,7 @@ fn with_group(case: &Case, members: &[GroupMember]) -> Switch {
     switch
 }
 
-fn apply(case: &Case, plane: &mut Plane, line: &str) {
+fn apply(case: &Case, plane: &Plane, line: &str) {
     for operation in operations(case, line) {
         operation.apply(plane).unwrap();
     }
@@ -154,7 +154,7 @@ fn a_group_that_is_replaced_gives_each_packet_an_old_or_a_new_member() {
         vec![member(3, 2, None)],
         vec![member(1, 5, None), member(3, 1, None), member(2, 1, None)],
     ];
-    let mut switch = with_group(&case, &versions[0]);
+    let switch = with_group(&case, &versions[0]);
     let program = Arc::clone(switch.root());
     let plane = switch.plane().unwrap();
     let numbers = under_flows(&program, || {
@@ -171,7 +171,7 @@ fn a_member_that_changes_is_seen_whole_by_the_packets_of_its_group() {
         return;
     }
     let case = leaf_spine();
-    let mut switch = with_group(&case, &[member(1, 1, None), member(2, 1, None)]);
+    let switch = with_group(&case, &[member(1, 1, None), member(2, 1, None)]);
     let program = Arc::clone(switch.root());
     let plane = switch.plane().unwrap();
     let numbers = under_flows(&program, || {
@@ -238,7 +238,7 @@ fn a_default_action_that_changes_is_seen_whole() {
         return;
     }
     let case = leaf_spine();
-    let mut switch = switch(&case);
+    let switch = switch(&case);
     let program = Arc::clone(switch.root());
     let plane = switch.plane().unwrap();
     for number in 1..=4u32 {
@@ -277,7 +277,7 @@ fn a_direct_counter_loses_nothing_while_it_is_read_and_its_entry_changes() {
     }
     const PACKETS: u64 = 20_000;
     let case = leaf_spine();
-    let mut switch = switch(&case);
+    let switch = switch(&case);
     let program = Arc::clone(switch.root());
     let plane = switch.plane().unwrap();
     let line = "add simple next_id:20 routing_simple(port:4, src_mac:0x020000000101, dst_mac:0x020000000102)";
@@ -349,7 +349,7 @@ fn a_register_is_never_behind_and_loses_nothing_while_it_is_read() {
     const PACKETS: u64 = 20_000;
     let mut case = leaf_spine();
     let register = with_register(&mut case);
-    let mut switch = switch(&case);
+    let switch = switch(&case);
     let program = Arc::clone(switch.root());
     let plane = switch.plane().unwrap();
     let read = |plane: &Plane| plane.register(register, 0).unwrap().to_u64().unwrap();

@@ -154,7 +154,7 @@ impl Bed {
     ) -> Result<(), DataPlaneError> {
         let key = key(matches, priority);
         with_content(answer, |content| {
-            self.writer.insert(&mut self.grace, &key, content)
+            self.writer.insert(&self.grace, &key, content)
         })
     }
 
@@ -167,7 +167,7 @@ impl Bed {
     ) -> Result<(), DataPlaneError> {
         let key = key(matches, priority);
         with_content(answer, |content| {
-            self.writer.modify(&mut self.grace, &key, content)
+            self.writer.modify(&self.grace, &key, content)
         })
     }
 

@@ -35,11 +35,11 @@ fn a_value_set_keeps_a_member_that_is_in_the_old_and_the_new_version() {
     asm.exit();
     let program = Program::load(ProgramKind::Xdp, "set", &asm.finish().unwrap()).unwrap();
     let mut set = ValueSet::new(plan, Arc::new(map.memory().unwrap()));
-    let mut grace = Grace::new().unwrap();
+    let grace = Grace::new().unwrap();
 
     let found = || program.test_run(&FRAME, 1).unwrap().verdict == 1;
     assert!(!found(), "the set is empty");
-    set.set(&mut grace, &[WANTED]).unwrap();
+    set.set(&grace, &[WANTED]).unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let reader = scope.spawn(|| {
@@ -54,11 +54,11 @@ fn a_value_set_keeps_a_member_that_is_in_the_old_and_the_new_version() {
             // Now first, now last, now between others.
             let mut members: Vec<u64> = (1..1 + round % 40).collect();
             members.insert(members.len() * (round as usize % 3) / 2, WANTED);
-            set.set(&mut grace, &members).unwrap();
+            set.set(&grace, &members).unwrap();
         }
         drop(until);
         reader.join().unwrap();
     });
-    set.set(&mut grace, &[1, 2]).unwrap();
+    set.set(&grace, &[1, 2]).unwrap();
     assert!(!found(), "it is gone when the call returns");
 }

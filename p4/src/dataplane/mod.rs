@@ -27,60 +27,56 @@ use crate::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueS
 /// A data plane that runs one program.
 ///
 /// Ids are those of the [`Program`](crate::ir::Program) that it was made for.
-pub trait DataPlane: Send {
+///
+/// It may be told several things at once: its locks are inside, and what concerns different tables need
+/// not wait for each other. Whoever calls keeps two calls about the same table, profile, group, session,
+/// cell or set one after the other, so that all parts of a data plane see them in the same order.
+pub trait DataPlane: Send + Sync {
     /// Adds an entry. `AlreadyExists` if there is one with this key.
-    fn insert(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError>;
+    fn insert(&self, entry: &TableEntry) -> Result<(), DataPlaneError>;
 
     /// Replaces the action of an entry; its counter goes on.
-    fn modify(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError>;
+    fn modify(&self, entry: &TableEntry) -> Result<(), DataPlaneError>;
 
     /// Removes an entry.
-    fn delete(&mut self, key: &EntryKey) -> Result<(), DataPlaneError>;
+    fn delete(&self, key: &EntryKey) -> Result<(), DataPlaneError>;
 
     /// What happens on a miss; `None` is what the program says.
     fn set_default(
-        &mut self,
+        &self,
         table: TableId,
         action: Option<&EntryAction>,
     ) -> Result<(), DataPlaneError>;
 
     /// Adds or replaces a member of a profile.
     fn put_member(
-        &mut self,
+        &self,
         profile: ActionProfileId,
         member: u32,
         call: &Call,
     ) -> Result<(), DataPlaneError>;
 
     /// Removes a member that no entry and no group refers to.
-    fn delete_member(
-        &mut self,
-        profile: ActionProfileId,
-        member: u32,
-    ) -> Result<(), DataPlaneError>;
+    fn delete_member(&self, profile: ActionProfileId, member: u32) -> Result<(), DataPlaneError>;
 
     /// Adds or replaces a group as a whole. Members count in the order given. A member whose
     /// `watch_port` is down is passed over while another is up.
     fn put_group(
-        &mut self,
+        &self,
         profile: ActionProfileId,
         group: u32,
         members: &[GroupMember],
     ) -> Result<(), DataPlaneError>;
 
     /// Removes a group that no entry refers to.
-    fn delete_group(&mut self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError>;
+    fn delete_group(&self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError>;
 
     /// Replaces a multicast group; no replicas removes it.
-    fn set_multicast_group(
-        &mut self,
-        group: u32,
-        replicas: &[Replica],
-    ) -> Result<(), DataPlaneError>;
+    fn set_multicast_group(&self, group: u32, replicas: &[Replica]) -> Result<(), DataPlaneError>;
 
     /// Replaces a clone session; `None` removes it.
     fn set_clone_session(
-        &mut self,
+        &self,
         session: u32,
         clone: Option<&CloneSession>,
     ) -> Result<(), DataPlaneError>;
@@ -90,7 +86,7 @@ pub trait DataPlane: Send {
 
     /// Writes a cell of an indirect counter.
     fn set_counter(
-        &mut self,
+        &self,
         counter: CounterId,
         index: u32,
         data: CounterData,
@@ -100,15 +96,11 @@ pub trait DataPlane: Send {
     fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError>;
 
     /// Writes the direct counter of an entry.
-    fn set_direct_counter(
-        &mut self,
-        key: &EntryKey,
-        data: CounterData,
-    ) -> Result<(), DataPlaneError>;
+    fn set_direct_counter(&self, key: &EntryKey, data: CounterData) -> Result<(), DataPlaneError>;
 
     /// Configures a cell of an indirect meter; `None` makes it always green.
     fn set_meter(
-        &mut self,
+        &self,
         meter: MeterId,
         index: u32,
         config: Option<MeterConfig>,
@@ -116,7 +108,7 @@ pub trait DataPlane: Send {
 
     /// Configures the direct meter of an entry; `None` makes it always green.
     fn set_direct_meter(
-        &mut self,
+        &self,
         key: &EntryKey,
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError>;
@@ -126,17 +118,17 @@ pub trait DataPlane: Send {
 
     /// Writes a cell of a register.
     fn set_register(
-        &mut self,
+        &self,
         register: RegisterId,
         index: u32,
         value: &Bits,
     ) -> Result<(), DataPlaneError>;
 
     /// Replaces the members of a value set.
-    fn set_value_set(&mut self, set: ValueSetId, members: &[Bits]) -> Result<(), DataPlaneError>;
+    fn set_value_set(&self, set: ValueSetId, members: &[Bits]) -> Result<(), DataPlaneError>;
 
     /// Tells whether a port can carry packets, for `watch_port`. Ports start up.
-    fn set_port_up(&mut self, port: u32, up: bool);
+    fn set_port_up(&self, port: u32, up: bool);
 
     /// How full a table is.
     fn occupancy(&self, table: TableId) -> Occupancy;

@@ -67,7 +67,7 @@ pub enum Operation {
 
 impl Operation {
     /// Makes the change.
-    pub fn apply(&self, data_plane: &mut dyn DataPlane) -> Result<(), DataPlaneError> {
+    pub fn apply(&self, data_plane: &dyn DataPlane) -> Result<(), DataPlaneError> {
         match self {
             Operation::Insert(entry) => data_plane.insert(entry),
             Operation::Modify(entry) => data_plane.modify(entry),

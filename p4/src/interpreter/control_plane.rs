@@ -3,21 +3,21 @@
 use num_bigint::BigUint;
 
 use crate::dataplane::{
-    Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
-    GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    Bits, Call, CloneSession, CounterData, DataPlaneError, EntryAction, EntryKey, GroupMember,
+    MeterConfig, Occupancy, Replica, TableEntry,
 };
 use crate::ir::{
     ActionProfileId, CounterId, Implementation, MeterId, RegisterId, TableId, ValueSetId,
 };
 
-use super::Interpreter;
+use super::Machine;
 use super::bits::ones;
 use super::meter::Meter;
 use super::profile::ProfileState;
 
 type Done = Result<(), DataPlaneError>;
 
-impl Interpreter {
+impl Machine {
     /// Members and groups that an entry refers to exist.
     fn check_action(&self, table: TableId, action: &EntryAction) -> Done {
         let id = match self.program.tables[table.index()].implementation {
@@ -90,8 +90,9 @@ fn check_range(what: &str, index: u32, size: u32) -> Done {
     })
 }
 
-impl DataPlane for Interpreter {
-    fn insert(&mut self, entry: &TableEntry) -> Done {
+/// The methods of [`DataPlane`](crate::dataplane::DataPlane), with the lock held.
+impl Machine {
+    pub(super) fn insert(&mut self, entry: &TableEntry) -> Done {
         let table = entry.key.table;
         self.check_action(table, &entry.action)?;
         let name = self.table_name(table);
@@ -109,7 +110,7 @@ impl DataPlane for Interpreter {
         Ok(())
     }
 
-    fn modify(&mut self, entry: &TableEntry) -> Done {
+    pub(super) fn modify(&mut self, entry: &TableEntry) -> Done {
         let table = entry.key.table;
         self.check_action(table, &entry.action)?;
         match self.state.tables[table.index()].get_mut(&entry.key) {
@@ -121,14 +122,14 @@ impl DataPlane for Interpreter {
         }
     }
 
-    fn delete(&mut self, key: &EntryKey) -> Done {
+    pub(super) fn delete(&mut self, key: &EntryKey) -> Done {
         match self.state.tables[key.table.index()].remove(key) {
             true => Ok(()),
             false => Err(DataPlaneError::NotFound),
         }
     }
 
-    fn set_default(&mut self, table: TableId, action: Option<&EntryAction>) -> Done {
+    pub(super) fn set_default(&mut self, table: TableId, action: Option<&EntryAction>) -> Done {
         if let Some(action) = action {
             self.check_action(table, action)?;
         }
@@ -136,7 +137,12 @@ impl DataPlane for Interpreter {
         Ok(())
     }
 
-    fn put_member(&mut self, profile: ActionProfileId, member: u32, call: &Call) -> Done {
+    pub(super) fn put_member(
+        &mut self,
+        profile: ActionProfileId,
+        member: u32,
+        call: &Call,
+    ) -> Done {
         let capacity = self.program.action_profiles[profile.index()].size;
         let members = &self.profile(profile).members;
         if !members.contains_key(&member) && members.len() as u64 >= u64::from(capacity) {
@@ -150,7 +156,7 @@ impl DataPlane for Interpreter {
         Ok(())
     }
 
-    fn delete_member(&mut self, profile: ActionProfileId, member: u32) -> Done {
+    pub(super) fn delete_member(&mut self, profile: ActionProfileId, member: u32) -> Done {
         self.check_member(profile, member)?;
         let mut groups = self.profile(profile).groups.values().flatten();
         if groups.any(|m| m.member == member) || self.is_used(profile, &EntryAction::Member(member))
@@ -163,7 +169,12 @@ impl DataPlane for Interpreter {
         Ok(())
     }
 
-    fn put_group(&mut self, profile: ActionProfileId, group: u32, members: &[GroupMember]) -> Done {
+    pub(super) fn put_group(
+        &mut self,
+        profile: ActionProfileId,
+        group: u32,
+        members: &[GroupMember],
+    ) -> Done {
         for member in members {
             self.check_member(profile, member.member)?;
         }
@@ -172,7 +183,7 @@ impl DataPlane for Interpreter {
         Ok(())
     }
 
-    fn delete_group(&mut self, profile: ActionProfileId, group: u32) -> Done {
+    pub(super) fn delete_group(&mut self, profile: ActionProfileId, group: u32) -> Done {
         self.check_group(profile, group)?;
         if self.is_used(profile, &EntryAction::Group(group)) {
             return Err(DataPlaneError::InUse {
@@ -183,7 +194,7 @@ impl DataPlane for Interpreter {
         Ok(())
     }
 
-    fn set_multicast_group(&mut self, group: u32, replicas: &[Replica]) -> Done {
+    pub(super) fn set_multicast_group(&mut self, group: u32, replicas: &[Replica]) -> Done {
         if replicas.is_empty() {
             self.state.multicast_groups.remove(&group);
         } else {
@@ -193,7 +204,7 @@ impl DataPlane for Interpreter {
         Ok(())
     }
 
-    fn set_clone_session(&mut self, session: u32, clone: Option<&CloneSession>) -> Done {
+    pub(super) fn set_clone_session(&mut self, session: u32, clone: Option<&CloneSession>) -> Done {
         match clone {
             Some(clone) => self.state.clone_sessions.insert(session, clone.clone()),
             None => self.state.clone_sessions.remove(&session),
@@ -201,32 +212,46 @@ impl DataPlane for Interpreter {
         Ok(())
     }
 
-    fn counter(&self, counter: CounterId, index: u32) -> Result<CounterData, DataPlaneError> {
+    pub(super) fn counter(
+        &self,
+        counter: CounterId,
+        index: u32,
+    ) -> Result<CounterData, DataPlaneError> {
         let declared = &self.program.counters[counter.index()];
         check_range(&declared.name, index, declared.size)?;
         let cell = self.state.counters.get(&(counter, index));
         Ok(cell.copied().unwrap_or_default())
     }
 
-    fn set_counter(&mut self, counter: CounterId, index: u32, data: CounterData) -> Done {
+    pub(super) fn set_counter(
+        &mut self,
+        counter: CounterId,
+        index: u32,
+        data: CounterData,
+    ) -> Done {
         let declared = &self.program.counters[counter.index()];
         check_range(&declared.name, index, declared.size)?;
         self.state.counters.insert((counter, index), data);
         Ok(())
     }
 
-    fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
+    pub(super) fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
         let entry = self.state.tables[key.table.index()].get(key);
         entry.map(|e| e.counter).ok_or(DataPlaneError::NotFound)
     }
 
-    fn set_direct_counter(&mut self, key: &EntryKey, data: CounterData) -> Done {
+    pub(super) fn set_direct_counter(&mut self, key: &EntryKey, data: CounterData) -> Done {
         let entry = self.state.tables[key.table.index()].get_mut(key);
         entry.ok_or(DataPlaneError::NotFound)?.counter = data;
         Ok(())
     }
 
-    fn set_meter(&mut self, meter: MeterId, index: u32, config: Option<MeterConfig>) -> Done {
+    pub(super) fn set_meter(
+        &mut self,
+        meter: MeterId,
+        index: u32,
+        config: Option<MeterConfig>,
+    ) -> Done {
         let declared = &self.program.meters[meter.index()];
         check_range(&declared.name, index, declared.size)?;
         match config {
@@ -239,7 +264,7 @@ impl DataPlane for Interpreter {
         Ok(())
     }
 
-    fn set_direct_meter(&mut self, key: &EntryKey, config: Option<MeterConfig>) -> Done {
+    pub(super) fn set_direct_meter(&mut self, key: &EntryKey, config: Option<MeterConfig>) -> Done {
         let now = self.state.now;
         match self.state.tables[key.table.index()].set_meter(key, config, now) {
             true => Ok(()),
@@ -247,13 +272,17 @@ impl DataPlane for Interpreter {
         }
     }
 
-    fn register(&self, register: RegisterId, index: u32) -> Result<Bits, DataPlaneError> {
+    pub(super) fn register(
+        &self,
+        register: RegisterId,
+        index: u32,
+    ) -> Result<Bits, DataPlaneError> {
         let declared = &self.program.registers[register.index()];
         check_range(&declared.name, index, declared.size)?;
         Ok(Bits::from(&self.state.register(register, index)))
     }
 
-    fn set_register(&mut self, register: RegisterId, index: u32, value: &Bits) -> Done {
+    pub(super) fn set_register(&mut self, register: RegisterId, index: u32, value: &Bits) -> Done {
         let declared = &self.program.registers[register.index()];
         check_range(&declared.name, index, declared.size)?;
         let value = BigUint::from(value) & ones(declared.width);
@@ -261,7 +290,7 @@ impl DataPlane for Interpreter {
         Ok(())
     }
 
-    fn set_value_set(&mut self, set: ValueSetId, members: &[Bits]) -> Done {
+    pub(super) fn set_value_set(&mut self, set: ValueSetId, members: &[Bits]) -> Done {
         let declared = &self.program.value_sets[set.index()];
         if members.len() as u64 > u64::from(declared.size) {
             return Err(DataPlaneError::Full {
@@ -273,7 +302,7 @@ impl DataPlane for Interpreter {
         Ok(())
     }
 
-    fn set_port_up(&mut self, port: u32, up: bool) {
+    pub(super) fn set_port_up(&mut self, port: u32, up: bool) {
         if up {
             self.state.ports_down.remove(&port);
         } else {
@@ -281,7 +310,7 @@ impl DataPlane for Interpreter {
         }
     }
 
-    fn occupancy(&self, table: TableId) -> Occupancy {
+    pub(super) fn occupancy(&self, table: TableId) -> Occupancy {
         let state = &self.state.tables[table.index()];
         Occupancy {
             entries: state.len(),

@@ -15,7 +15,7 @@ use crate::ir::{ActionId, ControlKind, Node, TableId};
 
 use super::flight::{Flight, Requests};
 use super::phv::{HeaderState, Phv};
-use super::{Interpreter, Output, Packet, action, control};
+use super::{Machine, Output, Packet, action, control};
 
 /// Where a packet goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,9 +78,9 @@ pub struct Handoff {
     pub resume: Resume,
 }
 
-impl Interpreter {
+impl Machine {
     /// Takes a packet to its end.
-    pub fn resume(&mut self, handoff: Handoff, now: Duration) -> Vec<Output> {
+    pub(super) fn resume(&mut self, handoff: Handoff, now: Duration) -> Vec<Output> {
         let (kind, step) = match &handoff.resume {
             Resume::Parser => return self.process(&handoff.packet, now),
             Resume::Control(kind, step) => (*kind, step.clone()),
@@ -106,7 +106,7 @@ impl Interpreter {
 
     /// Makes the clones and sends the digest that a packet at the end of a control asked for; the
     /// packet itself goes on in the other plane.
-    pub fn copies(&mut self, handoff: Handoff, now: Duration) -> Vec<Output> {
+    pub(super) fn copies(&mut self, handoff: Handoff, now: Duration) -> Vec<Output> {
         self.state.now = now;
         let mut flight = self.flight(&handoff);
         let requests = std::mem::take(&mut flight.requests);

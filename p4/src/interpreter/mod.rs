@@ -16,6 +16,7 @@ pub(crate) mod eval;
 mod flight;
 mod handoff;
 mod hash;
+mod locked;
 mod meter;
 mod parser;
 mod phv;
@@ -25,7 +26,7 @@ mod state;
 mod switch;
 mod table;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::dataplane::{Bits, declared_entries};
 use crate::ir::{LearnListId, Program, TableId};
@@ -90,9 +91,16 @@ pub struct Lookup {
     pub hit: bool,
 }
 
-/// A switch that runs one program.
+/// A switch that runs one program. It is one lock around a [`Machine`], see [`locked`].
 #[derive(Debug)]
 pub struct Interpreter {
+    program: Arc<Program>,
+    machine: Mutex<Machine>,
+}
+
+/// What runs packets and is told entries.
+#[derive(Debug)]
+struct Machine {
     program: Arc<Program>,
     state: State,
     digests: Vec<Digest>,
@@ -106,15 +114,18 @@ impl Interpreter {
             state.tables[entry.key.table.index()].insert(&entry);
         }
         Interpreter {
-            program,
-            state,
-            digests: Vec::new(),
+            program: program.clone(),
+            machine: Mutex::new(Machine {
+                program,
+                state,
+                digests: Vec::new(),
+            }),
         }
     }
 
     /// Lets packets see the registers and meters of another plane of the same switch.
-    pub fn share(&mut self, cells: Arc<dyn SharedCells>) {
-        self.state.shared = Some(cells);
+    pub fn share(&self, cells: Arc<dyn SharedCells>) {
+        self.lock().state.shared = Some(cells);
     }
 
     /// The program that runs.
@@ -123,17 +134,19 @@ impl Interpreter {
     }
 
     /// Digests since the last call, the oldest first; of more than [`MAX_DIGESTS`] only those.
-    pub fn take_digests(&mut self) -> Vec<Digest> {
-        std::mem::take(&mut self.digests)
+    pub fn take_digests(&self) -> Vec<Digest> {
+        std::mem::take(&mut self.lock().digests)
     }
 
     /// What packets look up from now on, and have looked up since the last call.
-    pub fn take_lookups(&mut self) -> Vec<Lookup> {
-        self.state.lookups.replace(Vec::new()).unwrap_or_default()
+    pub fn take_lookups(&self) -> Vec<Lookup> {
+        let mut machine = self.lock();
+        let lookups = machine.state.lookups.replace(Vec::new());
+        lookups.unwrap_or_default()
     }
 
     /// How often something happened that BMv2 does not survive or has no bound for.
     pub fn anomalies(&self) -> Anomalies {
-        self.state.anomalies
+        self.lock().state.anomalies
     }
 }

@@ -15,7 +15,7 @@ use super::action::DROP_PORT;
 use super::eval::Eval;
 use super::flight::{Flight, Requests};
 use super::phv::truncate;
-use super::{Digest, Interpreter, MAX_DIGESTS, Output, Packet, control, parser};
+use super::{Digest, MAX_DIGESTS, Machine, Output, Packet, control, parser};
 
 /// How often one packet and its copies start over before they are dropped.
 const MAX_ROUNDS: u32 = 32;
@@ -59,11 +59,11 @@ struct Metadata {
     arrival: Option<u32>,
 }
 
-impl Interpreter {
+impl Machine {
     /// Runs a packet through the switch. Outputs are in the order in which they leave.
     ///
     /// `now` is the time since the switch started; it must not run backwards.
-    pub fn process(&mut self, packet: &Packet, now: Duration) -> Vec<Output> {
+    pub(super) fn process(&mut self, packet: &Packet, now: Duration) -> Vec<Output> {
         self.state.now = now;
         self.run(VecDeque::from([Work::Ingress(Ingress {
             bytes: packet.bytes.clone(),

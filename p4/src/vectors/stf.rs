@@ -259,9 +259,9 @@ mod tests {
         let stf = Stf::parse(text, &pipeline).unwrap();
         let check = &stf.checks[0];
         assert_eq!((check.line, check.after), (3, 1));
-        let mut switch = Interpreter::new(Arc::clone(&pipeline.program));
+        let switch = Interpreter::new(Arc::clone(&pipeline.program));
         for operation in &stf.operations {
-            operation.apply(&mut switch).unwrap();
+            operation.apply(&switch).unwrap();
         }
         assert_eq!(check.check.unmet(&switch), Ok(Some(CounterData::default())));
     }

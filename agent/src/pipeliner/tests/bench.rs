@@ -28,12 +28,12 @@ impl Target for Bench {
         Ok(())
     }
     fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError> {
-        let mut interpreter = Interpreter::new(program);
-        fill(&mut interpreter)?;
+        let interpreter = Interpreter::new(program);
+        fill(&interpreter)?;
         *self.0.lock().expect("no test panics with it") = Some(interpreter);
         Ok(())
     }
-    fn plane(&mut self) -> Option<&mut dyn DataPlane> {
+    fn plane(&self) -> Option<&dyn DataPlane> {
         None
     }
     fn attach(&mut self, _: u32, _: &Interface) -> Result<Attachment, TargetError> {

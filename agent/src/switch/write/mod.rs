@@ -19,7 +19,7 @@ use crate::schema::Schema;
 pub(super) struct Writer<'a> {
     pub schema: &'a Schema,
     pub store: &'a mut Store,
-    pub plane: &'a mut dyn DataPlane,
+    pub plane: &'a dyn DataPlane,
 }
 
 /// The updates that take back those applied so far; to be applied from last to first.

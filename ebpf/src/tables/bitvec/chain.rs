@@ -100,7 +100,7 @@ impl BitVectors {
     /// Publishes a record under a key that is not there.
     pub fn insert(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         patterns: Patterns,
         priority: i32,
         slot: u32,
@@ -166,7 +166,7 @@ impl BitVectors {
     }
 
     /// Puts items of one rank, which is not there yet, into the chain.
-    fn add(&mut self, grace: &mut Grace, items: Vec<Item>) -> Result<(), SlotError> {
+    fn add(&mut self, grace: &Grace, items: Vec<Item>) -> Result<(), SlotError> {
         let rank = items[0].rank;
         let index = self.words_with(rank).start;
         let Some(word) = self.chain.get(index) else {
@@ -213,7 +213,7 @@ impl BitVectors {
     /// Takes words out of the chain and puts these items into others in their place.
     fn rewrite(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         range: Range<usize>,
         items: Vec<Item>,
         spacing: Spacing,
@@ -235,7 +235,7 @@ impl BitVectors {
 
     fn replace_words(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         range: Range<usize>,
         items: Vec<Item>,
         count: usize,

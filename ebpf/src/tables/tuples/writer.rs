@@ -99,7 +99,7 @@ impl Tuples {
     /// Publishes a record under a key that is not there.
     pub fn insert(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         patterns: Patterns,
         priority: i32,
         slot: u32,
@@ -149,7 +149,7 @@ impl Tuples {
     /// Publishes one pattern; returns its node.
     fn add(
         &mut self,
-        grace: &mut Grace,
+        grace: &Grace,
         pattern: &Pattern,
         rank: u64,
         slot: u32,
@@ -221,7 +221,7 @@ impl Tuples {
     }
 
     /// The number of the tuple for a mask; a new one goes to the end of the list.
-    fn tuple(&mut self, grace: &mut Grace, mask: &KeyWords) -> Result<u32, IndexError> {
+    fn tuple(&mut self, grace: &Grace, mask: &KeyWords) -> Result<u32, IndexError> {
         if let Some(number) = self.numbers.get(mask) {
             return Ok(*number);
         }
@@ -276,7 +276,7 @@ impl Tuples {
     }
 
     /// Writes the other list by rank, without empty tuples, and switches readers to it.
-    fn sort(&mut self, grace: &mut Grace) -> Result<(), IndexError> {
+    fn sort(&mut self, grace: &Grace) -> Result<(), IndexError> {
         // Readers may still be in the other list since the last switch.
         grace.wait().map_err(IndexError::Grace)?;
         let list = 1 - self.active;

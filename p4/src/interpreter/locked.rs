@@ -1,0 +1,75 @@
+//! The interpreter as others hold it: behind one lock, so that each packet and each change sees the
+//! others whole. What happens under the lock is in the other files.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::dataplane::{
+    Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
+    GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+};
+use crate::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
+
+use super::{Handoff, Interpreter, Machine, Output, Packet};
+
+impl Interpreter {
+    /// Runs a packet through the switch. Outputs are in the order in which they leave.
+    ///
+    /// `now` is the time since the switch started; it must not run backwards.
+    pub fn process(&self, packet: &Packet, now: Duration) -> Vec<Output> {
+        self.lock().process(packet, now)
+    }
+
+    /// Goes on with a packet of the other plane; as [`process`](Self::process) does.
+    pub fn resume(&self, handoff: Handoff, now: Duration) -> Vec<Output> {
+        self.lock().resume(handoff, now)
+    }
+
+    /// Makes the clones and sends the digest that a packet at the end of a control asked for; the
+    /// packet itself goes on in the other plane.
+    pub fn copies(&self, handoff: Handoff, now: Duration) -> Vec<Output> {
+        self.lock().copies(handoff, now)
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Machine> {
+        // There is no invariant that a panic in the middle could break for good.
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Each method locks and calls the machine's own.
+macro_rules! delegate {
+    ($(fn $name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        impl DataPlane for Interpreter {
+            $(fn $name(&self, $($arg: $type),*) $(-> $result)? {
+                self.lock().$name($($arg),*)
+            })*
+        }
+    };
+}
+
+type Done = Result<(), DataPlaneError>;
+
+delegate! {
+    fn insert(entry: &TableEntry) -> Done;
+    fn modify(entry: &TableEntry) -> Done;
+    fn delete(key: &EntryKey) -> Done;
+    fn set_default(table: TableId, action: Option<&EntryAction>) -> Done;
+    fn put_member(profile: ActionProfileId, member: u32, call: &Call) -> Done;
+    fn delete_member(profile: ActionProfileId, member: u32) -> Done;
+    fn put_group(profile: ActionProfileId, group: u32, members: &[GroupMember]) -> Done;
+    fn delete_group(profile: ActionProfileId, group: u32) -> Done;
+    fn set_multicast_group(group: u32, replicas: &[Replica]) -> Done;
+    fn set_clone_session(session: u32, clone: Option<&CloneSession>) -> Done;
+    fn counter(counter: CounterId, index: u32) -> Result<CounterData, DataPlaneError>;
+    fn set_counter(counter: CounterId, index: u32, data: CounterData) -> Done;
+    fn direct_counter(key: &EntryKey) -> Result<CounterData, DataPlaneError>;
+    fn set_direct_counter(key: &EntryKey, data: CounterData) -> Done;
+    fn set_meter(meter: MeterId, index: u32, config: Option<MeterConfig>) -> Done;
+    fn set_direct_meter(key: &EntryKey, config: Option<MeterConfig>) -> Done;
+    fn register(register: RegisterId, index: u32) -> Result<Bits, DataPlaneError>;
+    fn set_register(register: RegisterId, index: u32, value: &Bits) -> Done;
+    fn set_value_set(set: ValueSetId, members: &[Bits]) -> Done;
+    fn set_port_up(port: u32, up: bool);
+    fn occupancy(table: TableId) -> Occupancy;
+}
