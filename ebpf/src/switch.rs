@@ -132,6 +132,14 @@ impl Switch {
         Ok(())
     }
 
+    /// Forwards nothing from the next packet on.
+    pub fn deactivate(&mut self) -> Result<(), SwitchError> {
+        if self.plane.take().is_some() {
+            self.pipelines.remove(0)?;
+        }
+        Ok(())
+    }
+
     /// The program that every port runs.
     pub fn root(&self) -> &Arc<Program> {
         &self.root

@@ -44,7 +44,7 @@ pub struct State {
     /// Pipeline, entries and target.
     pub switch: Switch,
     /// What VERIFY_AND_SAVE saved, with what was written since; clients read and write this
-    /// until they commit it. It forwards nothing, and a restart loses it.
+    /// until they commit it. It forwards nothing.
     pub draft: Option<Switch>,
     /// Who may write.
     pub arbitration: Arbitration,

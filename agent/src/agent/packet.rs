@@ -40,7 +40,9 @@ impl PacketError {
     pub fn code(&self) -> Code {
         match self {
             PacketError::NotPrimary => Code::PermissionDenied,
-            PacketError::NoPipeline => Code::FailedPrecondition,
+            PacketError::NoPipeline | PacketError::Target(TargetError::NoProgram) => {
+                Code::FailedPrecondition
+            }
             PacketError::Metadata(_) => Code::InvalidArgument,
             PacketError::Target(_) => Code::Internal,
         }
@@ -141,6 +143,6 @@ impl Agent {
                 header.join(&values.collect::<Result<Vec<_>, _>>()?, payload)
             }
         };
-        Ok(state.switch.target_mut().packet_out(&packet)?)
+        Ok(state.switch.packet_out(&packet)?)
     }
 }

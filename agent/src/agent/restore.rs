@@ -65,6 +65,7 @@ pub struct Start {
 struct Saved {
     pipeline: Option<StatePipeline>,
     updates: Vec<p4::Update>,
+    draft: Option<(StatePipeline, Vec<p4::Update>)>,
     elections: BTreeMap<RoleName, ElectionId>,
     objectives: Objectives,
     realised: Realised,
@@ -78,8 +79,15 @@ impl Saved {
             if let Some(pipeline) = record.pipeline {
                 saved.pipeline = Some(pipeline);
                 saved.updates.clear();
+                saved.draft = None;
             }
             saved.updates.extend(record.updates);
+            if let Some(pipeline) = record.saved {
+                saved.draft = Some((pipeline, Vec::new()));
+            }
+            if let Some((_, updates)) = &mut saved.draft {
+                updates.extend(record.saved_updates);
+            }
             for election in record.elections {
                 let id = ElectionId::new(election.high, election.low);
                 saved.elections.insert(RoleName(election.role), id);
@@ -136,8 +144,8 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
             true => "configured",
             false => "saved",
         };
-        let pipeline =
-            Pipeline::read(source).map_err(|error| RestoreError::Pipeline { which, error })?;
+        let pipeline = Pipeline::read_for(source, state.switch.target().device_config())
+            .map_err(|error| RestoreError::Pipeline { which, error })?;
         let updates = updates(&pipeline, &saved.updates, is_other)?;
         let realised = saved.realised;
         let loaded = state.load_pipeline(pipeline, updates, |objectives, context, sink| {
@@ -150,7 +158,24 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
             objectives.retry(unapplied, context, sink);
         });
     }
+    if let Some((pipeline, updates)) = saved.draft {
+        state.draft = Some(draft(&state, pipeline, &updates)?);
+    }
     Ok(state)
+}
+
+/// The pipeline that was saved and not committed, with what clients wrote to it.
+fn draft(
+    state: &State,
+    pipeline: StatePipeline,
+    saved: &[p4::Update],
+) -> Result<Switch, RestoreError> {
+    let which = "saved, uncommitted";
+    let device_config = state.switch.target().device_config();
+    let pipeline = Pipeline::read_for(pipeline.into(), device_config)
+        .map_err(|error| RestoreError::Pipeline { which, error })?;
+    let updates = updates(&pipeline, saved, false)?;
+    Switch::draft(pipeline, &updates).map_err(|error| RestoreError::Target { which, error })
 }
 
 /// What clients wrote. In another pipeline than it was written for, what has no place is left
@@ -194,6 +219,16 @@ pub fn snapshot(state: &State) -> Vec<StateRecord> {
         records.push(StateRecord {
             pipeline: Some(saved_pipeline(&pipeline.source)),
             updates: written
+                .map(|update| encode::update(&pipeline.schema, &update))
+                .collect(),
+            ..StateRecord::default()
+        });
+    }
+    if let Some((pipeline, store)) = state.draft.as_ref().and_then(Switch::contents) {
+        let updates = store.updates().into_iter();
+        records.push(StateRecord {
+            saved: Some(saved_pipeline(&pipeline.source)),
+            saved_updates: updates
                 .map(|update| encode::update(&pipeline.schema, &update))
                 .collect(),
             ..StateRecord::default()

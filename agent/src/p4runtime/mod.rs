@@ -12,7 +12,10 @@
 pub mod decode;
 pub mod encode;
 pub mod pipeline;
+mod platform;
 pub mod read;
+mod reconcile;
+mod rename;
 mod request;
 pub mod service;
 pub mod status;

@@ -7,9 +7,11 @@ use pointsman_proto::pointsman::agent::v1::{StatePipeline, StateRecord};
 use tonic::Status;
 use tonic::metadata::AsciiMetadataValue;
 
-use super::{decode, encode, request, status};
+use super::write::is_kept;
+use super::{encode, platform, reconcile, request, status};
 use crate::agent::{Agent, State};
 use crate::entity::Update;
+use crate::journal::Ticket;
 use crate::objectives::Objectives;
 use crate::switch::{Pipeline, PipelineSource, Switch};
 use crate::target::TargetError;
@@ -35,8 +37,7 @@ pub fn set(agent: &Agent, request: p4::SetForwardingPipelineConfigRequest) -> Re
     request::check_device(agent, request.device_id)?;
     let election_id = request.election_id;
     request::check_primary(&agent.lock(), &request.role, election_id.as_ref())?;
-    let action = request.action();
-    let given = match (action, request.config) {
+    let given = match (request.action(), request.config) {
         (Action::Unspecified, _) => {
             return Err(Status::invalid_argument(
                 "the action is missing; VERIFY_AND_COMMIT is the usual one",
@@ -48,59 +49,81 @@ pub fn set(agent: &Agent, request: p4::SetForwardingPipelineConfigRequest) -> Re
             ));
         }
         (Action::Commit, None) => None,
-        (_, None) => return Err(Status::invalid_argument("the config is missing")),
+        (_, None) => {
+            return Err(Status::invalid_argument(
+                "the config is missing: give its p4info, and the device config unless entries are only to be stored",
+            ));
+        }
         // Reading takes a while and needs no lock.
-        (_, Some(config)) => Some(read(config)?),
+        (_, Some(config)) => Some(read(agent, config)?),
     };
     let mut state = agent.lock();
     // Mastership may have changed since.
     request::check_primary(&state, &request.role, election_id.as_ref())?;
-    let (pipeline, entities) = match (action, given) {
-        (Action::Verify, Some(pipeline)) => {
+    let ticket = match (request.action, given) {
+        (action, Some(pipeline)) if action == Action::Verify as i32 => {
             return state.switch.verify(&pipeline).map_err(refused);
         }
-        (Action::VerifyAndSave, Some(pipeline)) => {
-            state.switch.verify(&pipeline).map_err(refused)?;
-            state.draft = Some(Switch::draft(pipeline).map_err(refused)?);
-            return Ok(());
+        (action, Some(pipeline)) if action == Action::VerifyAndSave as i32 => {
+            save(agent, &mut state, pipeline)?
         }
-        (Action::ReconcileAndCommit, Some(pipeline)) => {
-            let entities = carried_over(&state, &pipeline)?;
-            (pipeline, entities)
+        (action, Some(pipeline)) if action == Action::ReconcileAndCommit as i32 => {
+            let entities = carried_over(&mut state, &pipeline)?;
+            commit(agent, &mut state, pipeline, entities)?
         }
-        (_, Some(pipeline)) => (pipeline, Vec::new()),
+        (_, Some(pipeline)) => commit(agent, &mut state, pipeline, Vec::new())?,
         (_, None) => {
             let draft = state.draft.as_ref().and_then(Switch::contents);
-            let draft = draft.ok_or_else(|| Status::not_found("no config is saved"))?;
-            (draft.0.clone(), draft.1.updates())
+            let (pipeline, store) = draft.ok_or_else(|| {
+                Status::not_found("no config is saved; save one with VERIFY_AND_SAVE before COMMIT")
+            })?;
+            let (pipeline, entities) = (pipeline.clone(), store.updates());
+            let counts = state.draft.as_ref().map(Switch::counts);
+            let entities = entities.into_iter().chain(counts.into_iter().flatten());
+            commit(agent, &mut state, pipeline, entities.collect())?
         }
     };
-    let ticket = commit(agent, &mut state, pipeline, entities)?;
     drop(state);
     ticket.wait().map_err(|error| status::journal(&error))
 }
 
+/// Makes a pipeline the one that clients read and write. What forwards stays as it is until
+/// COMMIT, and both survive a restart.
+fn save(agent: &Agent, state: &mut State, pipeline: Pipeline) -> Result<Ticket, Status> {
+    state.switch.verify(&pipeline).map_err(refused)?;
+    let name = pipeline.schema.name.clone();
+    let record = StateRecord {
+        saved: Some(saved_pipeline(&pipeline.source)),
+        ..StateRecord::default()
+    };
+    state.draft = Some(Switch::draft(pipeline, &[]).map_err(refused)?);
+    tracing::info!(pipeline = name, "pipeline saved; COMMIT realises it");
+    Ok(agent.journal().append(record))
+}
+
+/// Realises a pipeline with these entities.
 fn commit(
     agent: &Agent,
     state: &mut State,
     pipeline: Pipeline,
     entities: Vec<Update>,
-) -> Result<crate::journal::Ticket, Status> {
+) -> Result<Ticket, Status> {
     let name = pipeline.schema.name.clone();
+    let kept = entities.iter().filter(|update| is_kept(update));
     let record = StateRecord {
         pipeline: Some(saved_pipeline(&pipeline.source)),
-        updates: entities
-            .iter()
+        updates: kept
             .map(|update| encode::update(&pipeline.schema, update))
             .collect(),
         ..StateRecord::default()
     };
-    let kept = entities.len();
+    let kept = record.updates.len();
+    let stores_only = pipeline.is_p4info_only();
     state
         .load_pipeline(pipeline, entities, Objectives::restart)
         .map_err(refused)?;
     state.draft = None;
-    tracing::info!(pipeline = name, kept, "pipeline set");
+    tracing::info!(pipeline = name, kept, stores_only, "pipeline set");
     let ticket = agent.journal().append(record);
     let objectives = state.objectives_record();
     agent.objectives_changed(state, objectives);
@@ -118,39 +141,35 @@ pub fn saved_pipeline(source: &PipelineSource) -> StatePipeline {
     }
 }
 
-fn read(config: p4::ForwardingPipelineConfig) -> Result<Pipeline, Status> {
+fn read(agent: &Agent, config: p4::ForwardingPipelineConfig) -> Result<Pipeline, Status> {
     let p4info = config
         .p4info
         .ok_or_else(|| Status::invalid_argument("the p4info is missing"))?;
-    Pipeline::read(PipelineSource {
+    let (device_config, limits) = {
+        let state = agent.lock();
+        let target = state.switch.target();
+        (target.device_config(), target.multicast_limits())
+    };
+    platform::check(&p4info, limits).map_err(|e| Status::invalid_argument(e.to_string()))?;
+    let source = PipelineSource {
         p4info,
         device_config: config.p4_device_config,
         cookie: config.cookie.map(|cookie| cookie.cookie),
         manifest: None,
         configured: false,
-    })
-    .map_err(|error| Status::invalid_argument(error.to_string()))
+    };
+    Pipeline::read_for(source, device_config)
+        .map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
-/// What was written, in the terms of the new pipeline; refused if anything has no place there.
-fn carried_over(state: &State, pipeline: &Pipeline) -> Result<Vec<Update>, Status> {
+/// What was written and counted, in the terms of the new pipeline.
+fn carried_over(state: &mut State, pipeline: &Pipeline) -> Result<Vec<Update>, Status> {
+    let counts = state.switch.counts();
     let Some((old, store)) = state.switch.contents() else {
         return Ok(Vec::new());
     };
-    // Objectives bring their own.
-    let objectives = &state.objectives;
-    let updates = store.updates().into_iter();
-    let updates = updates.filter(|update| objectives.owner(&update.entity).is_none());
-    let updates = updates.map(|update| {
-        let message = encode::update(&old.schema, &update);
-        decode::update(&pipeline.schema, &message).map_err(|error| {
-            Status::invalid_argument(format!(
-                "{} cannot be kept: {error}; use VERIFY_AND_COMMIT to start with empty tables",
-                old.schema.describe(&update.entity)
-            ))
-        })
-    });
-    updates.collect()
+    reconcile::carried_over(old, store, counts, &state.objectives, pipeline)
+        .map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 fn refused(error: TargetError) -> Status {

@@ -33,14 +33,18 @@ pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
     request::check_primary(state, &request.role, election_id)?;
     if let Some(draft) = &mut state.draft {
         let outcome = apply_to(draft, None, &request.updates, atomic)?;
+        let ticket = agent.journal().append(StateRecord {
+            saved_updates: outcome.to_record(),
+            ..StateRecord::default()
+        });
+        drop(guard);
+        ticket.wait().map_err(|error| status::journal(&error))?;
         return outcome.into_result();
     }
     let objectives = Some(&state.objectives);
     let outcome = apply_to(&mut state.switch, objectives, &request.updates, atomic)?;
-    let schema = &outcome.schema;
-    let kept = outcome.kept.iter().filter(|update| is_kept(update));
     let record = StateRecord {
-        updates: kept.map(|update| encode::update(schema, update)).collect(),
+        updates: outcome.to_record(),
         ..StateRecord::default()
     };
     let ticket = (!record.updates.is_empty()).then(|| agent.journal().append(record));
@@ -68,6 +72,13 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// What of it survives a restart.
+    fn to_record(&self) -> Vec<p4::Update> {
+        let kept = self.kept.iter().filter(|update| is_kept(update));
+        kept.map(|update| encode::update(&self.schema, update))
+            .collect()
+    }
+
     fn into_result(self) -> Result<(), Status> {
         match self.errors.iter().all(|error| error.canonical_code == 0) {
             true => Ok(()),

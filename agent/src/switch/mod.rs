@@ -10,6 +10,7 @@
 //! 1. The store holds exactly what the data plane was told and did not refuse.
 //! 2. There is a store exactly if there is a pipeline, and its ids are of that pipeline.
 
+mod counts;
 mod error;
 mod pipeline;
 mod store;
@@ -23,12 +24,14 @@ use pointsman_p4::dataplane::DataPlane;
 use write::{Undo, Writer};
 
 use crate::entity::Update;
-use crate::target::interpreter::InterpreterTarget;
-use crate::target::{DEFAULT_CPU_PORT, Target, TargetError};
+use crate::target::store_only::StoreOnly;
+use crate::target::{Target, TargetError};
 
 /// A switch.
 pub struct Switch {
     target: Box<dyn Target>,
+    /// Holds the entries of a pipeline that has nothing to run.
+    store_only: StoreOnly,
     loaded: Option<Loaded>,
 }
 
@@ -42,17 +45,15 @@ impl Switch {
     pub fn new(target: Box<dyn Target>) -> Switch {
         Switch {
             target,
+            store_only: StoreOnly::default(),
             loaded: None,
         }
     }
 
     /// A switch that holds a pipeline and forwards nothing.
-    pub fn draft(pipeline: Pipeline) -> Result<Switch, TargetError> {
-        // Nothing leaves a switch without ports, not even to the controller.
-        let (packets, _) = tokio::sync::mpsc::channel(1);
-        let target = InterpreterTarget::new(DEFAULT_CPU_PORT, packets);
-        let mut draft = Switch::new(Box::new(target));
-        draft.load(pipeline, &[])?;
+    pub fn draft(pipeline: Pipeline, entities: &[Update]) -> Result<Switch, TargetError> {
+        let mut draft = Switch::new(Box::new(StoreOnly::default()));
+        draft.load(pipeline, entities)?;
         Ok(draft)
     }
 
@@ -70,8 +71,16 @@ impl Switch {
     /// The pipeline, what was written to it, and the data plane, whose counters can be read.
     pub fn inspect(&self) -> Option<(&Pipeline, &Store, &dyn DataPlane)> {
         let loaded = self.loaded.as_ref()?;
-        let plane = self.target.plane()?;
+        let plane = holder(&*self.target, &self.store_only, loaded).plane()?;
         Some((&loaded.pipeline, &loaded.store, plane))
+    }
+
+    /// The counters and register cells that are not zero, as updates that would set them.
+    pub fn counts(&self) -> Vec<Update> {
+        match self.inspect() {
+            Some((pipeline, store, plane)) => counts::counts(&pipeline.schema, store, plane),
+            None => Vec::new(),
+        }
     }
 
     /// What forwards.
@@ -84,15 +93,26 @@ impl Switch {
         self.target.as_mut()
     }
 
+    /// Sends a packet through the pipeline.
+    pub fn packet_out(&mut self, packet: &[u8]) -> Result<(), TargetError> {
+        match self.pipeline().ok_or(TargetError::NoPipeline)? {
+            pipeline if pipeline.is_p4info_only() => self.store_only.packet_out(packet),
+            _ => self.target.packet_out(packet),
+        }
+    }
+
     /// Would this pipeline be taken?
     pub fn verify(&self, pipeline: &Pipeline) -> Result<(), TargetError> {
-        self.target.verify(&pipeline.program)
+        match pipeline.is_p4info_only() {
+            true => Ok(()),
+            false => self.target.verify(pipeline),
+        }
     }
 
     /// Loads a pipeline with these entities, in order. If that fails, all stays as it was.
     pub fn load(&mut self, pipeline: Pipeline, entities: &[Update]) -> Result<(), TargetError> {
         let mut store = Store::new(&pipeline.program, &pipeline.schema);
-        self.target.load(pipeline.program.clone(), &mut |plane| {
+        let mut fill = |plane: &dyn DataPlane| {
             let mut writer = Writer {
                 schema: &pipeline.schema,
                 store: &mut store,
@@ -101,7 +121,14 @@ impl Switch {
             let mut undo = Undo::new();
             let mut updates = entities.iter();
             updates.try_for_each(|update| writer.apply(update, &mut undo))
-        })?;
+        };
+        if pipeline.is_p4info_only() {
+            self.store_only.load(&pipeline, &mut fill)?;
+            self.target.unload()?;
+        } else {
+            self.target.load(&pipeline, &mut fill)?;
+            self.store_only.unload()?;
+        }
         self.loaded = Some(Loaded { pipeline, store });
         Ok(())
     }
@@ -109,15 +136,28 @@ impl Switch {
     /// Starts to write. `None` without a pipeline.
     pub fn begin(&mut self) -> Option<Transaction<'_>> {
         let loaded = self.loaded.as_mut()?;
+        let plane = holder(&*self.target, &self.store_only, loaded).plane()?;
         let writer = Writer {
             schema: &loaded.pipeline.schema,
             store: &mut loaded.store,
-            plane: self.target.plane()?,
+            plane,
         };
         Some(Transaction {
             writer,
             undo: Undo::new(),
         })
+    }
+}
+
+/// What holds the entries of the pipeline that is loaded.
+fn holder<'a>(
+    target: &'a dyn Target,
+    store_only: &'a StoreOnly,
+    loaded: &Loaded,
+) -> &'a dyn Target {
+    match loaded.pipeline.is_p4info_only() {
+        true => store_only,
+        false => target,
     }
 }
 

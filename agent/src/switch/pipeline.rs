@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use pointsman_p4::bmv2::{self, ReadError};
 use pointsman_p4::ir::Program;
-use pointsman_p4::p4info::restore_parameters;
+use pointsman_p4::p4info::{P4InfoError, program_of, restore_parameters};
 use pointsman_proto::p4::config::v1::P4Info;
 use thiserror::Error;
 
 use crate::schema::{Schema, SchemaError};
+use crate::target::DeviceConfig;
 
 /// A pipeline, as it was set and as it is understood.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
     /// What was set, given back verbatim.
     pub source: PipelineSource,
-    /// The device config, read.
+    /// The device config, read; made of the p4info where that is all there is to read.
     pub program: Arc<Program>,
     /// p4info joined with the program.
     pub schema: Arc<Schema>,
@@ -26,7 +27,7 @@ pub struct Pipeline {
 pub struct PipelineSource {
     /// p4info.
     pub p4info: P4Info,
-    /// BMv2 JSON.
+    /// What the target runs; empty if entries are to be stored and nothing is to forward.
     pub device_config: Vec<u8>,
     /// The client's cookie, if it gave one.
     pub cookie: Option<u64>,
@@ -43,20 +44,43 @@ pub enum PipelineError {
     #[error("device config: {0}")]
     DeviceConfig(#[from] ReadError),
     /// The device config is not text.
-    #[error("device config: it is not UTF-8 text; BMv2 JSON (p4c --target bmv2) is expected")]
+    #[error(
+        "device config: it is not UTF-8 text; BMv2 JSON (p4c --target bmv2) is expected, or nothing at all \
+         to store entries without a data plane"
+    )]
     NotText,
+    /// The p4info cannot stand alone.
+    #[error("p4info: {0}")]
+    P4Info(#[from] P4InfoError),
     /// The p4info does not fit it.
     #[error(transparent)]
     Schema(#[from] SchemaError),
 }
 
 impl Pipeline {
-    /// Reads a pipeline and checks that its parts fit together.
+    /// Reads a pipeline whose device config is BMv2 JSON, and checks that its parts fit together.
     pub fn read(source: PipelineSource) -> Result<Pipeline, PipelineError> {
-        let json =
-            std::str::from_utf8(&source.device_config).map_err(|_| PipelineError::NotText)?;
-        let mut program = bmv2::read(json)?;
-        restore_parameters(&mut program, &source.p4info);
+        Pipeline::read_for(source, DeviceConfig::Bmv2Json)
+    }
+
+    /// Reads a pipeline for a target and checks that its parts fit together.
+    pub fn read_for(
+        source: PipelineSource,
+        device_config: DeviceConfig,
+    ) -> Result<Pipeline, PipelineError> {
+        let program = match device_config {
+            _ if source.device_config.is_empty() => program_of(&source.p4info)?,
+            DeviceConfig::Bmv2Json => read_json(&source)?,
+            // JSON says more than a p4info: declared entries, default actions, sizes. What else it may
+            // hold is for the target to judge.
+            DeviceConfig::Opaque => match read_json(&source) {
+                Ok(program) => program,
+                Err(error) => {
+                    tracing::debug!(%error, "the device config is passed on unread");
+                    program_of(&source.p4info)?
+                }
+            },
+        };
         let schema = Schema::build(&source.p4info, &program)?;
         Ok(Pipeline {
             source,
@@ -64,4 +88,16 @@ impl Pipeline {
             schema: Arc::new(schema),
         })
     }
+
+    /// Whether there is nothing to run, only entries to store.
+    pub fn is_p4info_only(&self) -> bool {
+        self.source.device_config.is_empty()
+    }
+}
+
+fn read_json(source: &PipelineSource) -> Result<Program, PipelineError> {
+    let json = std::str::from_utf8(&source.device_config).map_err(|_| PipelineError::NotText)?;
+    let mut program = bmv2::read(json)?;
+    restore_parameters(&mut program, &source.p4info);
+    Ok(program)
 }

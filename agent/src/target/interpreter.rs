@@ -11,11 +11,11 @@ use std::time::Instant;
 
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Interpreter, Output, Packet};
-use pointsman_p4::ir::Program;
 use tokio::sync::mpsc;
 
 use super::packet_socket::PacketSocket;
 use super::{Attachment, Fill, Interface, Target, TargetError};
+use crate::switch::Pipeline;
 
 /// The interpreter with its ports.
 pub struct InterpreterTarget {
@@ -89,13 +89,13 @@ impl Target for InterpreterTarget {
         "interpreter"
     }
 
-    fn verify(&self, _program: &Program) -> Result<(), TargetError> {
+    fn verify(&self, _pipeline: &Pipeline) -> Result<(), TargetError> {
         // It runs whatever can be read.
         Ok(())
     }
 
-    fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError> {
-        let interpreter = Interpreter::new(program);
+    fn load(&mut self, pipeline: &Pipeline, fill: &mut Fill<'_>) -> Result<(), TargetError> {
+        let interpreter = Interpreter::new(pipeline.program.clone());
         for port in &self.down {
             interpreter.set_port_up(*port, false);
         }
@@ -103,6 +103,12 @@ impl Target for InterpreterTarget {
         let plane = Arc::new(interpreter);
         self.plane = Some(plane.clone());
         *lock(&self.engine.interpreter) = Some(plane);
+        Ok(())
+    }
+
+    fn unload(&mut self) -> Result<(), TargetError> {
+        self.plane = None;
+        *lock(&self.engine.interpreter) = None;
         Ok(())
     }
 

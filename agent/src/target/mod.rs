@@ -4,21 +4,20 @@
 //! |---|---|
 //! | [`xdp`] | programs in the kernel, on Linux interfaces |
 //! | [`interpreter`] | the reference interpreter, on packet sockets or in memory, for tests and teaching |
+//! | [`store_only`] | entries without packets: pipelines that have no device config, or are not committed |
 //!
 //! A target runs one program at a time and owns the ports. It knows nothing of P4Runtime,
 //! objectives or files; [`crate::switch`] calls it, under the agent's one lock.
 
 pub mod interpreter;
 mod packet_socket;
+pub mod store_only;
 pub mod xdp;
 
-use std::sync::Arc;
-
 use pointsman_p4::dataplane::DataPlane;
-use pointsman_p4::ir::Program;
 use thiserror::Error;
 
-use crate::switch::UpdateError;
+use crate::switch::{Pipeline, UpdateError};
 
 /// The port through which packets go to and come from the controller: v1model programs of
 /// this project and of ONOS use it.
@@ -27,18 +26,40 @@ pub const DEFAULT_CPU_PORT: u32 = 255;
 /// Puts entries into a data plane that does not forward yet.
 pub type Fill<'f> = dyn FnMut(&dyn DataPlane) -> Result<(), UpdateError> + 'f;
 
+/// What a target takes as `p4_device_config`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceConfig {
+    /// What p4c makes for BMv2.
+    Bmv2Json,
+    /// Whatever the switch behind the target takes.
+    Opaque,
+}
+
 /// What forwards packets.
 pub trait Target: Send {
     /// `xdp` or `interpreter`.
     fn kind(&self) -> &'static str;
 
-    /// Would `load` take this program? Changes nothing.
-    fn verify(&self, program: &Program) -> Result<(), TargetError>;
+    /// What pipelines for it consist of.
+    fn device_config(&self) -> DeviceConfig {
+        DeviceConfig::Bmv2Json
+    }
 
-    /// Makes a data plane for a program, with the entries that the program declares, lets
+    /// Would `load` take this pipeline? Changes nothing.
+    fn verify(&self, pipeline: &Pipeline) -> Result<(), TargetError>;
+
+    /// Makes a data plane for a pipeline, with the entries that its program declares, lets
     /// `fill` add to it, and forwards with it from then on. If anything fails, what was
     /// loaded before goes on.
-    fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError>;
+    fn load(&mut self, pipeline: &Pipeline, fill: &mut Fill<'_>) -> Result<(), TargetError>;
+
+    /// Forwards nothing from now on, until the next `load`.
+    fn unload(&mut self) -> Result<(), TargetError>;
+
+    /// What the packet replication engine holds; `None` if that is not known here.
+    fn multicast_limits(&self) -> Option<MulticastLimits> {
+        Some(MulticastLimits::V1MODEL)
+    }
 
     /// The data plane of the program that is loaded.
     fn plane(&self) -> Option<&dyn DataPlane>;
@@ -76,6 +97,26 @@ pub struct SlowPathUse {
     pub fast: String,
     /// Packets that left the fast path there, since the program was loaded.
     pub packets: u64,
+}
+
+/// How much multicast a target promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MulticastLimits {
+    /// Groups.
+    pub groups: u32,
+    /// Replicas of all groups together.
+    pub replicas: u32,
+    /// Replicas of one group.
+    pub replicas_per_group: u32,
+}
+
+impl MulticastLimits {
+    /// v1model names groups with 16 bits, of which 0 is none; replicas are memory of the agent.
+    pub const V1MODEL: MulticastLimits = MulticastLimits {
+        groups: u16::MAX as u32,
+        replicas: 1 << 20,
+        replicas_per_group: 1 << 16,
+    };
 }
 
 /// A Linux interface.
@@ -121,6 +162,12 @@ pub enum TargetError {
     /// No program is loaded.
     #[error("no pipeline is loaded")]
     NoPipeline,
+    /// The pipeline is a p4info without a program.
+    #[error(
+        "the pipeline was set without a device config: entries are stored, but there is no program to send \
+         packets through; set the pipeline with its p4_device_config"
+    )]
+    NoProgram,
     /// An interface cannot be attached.
     #[error("port {port}: interface {interface}: {reason}")]
     Attach {

@@ -19,11 +19,11 @@ use pointsman_ebpf::switch::{Switch, SwitchError};
 use pointsman_ebpf::sys::{AttachMode, monotonic_clock};
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Output, Packet};
-use pointsman_p4::ir::Program;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::{Attachment, Fill, Interface, SlowPathUse, Target, TargetError};
+use crate::switch::Pipeline;
 
 /// Packets for the controller that wait for the agent. More are dropped and counted.
 const PACKET_IN_QUEUE: usize = 1024;
@@ -158,14 +158,15 @@ impl Target for XdpTarget {
         "xdp"
     }
 
-    fn verify(&self, program: &Program) -> Result<(), TargetError> {
+    fn verify(&self, pipeline: &Pipeline) -> Result<(), TargetError> {
         self.switch
-            .prepare(Arc::new(program.clone()))
+            .prepare(pipeline.program.clone())
             .map(drop)
             .map_err(load_error)
     }
 
-    fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError> {
+    fn load(&mut self, pipeline: &Pipeline, fill: &mut Fill<'_>) -> Result<(), TargetError> {
+        let program = pipeline.program.clone();
         let plane = self.switch.prepare(program).map_err(load_error)?;
         for port in &self.down {
             plane.set_port_up(*port, false);
@@ -188,6 +189,14 @@ impl Target for XdpTarget {
             load_ms = stats.load.as_secs_f64() * 1e3,
             "a pipeline runs in the kernel"
         );
+        Ok(())
+    }
+
+    fn unload(&mut self) -> Result<(), TargetError> {
+        self.switch
+            .deactivate()
+            .map_err(|e| system("taking the pipeline away", &e))?;
+        self.slow.lock().path = None;
         Ok(())
     }
 

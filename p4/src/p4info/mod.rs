@@ -9,18 +9,21 @@
 //! Called by [`crate::codec`], which turns P4Runtime messages into what a data plane takes, and
 //! by whoever reads recorded entries.
 
+mod alone;
 mod error;
 mod left_out;
 mod model;
 mod params;
 mod resolve;
 mod text;
+mod types;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::ir::{ActionId, CounterId, LearnListId, MeterId, Program, RegisterId, TableId};
 
+pub use alone::program_of;
 pub use error::P4InfoError;
 pub use left_out::is_left_out;
 pub use model::{

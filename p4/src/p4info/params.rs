@@ -7,10 +7,8 @@
 use num_bigint::BigUint;
 use pointsman_proto::p4::config::v1 as proto;
 
+use super::types::STRING_BITS;
 use crate::ir::{ActionCall, Param, Program};
-
-/// Bits of a parameter that stands for a string, where the program does not say.
-const STRING_BITS: u32 = 32;
 
 /// Adds to the actions of a program the parameters that only its p4info has.
 pub fn restore_parameters(program: &mut Program, info: &proto::P4Info) {

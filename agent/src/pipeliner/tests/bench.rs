@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Interpreter, Packet};
-use pointsman_p4::ir::Program;
 
 use super::support::Pipeline;
 use crate::entity::Update;
 use crate::pipeliner::Book;
-use crate::switch::Switch;
+use crate::switch::{self, Switch};
 use crate::target::{Attachment, Fill, Interface, Target, TargetError};
 
 pub(super) const TCP: u8 = 6;
@@ -24,13 +23,20 @@ impl Target for Bench {
     fn kind(&self) -> &'static str {
         "bench"
     }
-    fn verify(&self, _: &Program) -> Result<(), TargetError> {
+    fn verify(&self, _: &switch::Pipeline) -> Result<(), TargetError> {
         Ok(())
     }
-    fn load(&mut self, program: Arc<Program>, fill: &mut Fill<'_>) -> Result<(), TargetError> {
-        let interpreter = Interpreter::new(program);
+    fn load(
+        &mut self,
+        pipeline: &switch::Pipeline,
+        fill: &mut Fill<'_>,
+    ) -> Result<(), TargetError> {
+        let interpreter = Interpreter::new(pipeline.program.clone());
         fill(&interpreter)?;
         *self.0.lock().expect("no test panics with it") = Some(interpreter);
+        Ok(())
+    }
+    fn unload(&mut self) -> Result<(), TargetError> {
         Ok(())
     }
     fn plane(&self) -> Option<&dyn DataPlane> {

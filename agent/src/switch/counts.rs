@@ -1,0 +1,51 @@
+//! The state that packets leave in a data plane, as updates that would write it.
+
+use pointsman_p4::dataplane::{CounterData, DataPlane};
+
+use super::store::Store;
+use crate::entity::{CounterCell, Entity, RegisterCell, Update};
+use crate::schema::Schema;
+
+/// Counters and registers that are not zero. What cannot be read is left out.
+pub(super) fn counts(schema: &Schema, store: &Store, plane: &dyn DataPlane) -> Vec<Update> {
+    let mut updates = Vec::new();
+    let nothing = CounterData::default();
+    for array in &schema.counters {
+        for index in 0..array.size {
+            if let Ok(data) = plane.counter(array.ir, index)
+                && data != nothing
+            {
+                updates.push(Update::modify(Entity::Counter(CounterCell {
+                    counter: array.ir,
+                    index: Some(index),
+                    data,
+                })));
+            }
+        }
+    }
+    for array in &schema.registers {
+        for index in 0..array.size {
+            if let Ok(value) = plane.register(array.ir, index)
+                && !value.is_zero()
+            {
+                updates.push(Update::modify(Entity::Register(RegisterCell {
+                    register: array.ir,
+                    index: Some(index),
+                    value,
+                })));
+            }
+        }
+    }
+    let counted = schema.tables.iter().filter(|t| t.direct_counter.is_some());
+    for table in counted {
+        let entries = store.tables.get(&table.table).into_iter().flatten();
+        for (key, _) in entries {
+            if let Ok(data) = plane.direct_counter(key)
+                && data != nothing
+            {
+                updates.push(Update::modify(Entity::DirectCounter(key.clone(), data)));
+            }
+        }
+    }
+    updates
+}
