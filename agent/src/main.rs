@@ -10,7 +10,8 @@ use anyhow::Context;
 use clap::Parser;
 use pointsman_agent::agent::Agent;
 use pointsman_agent::config::{self, Args, Config};
-use pointsman_agent::{ports, server, start};
+use pointsman_agent::server::{self, Admission};
+use pointsman_agent::{ports, start};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -40,21 +41,27 @@ fn run(args: &Args) -> anyhow::Result<()> {
         print!("{config}");
         return Ok(());
     }
+    let admission = Admission::load(&config.serving)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let started = {
         // The xdp target polls a ring buffer in this runtime.
         let _entered = runtime.enter();
         start::start(&config)?
     };
-    runtime.block_on(serve(&config, started))?;
+    runtime.block_on(serve(&config, admission, started))?;
     // Blocking calls that have not ended by now wait for nothing that matters.
     runtime.shutdown_timeout(DRAIN);
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn serve(config: &Config, started: start::Started) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    admission: Admission,
+    started: start::Started,
+) -> anyhow::Result<()> {
     let agent = Arc::new(started.agent);
+    let admission = Arc::new(admission);
     let cancel = CancellationToken::new();
     let links = tokio::spawn(watch_links(agent.clone(), cancel.clone()));
     let packets = tokio::spawn(start::forward_packet_ins(
@@ -63,17 +70,19 @@ async fn serve(config: &Config, started: start::Started) -> anyhow::Result<()> {
         cancel.clone(),
     ));
     let events = tokio::spawn(start::run_events(started.events, cancel.clone()));
+    let files = tokio::spawn({
+        let (admission, cancel) = (admission.clone(), cancel.clone());
+        async move { admission.watch(cancel).await }
+    });
     let listener = server::bind(config.listen).await?;
     tracing::info!(
         name = config.name, device_id = config.device_id, listen = %config.listen,
-        target = %config.target, "serving gRPC without TLS"
+        target = %config.target, "serving gRPC"
     );
     let stop = cancel.clone();
-    let server = server::serve(
-        agent.clone(),
-        listener,
-        async move { stop.cancelled().await },
-    );
+    let server = server::serve(agent.clone(), listener, &admission, async move {
+        stop.cancelled().await
+    });
     let mut server = std::pin::pin!(server);
     tokio::select! {
         result = &mut server => result?,
@@ -90,6 +99,7 @@ async fn serve(config: &Config, started: start::Started) -> anyhow::Result<()> {
     cancel.cancel();
     links.await.context("the netlink task")?;
     packets.await.context("the packet-in task")?;
+    files.await.context("the task that reads files again")?;
     events.await.context("the slow path's task")?;
     Ok(())
 }

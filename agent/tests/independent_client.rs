@@ -90,7 +90,7 @@ impl Switch {
         let log = fs::File::create(self.log()).expect("a log file");
         let agent = self
             .command(env!("CARGO_BIN_EXE_pointsman-agent"))
-            .args(["--device-id", "1", "--listen", listen])
+            .args(["--device-id", "1", "--listen", listen, "--insecure"])
             .args(["--port", "1=p1", "--port", "2=p2"])
             .args(["--pipeline", "none"])
             .arg("--state-dir")

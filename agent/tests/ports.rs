@@ -88,7 +88,7 @@ impl Switch {
         let agent = Command::new("nsenter")
             .arg(format!("--net=/run/netns/{}", self.namespace))
             .arg(env!("CARGO_BIN_EXE_pointsman-agent"))
-            .args(["--listen", &self.address, "--port", "1=p1"])
+            .args(["--insecure", "--listen", &self.address, "--port", "1=p1"])
             .arg("--state-dir")
             .arg(self.state.path().join("state"))
             .stdin(Stdio::null())

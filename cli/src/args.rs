@@ -35,9 +35,37 @@ pub struct Global {
     /// Ask this agent directly, without a controller (get, status)
     #[arg(long, global = true, env = "POINTSMAN_AGENT", value_name = "HOST:PORT")]
     pub agent: Option<String>,
+    #[command(flatten)]
+    pub agent_tls: AgentTls,
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub output: Format,
+}
+
+/// How to talk TLS to an agent. Without these it is asked without TLS.
+#[derive(Debug, Args)]
+pub struct AgentTls {
+    /// Talk TLS to the agent, and believe it if this certificate vouches for it (PEM)
+    #[arg(long, global = true, env = "POINTSMAN_AGENT_CA", value_name = "FILE")]
+    pub agent_ca: Option<PathBuf>,
+    /// The certificate to show to the agent, if it asks for one (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_AGENT_CERT",
+        value_name = "FILE",
+        requires = "agent_key"
+    )]
+    pub agent_cert: Option<PathBuf>,
+    /// The key of that certificate (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_AGENT_KEY",
+        value_name = "FILE",
+        requires = "agent_cert"
+    )]
+    pub agent_key: Option<PathBuf>,
 }
 
 /// How answers are printed.

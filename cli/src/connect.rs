@@ -1,12 +1,14 @@
 //! Connections to the controller and to agents.
 
+use std::path::Path;
 use std::time::Duration;
 
 use pointsman_proto::pointsman::agent::v1::agent_client::AgentClient;
 use pointsman_proto::pointsman::controller::v1::controller_client::ControllerClient;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Status};
 
+use crate::args::AgentTls;
 use crate::error::{CliError, Peer};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,25 +30,62 @@ pub type Agent = Connection<AgentClient<Channel>>;
 /// Connects to the controller.
 pub async fn controller(address: &str) -> Result<Controller, CliError> {
     let peer = Peer::Controller(address.to_owned());
-    let channel = channel(address, &peer).await?;
+    let channel = channel(address, None, &peer).await?;
     let client = ControllerClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
     Ok(Connection { client, peer })
 }
 
-/// Connects to an agent.
-pub async fn agent(address: &str) -> Result<Agent, CliError> {
+/// Connects to an agent, over TLS if it is said whom to believe.
+pub async fn agent(address: &str, tls: &AgentTls) -> Result<Agent, CliError> {
     let peer = Peer::Agent(address.to_owned());
-    let channel = channel(address, &peer).await?;
+    let channel = channel(address, options(tls)?, &peer).await?;
     let client = AgentClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
     Ok(Connection { client, peer })
 }
 
-async fn channel(address: &str, peer: &Peer) -> Result<Channel, CliError> {
+fn options(tls: &AgentTls) -> Result<Option<ClientTlsConfig>, CliError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|cause| CliError::Read {
+            path: path.to_owned(),
+            cause,
+        })
+    };
+    let Some(ca) = &tls.agent_ca else {
+        return match tls.agent_cert {
+            None => Ok(None),
+            Some(_) => Err(CliError::Usage(
+                "--agent-cert is shown over TLS; say with --agent-ca whom to believe".to_owned(),
+            )),
+        };
+    };
+    let options = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?));
+    Ok(Some(
+        match tls.agent_cert.as_ref().zip(tls.agent_key.as_ref()) {
+            None => options,
+            Some((cert, key)) => options.identity(Identity::from_pem(read(cert)?, read(key)?)),
+        },
+    ))
+}
+
+async fn channel(
+    address: &str,
+    tls: Option<ClientTlsConfig>,
+    peer: &Peer,
+) -> Result<Channel, CliError> {
     let address = address.strip_prefix("http://").unwrap_or(address);
-    let endpoint =
-        Endpoint::from_shared(format!("http://{address}")).map_err(|_| CliError::BadAddress {
+    let address = address.strip_prefix("https://").unwrap_or(address);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).map_err(|_| {
+        CliError::BadAddress {
             address: address.to_owned(),
-        })?;
+        }
+    })?;
+    let endpoint = match tls {
+        None => endpoint,
+        Some(tls) => endpoint
+            .tls_config(tls)
+            .map_err(|error| CliError::Credentials(root_cause(&error)))?,
+    };
     endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)

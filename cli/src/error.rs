@@ -62,6 +62,9 @@ pub enum CliError {
         /// The address.
         address: String,
     },
+    /// The files for TLS are no certificates.
+    #[error("--agent-ca, --agent-cert or --agent-key: {0}")]
+    Credentials(String),
     /// Nobody answers.
     #[error("cannot reach {peer}: {cause}\n{}", peer.advice())]
     Unreachable {

@@ -13,15 +13,14 @@ use pointsman_proto::pointsman::agent::v1::agent_client::AgentClient;
 use pointsman_proto::pointsman::objective::v1::{Change, Status};
 use thiserror::Error;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+use crate::dial::Dialer;
+
 /// How long a read may take; an operator waits for it.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a check may take; large change sets are compiled by the agent.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Answers may hold every entry of every table.
 const MAX_ANSWER_BYTES: usize = 1 << 30;
 
@@ -33,6 +32,12 @@ pub enum AgentError {
     BadAddress {
         /// The address.
         address: String,
+    },
+    /// The certificates for agents are not usable.
+    #[error("cannot talk TLS to agents: {cause}")]
+    Credentials {
+        /// What is wrong with which file.
+        cause: String,
     },
     /// Nobody answers there.
     #[error("no agent answers at {address}: {cause}; is pointsman-agent running there?")]
@@ -96,41 +101,32 @@ pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-/// How to connect to an agent.
-///
-/// # Errors
-/// When `address` is not `host:port`.
-pub fn endpoint(address: &str) -> Result<Endpoint, AgentError> {
-    let endpoint =
-        Endpoint::from_shared(format!("http://{address}")).map_err(|_| AgentError::BadAddress {
-            address: address.to_owned(),
-        })?;
-    Ok(endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true))
-}
-
 /// A client on a connection, with limits that fit whole switches.
 pub fn client_on(channel: Channel) -> AgentClient<Channel> {
     AgentClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES)
 }
 
 /// Connections to agents, kept for the next question.
-#[derive(Default)]
 pub struct Agents {
+    dialer: Dialer,
     clients: Mutex<HashMap<String, AgentClient<Channel>>>,
 }
 
 impl Agents {
+    /// None yet.
+    pub fn new(dialer: Dialer) -> Self {
+        Self {
+            dialer,
+            clients: Mutex::default(),
+        }
+    }
+
     fn client(&self, address: &str) -> Result<AgentClient<Channel>, AgentError> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(address) {
             return Ok(client.clone());
         }
-        let client = client_on(endpoint(address)?.connect_lazy());
+        let client = client_on(self.dialer.endpoint(address)?.connect_lazy());
         clients.insert(address.to_owned(), client.clone());
         Ok(client)
     }

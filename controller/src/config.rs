@@ -13,6 +13,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::dial::{AgentTls, OwnCertificate};
 use crate::objective::is_usable_name;
 use crate::state::NodeId;
 
@@ -57,6 +58,30 @@ pub struct Settings {
         value_name = "NAME"
     )]
     pub node_name: Option<String>,
+    /// Talk TLS to agents, and believe those that these certificates vouch for (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_CONTROLLER_AGENT_CA",
+        value_name = "FILE"
+    )]
+    pub agent_ca: Option<PathBuf>,
+    /// The certificate to show to agents that ask for one (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_CONTROLLER_AGENT_CERT",
+        value_name = "FILE"
+    )]
+    pub agent_cert: Option<PathBuf>,
+    /// The key of that certificate (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_CONTROLLER_AGENT_KEY",
+        value_name = "FILE"
+    )]
+    pub agent_key: Option<PathBuf>,
     /// What to log, for example info or pointsman_controller=debug [default: info,openraft=warn]
     #[arg(
         long,
@@ -78,6 +103,9 @@ pub struct Config {
     pub node_id: NodeId,
     /// How it is called.
     pub node_name: String,
+    /// How to talk TLS to agents.
+    #[serde(flatten)]
+    pub agent_tls: Option<AgentTls>,
     /// The log filter.
     pub log: String,
 }
@@ -101,6 +129,9 @@ pub enum ConfigError {
         /// What is wrong, and where.
         message: String,
     },
+    /// Settings that need each other.
+    #[error("{0} is missing; {1} is of no use without it")]
+    Missing(&'static str, &'static str),
     /// A value is not usable.
     #[error("{setting} is {value:?}, which is not usable: {expected}")]
     Value {
@@ -143,6 +174,9 @@ impl Settings {
             data_dir: self.data_dir.or(below.data_dir),
             node_id: self.node_id.or(below.node_id),
             node_name: self.node_name.or(below.node_name),
+            agent_ca: self.agent_ca.or(below.agent_ca),
+            agent_cert: self.agent_cert.or(below.agent_cert),
+            agent_key: self.agent_key.or(below.agent_key),
             log: self.log.or(below.log),
         }
     }
@@ -191,8 +225,27 @@ impl TryFrom<Settings> for Config {
             data_dir,
             node_id,
             node_name,
+            agent_tls: agent_tls(settings.agent_ca, settings.agent_cert, settings.agent_key)?,
             log,
         })
+    }
+}
+
+fn agent_tls(
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<AgentTls>, ConfigError> {
+    let identity = match (cert, key) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => Some(OwnCertificate { cert, key }),
+        (Some(_), None) => return Err(ConfigError::Missing("agent_key", "agent_cert")),
+        (None, Some(_)) => return Err(ConfigError::Missing("agent_cert", "agent_key")),
+    };
+    match (ca, identity) {
+        (Some(ca), identity) => Ok(Some(AgentTls { ca, identity })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(ConfigError::Missing("agent_ca", "agent_cert")),
     }
 }
 
@@ -258,5 +311,24 @@ mod tests {
         };
         let error = Config::try_from(settings).expect_err("refused").to_string();
         assert!(error.contains("0.0.0.0:9700"), "{error}");
+    }
+
+    #[test]
+    fn what_is_shown_of_tls_can_be_given_back() {
+        let text = "agent_ca: ca.pem\nagent_cert: c.pem\nagent_key: c.key\n";
+        let settings = Settings::from_file(file(text).path()).expect("valid");
+        let shown = Config::try_from(settings).expect("valid").to_string();
+        assert!(shown.contains(text), "{shown}");
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_is_refused() {
+        let settings = Settings {
+            agent_ca: Some("ca.pem".into()),
+            agent_cert: Some("c.pem".into()),
+            ..Settings::default()
+        };
+        let error = Config::try_from(settings).expect_err("refused").to_string();
+        assert!(error.contains("agent_key"), "{error}");
     }
 }

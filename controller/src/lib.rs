@@ -4,6 +4,7 @@
 
 pub mod agents;
 pub mod config;
+pub mod dial;
 pub mod distribution;
 pub mod objective;
 pub mod raft;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
 use crate::config::Config;
+use crate::dial::Dialer;
 use crate::distribution::Distribution;
 use crate::raft::{StartError, Store, StoreConfig};
 use crate::service::ControllerService;
@@ -77,8 +78,15 @@ impl Server {
             new_cluster: new_cluster()?,
         })
         .await?;
-        let distribution = Distribution::start(store.clone(), config.node_name.clone());
-        let service = ControllerService::new(store.clone(), distribution.clone(), config.node_name);
+        let dialer = Dialer::new(config.agent_tls);
+        let distribution =
+            Distribution::start(store.clone(), dialer.clone(), config.node_name.clone());
+        let service = ControllerService::new(
+            store.clone(),
+            distribution.clone(),
+            dialer,
+            config.node_name,
+        );
         let service = ControllerServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES);
         let (health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter

@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(long, env = "POINTSMAN_AGENT_DEVICE_ID", global = true)]
     pub device_id: Option<u64>,
 
-    /// Where to serve gRPC, without TLS [default: 127.0.0.1:9559]
+    /// Where to serve gRPC [default: 127.0.0.1:9559]
     #[arg(
         long,
         env = "POINTSMAN_AGENT_LISTEN",
@@ -30,6 +30,37 @@ pub struct Args {
         value_name = "ADDRESS:PORT"
     )]
     pub listen: Option<String>,
+
+    /// The certificate to serve gRPC with, and those between it and a root (PEM)
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_TLS_CERT",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// The key of that certificate (PEM)
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_TLS_KEY",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub tls_key: Option<PathBuf>,
+
+    /// Ask clients for certificates that one of these vouches for (PEM)
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_TLS_CLIENT_CA",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub tls_client_ca: Option<PathBuf>,
+
+    /// Serve without TLS: whoever reaches the port may do everything
+    #[arg(long, env = "POINTSMAN_AGENT_INSECURE", global = true)]
+    pub insecure: bool,
 
     /// Where to keep state [default: /var/lib/pointsman/agent]
     #[arg(

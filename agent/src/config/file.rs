@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::serving::TlsSection;
 use super::{ConfigError, TargetKind};
+use crate::limits::Limits;
 
 /// What stands in the file; everything may be left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -16,6 +18,13 @@ pub struct ConfigFile {
     pub device_id: Option<u64>,
     /// `ADDRESS:PORT`.
     pub listen: Option<String>,
+    /// The gRPC port speaks TLS with these.
+    pub tls: Option<TlsSection>,
+    /// It does not, and that is meant.
+    pub insecure: Option<bool>,
+    /// How much clients may ask for.
+    #[serde(default)]
+    pub limits: Limits,
     /// Where state is kept.
     pub state_dir: Option<PathBuf>,
     /// What forwards packets.

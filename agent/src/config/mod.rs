@@ -6,10 +6,12 @@
 mod args;
 mod file;
 mod load;
+mod serving;
 
 pub use args::{Args, Command};
 pub use file::ConfigFile;
 pub use load::load;
+pub use serving::{Serving, TlsSection, Transport};
 
 use std::fmt;
 use std::net::{AddrParseError, IpAddr, SocketAddr};
@@ -17,6 +19,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::limits::LimitError;
 use crate::ports::{PortSpec, PortSpecError};
 use crate::target::DEFAULT_CPU_PORT;
 
@@ -64,6 +67,8 @@ pub struct Config {
     pub device_id: u64,
     /// Where the gRPC server listens.
     pub listen: SocketAddr,
+    /// On which terms.
+    pub serving: Serving,
     /// Where state is kept.
     pub state_dir: PathBuf,
     /// What forwards.
@@ -98,6 +103,22 @@ pub enum ConfigError {
         /// What the parser says.
         error: AddrParseError,
     },
+    /// Neither TLS nor leave to do without.
+    #[error(
+        "the agent serves gRPC with TLS: give --tls-cert FILE and --tls-key FILE (in the \
+         configuration file, tls: {{ cert: FILE, key: FILE }}), or let whoever reaches the port \
+         do everything with --insecure (insecure: true)"
+    )]
+    NoTransport,
+    /// Both.
+    #[error("TLS and insecure exclude each other; leave one out")]
+    TlsAndInsecure,
+    /// Half of what TLS needs.
+    #[error("tls has no {0}; it needs both cert and key (--tls-cert, --tls-key)")]
+    TlsLacks(&'static str),
+    /// A limit that lets nobody do anything.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
     /// A port is not understood.
     #[error(transparent)]
     Port(#[from] PortSpecError),
@@ -135,12 +156,18 @@ impl TryFrom<ConfigFile> for Config {
                 .parse()
                 .map_err(|error| ConfigError::Listen { text, error })?,
         };
+        raw.limits.check()?;
+        let serving = Serving {
+            transport: serving::transport(raw.insecure, raw.tls)?,
+            limits: raw.limits,
+        };
         let ports = raw.ports.unwrap_or_default();
         let ports = ports.iter().map(|port| port.parse());
         Ok(Config {
             name: raw.name.unwrap_or_else(|| format!("device{device_id}")),
             device_id,
             listen,
+            serving,
             state_dir: raw.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
             target: raw.target.unwrap_or(TargetKind::Xdp),
             pipeline: pipeline(raw.pipeline.as_deref().unwrap_or(DEFAULT_PIPELINE))?,
@@ -175,6 +202,7 @@ impl fmt::Display for Config {
         writeln!(f, "name: {:?}", self.name)?;
         writeln!(f, "device_id: {}", self.device_id)?;
         writeln!(f, "listen: \"{}\"", self.listen)?;
+        self.serving.fmt(f)?;
         writeln!(f, "state_dir: {:?}", self.state_dir)?;
         writeln!(f, "target: {}", self.target)?;
         match &self.pipeline {
@@ -198,9 +226,16 @@ impl fmt::Display for Config {
 mod tests {
     use super::*;
 
+    fn insecure() -> ConfigFile {
+        ConfigFile {
+            insecure: Some(true),
+            ..ConfigFile::default()
+        }
+    }
+
     #[test]
     fn the_defaults_are_valid_and_local() {
-        let config = Config::try_from(ConfigFile::default()).expect("defaults are valid");
+        let config = Config::try_from(insecure()).expect("defaults are valid");
         assert!(config.listen.ip().is_loopback());
         assert_eq!(
             config.pipeline,
@@ -214,7 +249,7 @@ mod tests {
         let file = ConfigFile {
             ports: Some(vec!["1:uplink=eth1".to_owned(), "eth2".to_owned()]),
             device_id: Some(7),
-            ..ConfigFile::default()
+            ..insecure()
         };
         let config = Config::try_from(file).expect("it is valid");
         let again = file::parse(&config.to_string()).expect("what is shown is YAML");
@@ -225,7 +260,7 @@ mod tests {
     fn a_pipeline_that_is_nowhere_is_refused_with_what_there_is() {
         let file = ConfigFile {
             pipeline: Some("leafspine".to_owned()),
-            ..ConfigFile::default()
+            ..insecure()
         };
         let error = Config::try_from(file).expect_err("there is none");
         assert!(error.to_string().contains("leaf_spine"), "{error}");

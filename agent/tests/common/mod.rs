@@ -1,12 +1,14 @@
 //! An agent in this process, over the interpreter with ports in memory, and clients of it.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod certificates;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use pointsman_agent::agent::Agent;
-use pointsman_agent::config::{Config, PipelineChoice, TargetKind};
-use pointsman_agent::server;
+use pointsman_agent::config::{Config, PipelineChoice, Serving, TargetKind};
+use pointsman_agent::server::{self, Admission};
 use pointsman_agent::start::{forward_packet_ins, start_with};
 use pointsman_agent::target::interpreter::{Engine, InterpreterTarget};
 use pointsman_proto::google::rpc;
@@ -39,6 +41,7 @@ pub fn config(state_dir: &Path) -> Config {
         name: "switch".to_owned(),
         device_id: DEVICE,
         listen: "127.0.0.1:0".parse().expect("an address"),
+        serving: Serving::insecure(),
         state_dir: state_dir.to_owned(),
         target: TargetKind::Interpreter,
         pipeline: PipelineChoice::Embedded("leaf_spine".to_owned()),
@@ -62,10 +65,16 @@ impl TestAgent {
         tokio::spawn(forward_packet_ins(agent.clone(), packet_in, cancel.clone()));
         let stop = cancel.clone();
         let served = agent.clone();
+        let admission = Admission::load(&config.serving).expect("nothing has to be read");
+        let admission = Arc::new(admission);
+        let (files, stop_files) = (admission.clone(), cancel.clone());
+        tokio::spawn(async move { files.watch(stop_files).await });
         let server = tokio::spawn(async move {
-            server::serve(served, listener, async move { stop.cancelled().await })
-                .await
-                .expect("the server serves");
+            server::serve(served, listener, &admission, async move {
+                stop.cancelled().await
+            })
+            .await
+            .expect("the server serves");
         });
         TestAgent {
             agent,
@@ -119,18 +128,39 @@ impl TestAgent {
 
     /// The same, in a role.
     pub async fn controller_in_role(&self, role: &str, election_id: Option<u64>) -> Controller {
-        let mut client = self.p4runtime().await;
-        let (requests, stream) = mpsc::channel(16);
-        let election_id = election_id.map(|low| p4::Uint128 { high: 0, low });
-        let hello = p4::MasterArbitrationUpdate {
-            device_id: DEVICE,
-            election_id,
-            role: (!role.is_empty()).then(|| p4::Role {
-                name: role.to_owned(),
-                ..Default::default()
-            }),
+        Controller::open(self.p4runtime().await, hello(role, election_id)).await
+    }
+}
+
+/// A first arbitration message.
+pub fn hello(role: &str, election_id: Option<u64>) -> p4::MasterArbitrationUpdate {
+    p4::MasterArbitrationUpdate {
+        device_id: DEVICE,
+        election_id: election_id.map(|low| p4::Uint128 { high: 0, low }),
+        role: (!role.is_empty()).then(|| p4::Role {
+            name: role.to_owned(),
             ..Default::default()
-        };
+        }),
+        ..Default::default()
+    }
+}
+
+/// A P4Runtime client with a stream.
+pub struct Controller {
+    pub client: P4RuntimeClient<Channel>,
+    pub requests: mpsc::Sender<p4::StreamMessageRequest>,
+    pub responses: Streaming<p4::StreamMessageResponse>,
+    pub election_id: Option<p4::Uint128>,
+}
+
+impl Controller {
+    /// Opens a stream and sends its first message.
+    pub async fn open(
+        mut client: P4RuntimeClient<Channel>,
+        hello: p4::MasterArbitrationUpdate,
+    ) -> Controller {
+        let (requests, stream) = mpsc::channel(16);
+        let election_id = hello.election_id;
         let controller = async {
             requests
                 .send(p4::StreamMessageRequest {
@@ -148,17 +178,15 @@ impl TestAgent {
             election_id,
         }
     }
-}
 
-/// A P4Runtime client with a stream.
-pub struct Controller {
-    pub client: P4RuntimeClient<Channel>,
-    pub requests: mpsc::Sender<p4::StreamMessageRequest>,
-    pub responses: Streaming<p4::StreamMessageResponse>,
-    pub election_id: Option<p4::Uint128>,
-}
+    /// Sends an arbitration message.
+    pub async fn arbitrate(&self, update: p4::MasterArbitrationUpdate) {
+        let message = p4::StreamMessageRequest {
+            update: Some(ToAgent::Arbitration(update)),
+        };
+        self.requests.send(message).await.expect("there is room");
+    }
 
-impl Controller {
     pub async fn next(&mut self) -> Result<FromAgent, Status> {
         let message = self.responses.message().await?;
         Ok(message

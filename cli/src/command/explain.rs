@@ -63,7 +63,7 @@ async fn ask(global: &Global, device: Option<&str>) -> Result<Objectives, CliErr
         let mut controller = connect::controller(&global.controller).await?;
         return get::objectives(&mut controller, device.unwrap_or_default(), true).await;
     };
-    let mut agent = connect::agent(address).await?;
+    let mut agent = connect::agent(address, &global.agent_tls).await?;
     let request = agent_pb::ListObjectivesRequest { entries: true };
     let answer = agent.client.list_objectives(request).await;
     let answer = answer.map_err(|status| agent.error(status))?.into_inner();

@@ -38,7 +38,8 @@ pub async fn run(
                     "an agent has one device; leave its name out".to_owned(),
                 ));
             }
-            from_agent(&mut connect::agent(address).await?, &args, output).await
+            let mut agent = connect::agent(address, &global.agent_tls).await?;
+            from_agent(&mut agent, &args, output).await
         }
         None => {
             let mut controller = connect::controller(&global.controller).await?;

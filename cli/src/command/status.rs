@@ -26,7 +26,7 @@ struct Overview {
 /// Runs the command. Fails when a device or objective is not as wanted.
 pub async fn run(global: &Global, output: &mut Output) -> Result<ExitCode, CliError> {
     if let Some(address) = &global.agent {
-        return of_agent(address, output).await;
+        return of_agent(address, global, output).await;
     }
     let mut controller = connect::controller(&global.controller).await?;
     let cluster = get::cluster(&mut controller).await?;
@@ -88,8 +88,12 @@ fn verdict(overview: &Overview) -> String {
     )
 }
 
-async fn of_agent(address: &str, output: &mut Output) -> Result<ExitCode, CliError> {
-    let mut agent = connect::agent(address).await?;
+async fn of_agent(
+    address: &str,
+    global: &Global,
+    output: &mut Output,
+) -> Result<ExitCode, CliError> {
+    let mut agent = connect::agent(address, &global.agent_tls).await?;
     let status = agent.client.get_status(agent_pb::GetStatusRequest {}).await;
     let view = AgentView::from(status.map_err(|status| agent.error(status))?.into_inner());
     output.value(&view, |output| output.table(&devices::agent_table(&view)))?;

@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::dial::Dialer;
 use crate::raft::Store;
 use crate::state::{DeviceSpec, DeviceState};
 use crate::status::Status;
@@ -43,6 +44,7 @@ struct Device {
 /// What the tasks and everyone who asks about them share.
 struct Shared {
     store: Store,
+    dialer: Dialer,
     /// How this node calls itself to agents.
     node_name: String,
     devices: RwLock<BTreeMap<String, Arc<Device>>>,
@@ -80,9 +82,10 @@ pub struct Distribution {
 
 impl Distribution {
     /// Starts to distribute what `store` holds.
-    pub fn start(store: Store, node_name: String) -> Self {
+    pub fn start(store: Store, dialer: Dialer, node_name: String) -> Self {
         let shared = Arc::new(Shared {
             store,
+            dialer,
             node_name,
             devices: RwLock::default(),
             progress: watch::channel(0).0,

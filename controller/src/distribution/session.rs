@@ -12,7 +12,7 @@ use tonic::{Code, Streaming};
 
 use super::sync::{self, Command, Event, Fault, MAX_BATCHES_IN_FLIGHT};
 use super::{Device, Shared, wire};
-use crate::agents::{AgentError, client_on, endpoint, root_cause};
+use crate::agents::{AgentError, client_on, root_cause};
 use crate::state::{Command as StoreCommand, Revision, State};
 
 /// Changes in a batch: enough to make messages cheap, few enough to keep acknowledgements flowing.
@@ -130,7 +130,9 @@ impl Session {
         let address = &self.device.spec.address;
         let unreachable = |error: AgentError| Fault::Unreachable(error.to_string());
         let hello = self.hello()?;
-        let channel = endpoint(address)
+        let dialer = &self.shared.dialer;
+        let channel = dialer
+            .endpoint(address)
             .map_err(unreachable)?
             .connect()
             .await

@@ -15,6 +15,7 @@ use pointsman_proto::pointsman::controller::v1::controller_server::Controller;
 use tonic::{Request, Response, Status};
 
 use crate::agents::Agents;
+use crate::dial::Dialer;
 use crate::distribution::Distribution;
 use crate::raft::{Store, StoreError};
 
@@ -28,11 +29,16 @@ pub struct ControllerService {
 
 impl ControllerService {
     /// The API of the node `node_name`.
-    pub fn new(store: Store, distribution: Distribution, node_name: String) -> Self {
+    pub fn new(
+        store: Store,
+        distribution: Distribution,
+        dialer: Dialer,
+        node_name: String,
+    ) -> Self {
         Self {
             store,
             distribution,
-            agents: Arc::default(),
+            agents: Arc::new(Agents::new(dialer)),
             node_name,
         }
     }
