@@ -88,8 +88,10 @@ impl fmt::Display for Refusal {
 /// The maps that a program refers to.
 #[derive(Debug, Clone, Copy)]
 pub struct Maps {
-    /// The tables.
-    pub arena: MapFd,
+    /// What programs read, see [`crate::tables::arena`].
+    pub tables: MapFd,
+    /// What programs write.
+    pub cells: MapFd,
     /// The PHV.
     pub phv: MapFd,
     /// The switch's ports, see [`crate::switch`].
@@ -103,20 +105,22 @@ pub struct Maps {
 impl Maps {
     /// Stands for the maps of a program that is not going to be loaded.
     pub const UNLOADED: Maps = Maps {
-        arena: MapFd(1),
-        phv: MapFd(2),
-        ports: MapFd(3),
-        devmap: MapFd(4),
-        events: MapFd(5),
+        tables: MapFd(1),
+        cells: MapFd(2),
+        phv: MapFd(3),
+        ports: MapFd(4),
+        devmap: MapFd(5),
+        events: MapFd(6),
     };
 
     /// Stands for the array of the programs of a chain that is not going to be loaded.
-    pub const UNLOADED_CHAIN: MapFd = MapFd(6);
+    pub const UNLOADED_CHAIN: MapFd = MapFd(7);
 
     /// What a map is called in listings.
     pub fn name(&self, fd: MapFd) -> Option<&'static str> {
         let names = [
-            (self.arena, "tables"),
+            (self.tables, "tables"),
+            (self.cells, "cells"),
             (self.phv, "phv"),
             (self.ports, "ports"),
             (self.devmap, "devmap"),
@@ -339,15 +343,20 @@ impl<'a> Emitter<'a> {
 
     fn reader(&self) -> Reader {
         Reader {
-            arena: self.maps.arena,
+            arena: self.maps.tables,
             key_offset: SCRATCH,
             may_goto: self.options.may_goto,
             spare_offset: Control::KEY_PARTS,
         }
     }
 
-    /// `dst` = the packed address of byte `offset` of the arena.
-    fn arena(&mut self, dst: Reg, offset: u32) {
-        self.asm.map_value(dst, self.maps.arena, offset);
+    /// `dst` = the packed address of byte `offset` of the tables.
+    fn tables(&mut self, dst: Reg, offset: u32) {
+        self.asm.map_value(dst, self.maps.tables, offset);
+    }
+
+    /// `dst` = the packed address of byte `offset` of the cells.
+    fn cells(&mut self, dst: Reg, offset: u32) {
+        self.asm.map_value(dst, self.maps.cells, offset);
     }
 }

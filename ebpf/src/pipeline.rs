@@ -18,7 +18,8 @@ use crate::handoff::Decoder;
 use crate::plan::Plan;
 use crate::shared_cells::KernelCells;
 use crate::switch::Shared;
-use crate::sys::{Map, MapKind, Program, SharedMemory, SysError, has_may_goto};
+use crate::sys::{Map, MapKind, Program, SysError, has_may_goto};
+use crate::tables::arena::Memories;
 use crate::tables::bitvec;
 use crate::tables::grace::Grace;
 use crate::tables::selector::Profile;
@@ -65,7 +66,7 @@ pub struct Stats {
     pub programs: usize,
     /// Instructions that the verifier went through, some of them more than once.
     pub verified: u64,
-    /// Bytes of its tables.
+    /// Bytes of its tables, counters and the like included.
     pub table_bytes: u32,
     /// Planning and code generation.
     pub compile: Duration,
@@ -85,7 +86,7 @@ pub struct Pipeline {
     number: u32,
     decoder: Arc<Decoder>,
     cells: Arc<KernelCells>,
-    memory: Arc<SharedMemory>,
+    memory: Memories,
     profiles: Vec<RwLock<Profile>>,
     tables: Vec<Mutex<TableWriter>>,
     value_sets: Vec<Mutex<ValueSet>>,
@@ -93,8 +94,7 @@ pub struct Pipeline {
     grace: Grace,
     stats: Stats,
     // Kept alive with the program.
-    _arena: Map,
-    _phv: Map,
+    _maps: [Map; 3],
 }
 
 impl Pipeline {
@@ -112,11 +112,13 @@ impl Pipeline {
         // What is compiled is less than what the interpreter runs, and does the same.
         let simplified = simplify(&program);
         let plan = Plan::new(&simplified, shared.cpus()).map_err(PipelineError::Refused)?;
-        let arena = Map::create(MapKind::Shared, "tables", plan.bytes, 1)?;
+        let tables = Map::create(MapKind::Shared, "tables", plan.bytes, 1)?;
+        let cells = Map::create(MapKind::Shared, "cells", plan.cell_bytes, 1)?;
         let layout = compile::layout_of(&simplified);
         let phv = Map::create(MapKind::PerCpu, "phv", layout.bytes, 1)?;
         let maps = Maps {
-            arena: arena.insn_fd(),
+            tables: tables.insn_fd(),
+            cells: cells.insn_fd(),
             phv: phv.insn_fd(),
             ports: shared.ports.map().insn_fd(),
             devmap: shared.devmap.insn_fd(),
@@ -132,13 +134,17 @@ impl Pipeline {
             instructions: programs.code().iter().map(|c| c.insns.len()).sum(),
             programs: programs.code().len(),
             verified: programs.verified(),
-            table_bytes: plan.bytes,
+            table_bytes: plan.bytes + plan.cell_bytes,
             compile: generated - start,
             load: generated.elapsed(),
         };
-        let memory = Arc::new(arena.memory()?);
-        bitvec::write_bit_numbers(&memory, plan.bit_numbers);
-        crc::write_tables(&memory, plan.crc16, plan.crc32);
+        let memory = Memories {
+            tables: Arc::new(tables.memory()?),
+            cells: Arc::new(cells.memory()?),
+        };
+        let maps = [tables, cells, phv];
+        bitvec::write_bit_numbers(&memory.tables, plan.bit_numbers);
+        crc::write_tables(&memory.tables, plan.crc16, plan.crc32);
         let tables = program.tables.iter().zip(&plan.tables);
         let tables = tables
             .map(|(t, p)| Mutex::new(TableWriter::new(t, p, &memory)))
@@ -146,13 +152,13 @@ impl Pipeline {
         let profiles = plan
             .profiles
             .iter()
-            .map(|p| RwLock::new(Profile::new(*p, Arc::clone(&memory))))
+            .map(|p| RwLock::new(Profile::new(*p, Arc::clone(&memory.tables))))
             .collect();
         let value_sets = plan.value_sets.iter();
         let value_sets = value_sets
-            .map(|p| Mutex::new(ValueSet::new(*p, Arc::clone(&memory))))
+            .map(|p| Mutex::new(ValueSet::new(*p, Arc::clone(&memory.tables))))
             .collect();
-        let cells = Arc::new(KernelCells::new(&program, &plan, &memory));
+        let cells = Arc::new(KernelCells::new(&program, &plan, &memory.cells));
         let pipeline = Pipeline {
             program,
             cells,
@@ -167,8 +173,7 @@ impl Pipeline {
             shared,
             grace: Grace::new()?,
             stats,
-            _arena: arena,
-            _phv: phv,
+            _maps: maps,
         };
         pipeline.write_declared()?;
         Ok(pipeline)

@@ -1,4 +1,4 @@
-//! Which structure holds which table, and where in the arena everything is.
+//! Which structure holds which table, and where in the memory everything is.
 //!
 //! Made once for a program, before its code: the compiler and the writers both follow it.
 
@@ -14,7 +14,7 @@ use crate::asm::Assembler;
 use crate::compile::Refusal;
 use crate::compile::crc::{CRC16_BYTES, CRC32_BYTES};
 use crate::limits::too_large;
-use crate::tables::arena::{Arena, Region};
+use crate::tables::arena::{Arena, Arenas, Region};
 use crate::tables::bitvec::{self, BitVectorPlan, Patterns};
 use crate::tables::cells::{CounterPlan, MeterPlan};
 use crate::tables::declared::DeclaredPlan;
@@ -125,7 +125,7 @@ pub struct Plan {
     pub meters: HashMap<MeterId, MeterPlan>,
     /// By `ValueSetId`.
     pub value_sets: Vec<ValueSetPlan>,
-    /// Offset of each register's cells, eight bytes each.
+    /// Offset of each register's cells, eight bytes each, and their number.
     pub registers: HashMap<RegisterId, (u32, u32)>,
     /// 64 bytes, see [`bitvec::write_bit_numbers`].
     pub bit_numbers: u32,
@@ -133,10 +133,14 @@ pub struct Plan {
     pub crc16: u32,
     /// See [`crate::compile::crc`].
     pub crc32: u32,
-    /// Bytes of the arena.
+    /// Bytes of the tables.
     pub bytes: u32,
-    /// What is where in the arena, for listings.
+    /// Bytes of the cells.
+    pub cell_bytes: u32,
+    /// What is where among the tables, for listings.
     pub regions: Vec<Region>,
+    /// What is where among the cells, for listings.
+    pub cell_regions: Vec<Region>,
     /// CPUs, rounded up to a power of two.
     pub cpus: u32,
 }
@@ -162,28 +166,28 @@ impl Plan {
 
     /// Plans with at most that many nodes for each trie.
     fn with_tries(program: &Program, cpus: u32, trie_nodes: u32) -> Result<Plan, Vec<Refusal>> {
-        let mut arena = Arena::default();
+        let mut arenas = Arenas::default();
         let cpus = cpus.next_power_of_two();
-        arena.begin("constants");
+        arenas.begin("constants");
         let common = Common {
             cpus,
             trie_nodes,
-            bit_numbers: arena.reserve(64),
-            heads: arena.reserve(8 * program.tables.len() as u64),
+            bit_numbers: arenas.tables.reserve(64),
+            heads: arenas.tables.reserve(8 * program.tables.len() as u64),
         };
-        let crc16 = arena.reserve(CRC16_BYTES);
-        let crc32 = arena.reserve(CRC32_BYTES);
+        let crc16 = arenas.tables.reserve(CRC16_BYTES);
+        let crc32 = arenas.tables.reserve(CRC32_BYTES);
         let tables = (0..program.tables.len())
             .map(|i| {
-                arena.begin(format!("table {}", program.tables[i].name));
+                arenas.begin(format!("table {}", program.tables[i].name));
                 let id = TableId(i as u32);
-                plan_table(program, id, &mut arena, common)
+                plan_table(program, id, &mut arenas, common)
             })
             .collect();
         let profiles = (0..program.action_profiles.len())
             .map(|i| {
-                arena.begin(format!("profile {}", program.action_profiles[i].name));
-                plan_profile(program, ActionProfileId(i as u32), &mut arena)
+                arenas.begin(format!("profile {}", program.action_profiles[i].name));
+                plan_profile(program, ActionProfileId(i as u32), &mut arenas.tables)
             })
             .collect();
         let counters = program
@@ -193,10 +197,10 @@ impl Plan {
             .filter(|(_, c)| c.table.is_none());
         let counters = counters
             .map(|(i, c)| {
-                arena.begin(format!("counter {}", c.name));
+                arenas.begin(format!("counter {}", c.name));
                 (
                     CounterId(i as u32),
-                    CounterPlan::new(&mut arena, c.size, cpus),
+                    CounterPlan::new(&mut arenas.cells, c.size, cpus),
                 )
             })
             .collect();
@@ -207,16 +211,16 @@ impl Plan {
             .filter(|(_, m)| m.table.is_none());
         let meters = meters
             .map(|(i, m)| {
-                arena.begin(format!("meter {}", m.name));
-                (MeterId(i as u32), MeterPlan::new(&mut arena, m.size))
+                arenas.begin(format!("meter {}", m.name));
+                (MeterId(i as u32), MeterPlan::new(&mut arenas.cells, m.size))
             })
             .collect();
         let registers = program.registers.iter().enumerate().map(|(i, r)| {
             let cells = r.size.max(1).next_power_of_two();
-            arena.begin(format!("register {}", r.name));
+            arenas.begin(format!("register {}", r.name));
             (
                 RegisterId(i as u32),
-                (arena.reserve(u64::from(cells) * 8), cells),
+                (arenas.cells.reserve(u64::from(cells) * 8), cells),
             )
         });
         let registers = registers.collect();
@@ -224,11 +228,11 @@ impl Plan {
             .value_sets
             .iter()
             .map(|s| {
-                arena.begin(format!("value set {}", s.name));
-                ValueSetPlan::new(&mut arena, s.size)
+                arenas.begin(format!("value set {}", s.name));
+                ValueSetPlan::new(&mut arenas.tables, s.size)
             })
             .collect();
-        if !arena.fits() {
+        if !arenas.fit() {
             return Err(vec![Refusal {
                 construct: format!(
                     "the tables of {} (together more than 512 MiB)",
@@ -248,8 +252,10 @@ impl Plan {
             bit_numbers: common.bit_numbers,
             crc16,
             crc32,
-            bytes: arena.bytes(),
-            regions: arena.into_regions(),
+            bytes: arenas.tables.bytes(),
+            cell_bytes: arenas.cells.bytes(),
+            regions: arenas.tables.into_regions(),
+            cell_regions: arenas.cells.into_regions(),
             cpus,
         })
     }
@@ -266,7 +272,7 @@ struct Common {
     heads: u32,
 }
 
-fn plan_table(program: &Program, id: TableId, arena: &mut Arena, common: Common) -> TablePlan {
+fn plan_table(program: &Program, id: TableId, arenas: &mut Arenas, common: Common) -> TablePlan {
     let Common {
         cpus,
         trie_nodes,
@@ -281,6 +287,10 @@ fn plan_table(program: &Program, id: TableId, arena: &mut Arena, common: Common)
     let size = table.size.max(table.entries.len() as u32).max(1);
     let all_exact = table.key.iter().all(|k| k.kind == MatchKind::Exact);
     let lone_lpm = table.key.len() == 1 && table.key[0].kind == MatchKind::Lpm;
+    let Arenas {
+        tables: arena,
+        cells,
+    } = arenas;
     let structure = if table.key.is_empty() {
         Structure::Keyless
     } else if all_exact && bits <= direct::MAX_KEY_BITS && key_words == 1 {
@@ -320,8 +330,8 @@ fn plan_table(program: &Program, id: TableId, arena: &mut Arena, common: Common)
         populated_at: heads + 8 * id.0 + 4,
         counter: table
             .counter
-            .map(|_| CounterPlan::new(arena, capacity + 1, cpus)),
-        meter: table.meter.map(|_| MeterPlan::new(arena, capacity + 1)),
+            .map(|_| CounterPlan::new(cells, capacity + 1, cpus)),
+        meter: table.meter.map(|_| MeterPlan::new(cells, capacity + 1)),
         layout,
         structure,
         capacity,

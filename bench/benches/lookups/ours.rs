@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pointsman_ebpf::asm::{Assembler, Reg, Size};
 use pointsman_ebpf::plan::{Plan, TablePlan};
 use pointsman_ebpf::sys::{Map, MapKind, has_may_goto};
+use pointsman_ebpf::tables::arena::Memories;
 use pointsman_ebpf::tables::grace::Grace;
 use pointsman_ebpf::tables::reader::{Outcome, Reader};
 use pointsman_ebpf::tables::table::{Content, TableWriter};
@@ -35,11 +36,15 @@ impl Ours {
         let start = Instant::now();
         let plan = Plan::new(&program, 2).map_err(|refused| format!("{refused:?}"))?;
         let arena = Map::create(MapKind::Shared, "tables", plan.bytes, 1)?;
-        let memory = Arc::new(arena.memory()?);
+        let cells = Map::create(MapKind::Shared, "cells", plan.cell_bytes, 1)?;
+        let memories = Memories {
+            tables: Arc::new(arena.memory()?),
+            cells: Arc::new(cells.memory()?),
+        };
         let made_in = start.elapsed();
 
         let (shape, table) = (&program.tables[index], plan.tables[index].clone());
-        let mut writer = TableWriter::new(shape, &table, &memory);
+        let mut writer = TableWriter::new(shape, &table, &memories);
         let grace = Grace::new()?;
         let start = Instant::now();
         for route in &routes.all {

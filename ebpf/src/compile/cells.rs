@@ -1,4 +1,4 @@
-//! Counters, meters and registers: cells in the arena, see [`crate::tables::cells`].
+//! Counters, meters and registers: what programs write, see [`crate::tables::cells`].
 
 use pointsman_p4::ir::{Expr, LValue, MeterUnit, RegisterId};
 
@@ -38,7 +38,7 @@ impl Emitter<'_> {
         self.asm.alu_imm(Alu::And, Reg::R1, (plan.cpus - 1) as i32);
         self.asm
             .alu_imm(Alu::Mul, Reg::R1, (plan.cells * COUNTER_BYTES) as i32);
-        self.arena(Reg::R2, plan.offset);
+        self.cells(Reg::R2, plan.offset);
         self.asm.alu(Alu::Add, Reg::R2, Reg::R0);
         self.asm.alu(Alu::Add, Reg::R2, Reg::R1);
         self.asm.load(Size::DW, Reg::R3, Reg::R2, 0);
@@ -56,7 +56,7 @@ impl Emitter<'_> {
         self.asm
             .alu32_imm(Alu::And, Reg::R0, (plan.cells - 1) as i32);
         self.asm.alu_imm(Alu::Mul, Reg::R0, METER_BYTES as i32);
-        self.arena(Reg::R8, plan.offset);
+        self.cells(Reg::R8, plan.offset);
         self.asm.alu(Alu::Add, Reg::R8, Reg::R0);
         self.asm.load(Size::DW, Reg::R1, Reg::R8, 0);
         self.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, enabled);
@@ -139,7 +139,7 @@ impl Emitter<'_> {
         self.asm.jump_if(Cond::Ge, Reg::R0, Reg::R1, out);
         self.asm.alu32_imm(Alu::And, Reg::R0, (cells - 1) as i32);
         self.asm.alu_imm(Alu::Lsh, Reg::R0, 3);
-        self.arena(Reg::R8, offset);
+        self.cells(Reg::R8, offset);
         self.asm.alu(Alu::Add, Reg::R8, Reg::R0);
         match access {
             Access::Read(target) => {

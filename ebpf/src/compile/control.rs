@@ -114,7 +114,7 @@ impl Emitter<'_> {
             Structure::Keyless => self.asm.jump(lookup.miss),
             structure => {
                 self.asm.note(Note::Step("no entries: miss"));
-                self.arena(Reg::R2, plan.populated_at);
+                self.tables(Reg::R2, plan.populated_at);
                 self.asm.load(Size::W, Reg::R1, Reg::R2, 0);
                 self.asm.jump_if_imm(Cond::Eq, Reg::R1, 0, lookup.miss);
                 self.asm.note(Note::Step("pack the key"));
@@ -141,7 +141,7 @@ impl Emitter<'_> {
         match always(table) {
             Some(position) => self.asm.jump(starts[position]),
             None => {
-                self.arena(Reg::R2, plan.default_at);
+                self.tables(Reg::R2, plan.default_at);
                 self.asm.load(Size::W, Reg::R4, Reg::R2, 0);
                 self.asm.jump_if_imm(Cond::Eq, Reg::R4, 0, no_action);
                 let reader = self.reader();

@@ -65,7 +65,7 @@ impl Emitter<'_> {
     /// to R4.
     pub(super) fn crc(&mut self, bytes: Bytes, tables: u32, entry: Size, initial: u64) {
         self.asm.mov_imm(Reg::R0, initial);
-        self.arena(Reg::R3, tables);
+        self.tables(Reg::R3, tables);
         let mut at = 0;
         while at < bytes.count {
             let size = slice(bytes.count - at);

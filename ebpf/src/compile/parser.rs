@@ -177,7 +177,7 @@ impl Emitter<'_> {
                     self.asm
                         .load(Size::DW, Reg::R0, Reg::R7, Control::KEY_PARTS);
                     let plan = self.plan.value_sets[set.index()];
-                    plan.emit(&mut self.asm, self.maps.arena, mask, found);
+                    plan.emit(&mut self.asm, self.maps.tables, mask, found);
                     self.asm.jump(skip);
                     self.asm.place(found);
                 }

@@ -38,7 +38,7 @@ impl Emitter<'_> {
         self.asm
             .alu32_imm(Alu::And, Reg::R8, (plan.member_count - 1) as i32);
         self.asm.alu_imm(Alu::Lsh, Reg::R8, 2);
-        self.arena(Reg::R2, plan.members);
+        self.tables(Reg::R2, plan.members);
         self.asm.alu(Alu::Add, Reg::R2, Reg::R8);
         self.asm.load(Size::W, Reg::R4, Reg::R2, 0);
         self.asm.jump_if_imm(Cond::Eq, Reg::R4, 0, no_action);
@@ -64,13 +64,13 @@ impl Emitter<'_> {
         self.asm
             .alu32_imm(Alu::And, Reg::R8, (plan.group_count - 1) as i32);
         self.asm.alu_imm(Alu::Lsh, Reg::R8, 2);
-        self.arena(Reg::R9, plan.groups);
+        self.tables(Reg::R9, plan.groups);
         self.asm.alu(Alu::Add, Reg::R9, Reg::R8);
         self.asm.load(Size::W, Reg::R8, Reg::R9, 0);
         self.asm
             .alu32_imm(Alu::And, Reg::R8, (plan.block_count - 1) as i32);
         self.asm.alu_imm(Alu::Mul, Reg::R8, BLOCK_BYTES as i32);
-        self.arena(Reg::R9, plan.blocks);
+        self.tables(Reg::R9, plan.blocks);
         self.asm.alu(Alu::Add, Reg::R9, Reg::R8);
         self.asm.load(Size::W, Reg::R8, Reg::R9, 0);
         self.asm.jump_if_imm(Cond::Eq, Reg::R8, 0, no_action);

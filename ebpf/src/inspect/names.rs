@@ -7,6 +7,7 @@ use crate::compile::Maps;
 use crate::compile::layout::{Control, Layout, SCRATCH, Slot};
 use crate::plan::Plan;
 use crate::sys::MapFd;
+use crate::tables::arena::Region;
 
 /// The register that holds the address of the PHV.
 const PHV_REGISTER: u8 = 7;
@@ -85,7 +86,10 @@ impl<'a> Names<'a> {
         let Operand::MapValue(fd) = operand else {
             return None;
         };
-        if MapFd(fd) != self.maps.arena {
+        if MapFd(fd) == self.maps.cells {
+            return region_at(&self.plan.cell_regions, offset);
+        }
+        if MapFd(fd) != self.maps.tables {
             return None;
         }
         let after = self.tables.partition_point(|(start, _)| *start <= offset);
@@ -94,8 +98,7 @@ impl<'a> Names<'a> {
         {
             return Some(name.clone());
         }
-        let after = self.plan.regions.partition_point(|r| r.offset <= offset);
-        self.plan.regions[..after].last().map(|r| r.name.clone())
+        region_at(&self.plan.regions, offset)
     }
 
     fn map(&self, fd: i32) -> String {
@@ -104,6 +107,12 @@ impl<'a> Names<'a> {
             None => format!("map {fd}"),
         }
     }
+}
+
+/// Whose an offset is.
+fn region_at(regions: &[Region], offset: u32) -> Option<String> {
+    let after = regions.partition_point(|region| region.offset <= offset);
+    regions[..after].last().map(|region| region.name.clone())
 }
 
 /// Control words have no length here: every one is accessed at its beginning.

@@ -8,6 +8,8 @@ use super::Inspection;
 use super::listing::PartListing;
 use crate::asm::{Code, Operand, PartKind};
 use crate::compile::Refusal;
+use crate::plan::Plan;
+use crate::tables::arena::Region;
 
 /// The figures of a compiled program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +88,7 @@ pub(super) fn of(inspection: &Inspection<'_>) -> Stats {
         longest_path: programs.iter().map(longest_path).sum(),
         phv_bytes: layout.bytes,
         zeroed_bytes: 8 * layout.zeroed.len() as u32,
-        table_bytes: plan.bytes,
+        table_bytes: plan.bytes + plan.cell_bytes,
         actions: actions(&listing),
         tables: tables(program, inspection, &parts),
         slow: slow_constructs.clone(),
@@ -133,7 +135,7 @@ fn tables(program: &Program, inspection: &Inspection<'_>, parts: &[PartStats]) -
         structure: plan.structure.name(),
         capacity: plan.capacity,
         records: plan.records.slots,
-        bytes: region_bytes(inspection, &format!("table {}", table.name)),
+        bytes: bytes_of(&inspection.plan, &format!("table {}", table.name)),
         instructions: parts
             .iter()
             .find(|part| part.kind == PartKind::Table && part.name == table.name)
@@ -164,13 +166,18 @@ fn key(parts: &[Key]) -> String {
     text
 }
 
-fn region_bytes(inspection: &Inspection<'_>, name: &str) -> u32 {
-    let plan = &inspection.plan;
-    let Some(index) = plan.regions.iter().position(|region| region.name == name) else {
+/// Bytes of something of the program, in both memories.
+fn bytes_of(plan: &Plan, name: &str) -> u32 {
+    let in_tables = region_bytes(&plan.regions, plan.bytes, name);
+    in_tables + region_bytes(&plan.cell_regions, plan.cell_bytes, name)
+}
+
+fn region_bytes(regions: &[Region], end: u32, name: &str) -> u32 {
+    let Some(index) = regions.iter().position(|region| region.name == name) else {
         return 0;
     };
-    let next = plan.regions.get(index + 1);
-    next.map_or(plan.bytes, |region| region.offset) - plan.regions[index].offset
+    let next = regions.get(index + 1);
+    next.map_or(end, |region| region.offset) - regions[index].offset
 }
 
 /// The most instructions that one packet can meet, a loop counting as one round.

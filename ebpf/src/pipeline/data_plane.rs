@@ -256,7 +256,9 @@ impl DataPlane for Pipeline {
     }
 
     fn counter(&self, counter: CounterId, index: u32) -> Result<CounterData, DataPlaneError> {
-        Ok(self.counter_cell(counter, index)?.read(&self.memory, index))
+        Ok(self
+            .counter_cell(counter, index)?
+            .read(&self.memory.cells, index))
     }
 
     fn set_counter(
@@ -266,18 +268,18 @@ impl DataPlane for Pipeline {
         data: CounterData,
     ) -> Result<(), DataPlaneError> {
         self.counter_cell(counter, index)?
-            .write(&self.memory, index, data);
+            .write(&self.memory.cells, index, data);
         Ok(())
     }
 
     fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
         let (plan, cell) = self.direct_cell(key)?;
-        Ok(plan.read(&self.memory, cell))
+        Ok(plan.read(&self.memory.cells, cell))
     }
 
     fn set_direct_counter(&self, key: &EntryKey, data: CounterData) -> Result<(), DataPlaneError> {
         let (plan, cell) = self.direct_cell(key)?;
-        plan.write(&self.memory, cell, data);
+        plan.write(&self.memory.cells, cell, data);
         Ok(())
     }
 
@@ -290,7 +292,7 @@ impl DataPlane for Pipeline {
         let shape = &self.program.meters[meter.index()];
         match self.plan.meters.get(&meter) {
             Some(plan) if index < shape.size => {
-                plan.configure(&self.memory, index, config);
+                plan.configure(&self.memory.cells, index, config);
                 Ok(())
             }
             _ => Err(out_of_range(&shape.name, index, shape.size)),
@@ -311,13 +313,13 @@ impl DataPlane for Pipeline {
             why: "the table has none".to_owned(),
         })?;
         let cell = self.table(key.table).cell(key)?;
-        plan.configure(&self.memory, cell, config);
+        plan.configure(&self.memory.cells, cell, config);
         Ok(())
     }
 
     fn register(&self, register: RegisterId, index: u32) -> Result<Bits, DataPlaneError> {
         let at = self.register_at(register, index)?;
-        Ok(Bits::from(self.memory.u64(at).load(Acquire)))
+        Ok(Bits::from(self.memory.cells.u64(at).load(Acquire)))
     }
 
     fn set_register(
@@ -328,6 +330,7 @@ impl DataPlane for Pipeline {
     ) -> Result<(), DataPlaneError> {
         let at = self.register_at(register, index)?;
         self.memory
+            .cells
             .u64(at)
             .store(value.to_u64().unwrap_or(u64::MAX), Release);
         Ok(())

@@ -1,6 +1,49 @@
-//! The one shared-memory map of a pipeline, and who has which bytes of it.
+//! The two shared-memory maps of a pipeline, and who has which bytes of them.
 //!
-//! One map for all tables, because a program can name only 64 maps.
+//! | map | what is there | who writes |
+//! |---|---|---|
+//! | tables | structures, records, default actions, profiles, value sets | the agent |
+//! | cells | counters, meters, registers | programs, and the agent beside them |
+//!
+//! What programs only read can be there twice, so that many changes become visible at once
+//! ([`crate::pipeline`]); what they write is there once. Few maps for all, because a program can
+//! name only 64.
+
+use std::sync::Arc;
+
+use crate::sys::SharedMemory;
+
+/// Both memories, while it is decided who has which bytes of them.
+#[derive(Debug, Default)]
+pub struct Arenas {
+    /// What the agent writes.
+    pub tables: Arena,
+    /// What programs write.
+    pub cells: Arena,
+}
+
+impl Arenas {
+    /// Says whose the following reservations are.
+    pub fn begin(&mut self, name: impl Into<String>) {
+        let name = name.into();
+        self.tables.begin(name.clone());
+        self.cells.begin(name);
+    }
+
+    /// Whether a program can address all of both.
+    pub fn fit(&self) -> bool {
+        self.tables.fits() && self.cells.fits()
+    }
+}
+
+/// Both memories of a loaded pipeline.
+#[derive(Debug, Clone)]
+pub struct Memories {
+    /// What the agent writes.
+    pub tables: Arc<SharedMemory>,
+    /// What programs write.
+    pub cells: Arc<SharedMemory>,
+}
 
 /// Hands out parts of a memory that is created once all are known.
 #[derive(Debug, Default)]
@@ -30,9 +73,13 @@ impl Arena {
         });
     }
 
-    /// What was begun, in the order of offsets.
+    /// What has bytes here, in the order of offsets.
     pub fn into_regions(self) -> Vec<Region> {
-        self.regions
+        let ends = self.regions.iter().skip(1).map(|region| region.offset);
+        let ends: Vec<u32> = ends.chain([self.len]).collect();
+        let regions = self.regions.into_iter().zip(ends);
+        let used = regions.filter(|(region, end)| region.offset < *end);
+        used.map(|(region, _)| region).collect()
     }
 
     /// Reserves bytes, aligned to a cache line. Beyond [`MAX_ARENA_BYTES`] the offsets saturate

@@ -32,7 +32,7 @@ pub const METER_TIME_SHIFT: u32 = 10;
 /// Where the cells of a counter are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CounterPlan {
-    /// Offset in the arena.
+    /// Offset among the cells.
     pub offset: u32,
     /// Cells, a power of two.
     pub cells: u32,
@@ -85,7 +85,7 @@ impl CounterPlan {
 /// Where the cells of a meter are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MeterPlan {
-    /// Offset in the arena.
+    /// Offset among the cells.
     pub offset: u32,
     /// Cells, a power of two.
     pub cells: u32,

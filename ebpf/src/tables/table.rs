@@ -8,8 +8,9 @@ use pointsman_p4::ir::Table;
 use smallvec::SmallVec;
 
 use crate::plan::TablePlan;
-use crate::sys::{SharedMemory, SysError};
+use crate::sys::SysError;
 
+use super::arena::Memories;
 use super::grace::Grace;
 use super::index::{Index, IndexError};
 use super::key::KeyWords;
@@ -23,7 +24,7 @@ pub struct TableWriter {
     name: String,
     shape: Shape,
     plan: TablePlan,
-    memory: Arc<SharedMemory>,
+    memory: Memories,
     index: Index,
     records: RecordPool,
     cells: Option<Slots>,
@@ -43,7 +44,7 @@ pub struct Content<'a> {
 
 impl TableWriter {
     /// An empty table; the memory is zero.
-    pub fn new(table: &Table, plan: &TablePlan, memory: &Arc<SharedMemory>) -> TableWriter {
+    pub fn new(table: &Table, plan: &TablePlan, memory: &Memories) -> TableWriter {
         let sharing = match plan.counter.is_some() || plan.meter.is_some() {
             false if plan.records.key_words == 0 => Sharing::Shared,
             _ => Sharing::Own,
@@ -51,15 +52,15 @@ impl TableWriter {
         TableWriter {
             name: table.name.clone(),
             shape: Shape::new(table, &plan.layout, plan.structure.form()),
-            index: Index::new(&plan.structure, memory),
-            records: RecordPool::new(plan.records, Arc::clone(memory), sharing),
+            index: Index::new(&plan.structure, &memory.tables),
+            records: RecordPool::new(plan.records, Arc::clone(&memory.tables), sharing),
             // Cell 0 is the default action's, and that of all entries where there are no cells.
             cells: match sharing {
                 Sharing::Own => Some(Slots::new(1..plan.capacity + 1)),
                 Sharing::Shared => None,
             },
             plan: plan.clone(),
-            memory: Arc::clone(memory),
+            memory: memory.clone(),
             entries: 0,
         }
     }
@@ -160,10 +161,8 @@ impl TableWriter {
             }
             None => 0,
         };
-        let old = self
-            .memory
-            .u32(self.plan.default_at as usize)
-            .swap(slot, Release);
+        let default = self.memory.tables.u32(self.plan.default_at as usize);
+        let old = default.swap(slot, Release);
         if old != 0 {
             self.records.retire(old);
         }
@@ -179,7 +178,7 @@ impl TableWriter {
     /// A table becomes populated after its first entry is there, and stops after its last has gone.
     fn count_entries(&mut self, entries: u32) {
         if (entries > 0) != (self.entries > 0) {
-            let populated = self.memory.u32(self.plan.populated_at as usize);
+            let populated = self.memory.tables.u32(self.plan.populated_at as usize);
             populated.store(u32::from(entries > 0), Release);
         }
         self.entries = entries;
@@ -187,10 +186,10 @@ impl TableWriter {
 
     fn clear_cell(&self, cell: u32) {
         if let Some(counter) = self.plan.counter {
-            counter.write(&self.memory, cell, Default::default());
+            counter.write(&self.memory.cells, cell, Default::default());
         }
         if let Some(meter) = self.plan.meter {
-            meter.configure(&self.memory, cell, None);
+            meter.configure(&self.memory.cells, cell, None);
         }
     }
 

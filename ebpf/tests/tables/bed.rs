@@ -8,6 +8,7 @@ use num_bigint::BigUint;
 use pointsman_ebpf::asm::{Alu, Assembler, Cond, Reg, Size};
 use pointsman_ebpf::plan::{Plan, Structure, TablePlan};
 use pointsman_ebpf::sys::{Map, MapFd, MapKind, Program, ProgramKind, SharedMemory, has_may_goto};
+use pointsman_ebpf::tables::arena::Memories;
 use pointsman_ebpf::tables::grace::Grace;
 use pointsman_ebpf::tables::key::KeyLayout;
 use pointsman_ebpf::tables::reader::{Outcome, Reader};
@@ -105,8 +106,12 @@ impl Bed {
 
         let mut plan = Plan::new(&program, 2).unwrap();
         let arena = Map::create(MapKind::Shared, "tables", plan.bytes, 1).unwrap();
-        let memory = Arc::new(arena.memory().unwrap());
-        pointsman_ebpf::tables::bitvec::write_bit_numbers(&memory, plan.bit_numbers);
+        let cells = Map::create(MapKind::Shared, "cells", plan.cell_bytes, 1).unwrap();
+        let memories = Memories {
+            tables: Arc::new(arena.memory().unwrap()),
+            cells: Arc::new(cells.memory().unwrap()),
+        };
+        pointsman_ebpf::tables::bitvec::write_bit_numbers(&memories.tables, plan.bit_numbers);
         let plan = plan.tables.remove(0);
         let phv = Map::create(
             MapKind::Shared,
@@ -137,7 +142,7 @@ impl Bed {
             _arena: arena,
         };
         let bed = Bed {
-            writer: TableWriter::new(&program.tables[0], &plan, &memory),
+            writer: TableWriter::new(&program.tables[0], &plan, &memories),
             grace: Grace::new().unwrap(),
             parts,
             structure: plan.structure,
