@@ -3,6 +3,7 @@
 
 pub mod bmv2;
 pub mod codec;
+pub mod constraints;
 pub mod dataplane;
 pub mod interpreter;
 pub mod ir;
