@@ -4,8 +4,8 @@
 mod common;
 
 use pointsman_agent::entity::{
-    CloneSession, Entity, Group, GroupMember, Member, MulticastGroup, OneShotAction, PortForm,
-    Replica, TableAction, TableEntry, Update,
+    CloneSession, Entity, Group, GroupMember, Member, MulticastGroup, OneShot, OneShotAction,
+    PortForm, Replica, TableAction, TableEntry, Update,
 };
 use pointsman_agent::schema::Schema;
 use pointsman_agent::switch::{Pipeline, PipelineSource, Switch};
@@ -100,6 +100,7 @@ fn entity(schema: &Schema, step: &Step) -> Entity {
                 id: *id,
                 members: members.collect(),
                 max_size: 0,
+                ports: PortForm::Bytes,
             })
         }
         Step::Entry(key, action) => {
@@ -117,16 +118,13 @@ fn entity(schema: &Schema, step: &Step) -> Entity {
                         weight: 1,
                         watch_port: None,
                     });
-                    TableAction::OneShot(actions.collect())
+                    TableAction::OneShot(OneShot::new(actions.collect()))
                 }
             };
             Entity::TableEntry(TableEntry::new(key, action))
         }
         Step::Multicast(id, ports) => {
-            let replicas = ports.iter().map(|port| Replica {
-                port: *port,
-                instance: 0,
-            });
+            let replicas = ports.iter().map(|port| Replica::new(*port, 0));
             Entity::MulticastGroup(MulticastGroup {
                 id: *id,
                 replicas: replicas.collect(),
@@ -136,10 +134,7 @@ fn entity(schema: &Schema, step: &Step) -> Entity {
         }
         Step::Clone(id, port) => Entity::CloneSession(CloneSession {
             id: *id,
-            replicas: vec![Replica {
-                port: *port,
-                instance: 0,
-            }],
+            replicas: vec![Replica::new(*port, 0)],
             ports: PortForm::Bytes,
             class_of_service: 0,
             packet_length_bytes: 0,

@@ -201,10 +201,7 @@ fn flows_spread_by_weight_and_each_keeps_its_way() {
 #[test]
 fn a_copy_for_the_cpu_is_the_frame_as_it_came_in() {
     let mut switch = Switch::new();
-    let replicas = vec![Replica {
-        port: 255,
-        instance: 0,
-    }];
+    let replicas = vec![Replica::new(255, 0)];
     let session = CloneSession {
         replicas,
         packet_length_bytes: 0,

@@ -277,7 +277,7 @@ fn packet() -> Packet {
 
 fn session(switch: &mut Interpreter, session: u32, port: u32, packet_length_bytes: u32) {
     let clone = CloneSession {
-        replicas: vec![Replica { port, instance: 9 }],
+        replicas: vec![Replica::new(port, 9)],
         packet_length_bytes,
     };
     switch.set_clone_session(session, Some(&clone)).unwrap();
@@ -321,7 +321,7 @@ fn multicast_copies_know_their_instance_and_the_original_is_gone() {
     ];
     let mut switch = switch(ingress, egress);
     assert_eq!(send(&mut switch), [], "an unknown group drops");
-    let replicas = [(2, 20), (3, 30), (2, 21)].map(|(port, instance)| Replica { port, instance });
+    let replicas = [(2, 20), (3, 30), (2, 21)].map(|(port, instance)| Replica::new(port, instance));
     switch.set_multicast_group(6, &replicas).unwrap();
     assert_eq!(
         send(&mut switch),

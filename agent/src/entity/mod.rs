@@ -17,7 +17,7 @@ mod table;
 pub use profile::{Group, GroupMember, Member};
 pub use replication::{CloneSession, MulticastGroup, PortForm, Replica};
 pub use resource::{CounterCell, MeterCell, RegisterCell, ValueSet};
-pub use table::{DefaultAction, OneShotAction, TableAction, TableEntry};
+pub use table::{DefaultAction, OneShot, OneShotAction, TableAction, TableEntry};
 
 use pointsman_p4::dataplane::{CounterData, EntryKey, MeterConfig};
 
@@ -38,8 +38,8 @@ pub enum Entity {
     CloneSession(CloneSession),
     /// Cells of an indirect counter.
     Counter(CounterCell),
-    /// The direct counter of an entry.
-    DirectCounter(EntryKey, CounterData),
+    /// The direct counter of an entry; `None` leaves it alone.
+    DirectCounter(EntryKey, Option<CounterData>),
     /// Cells of an indirect meter.
     Meter(MeterCell),
     /// The direct meter of an entry; `None` resets it to always green.

@@ -23,8 +23,12 @@ pub struct Group {
     pub id: u32,
     /// Its members, in the order they were given.
     pub members: Vec<GroupMember>,
-    /// The most members it will ever have; 0 leaves that to the profile.
+    /// The most members or weight it will ever have; 0 leaves that to the profile.
     pub max_size: u32,
+    /// How watched ports were written, and are read.
+    pub ports: PortForm,
 }
 
 pub use pointsman_p4::dataplane::GroupMember;
+
+use super::PortForm;

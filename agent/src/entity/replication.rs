@@ -2,7 +2,7 @@
 
 pub use pointsman_p4::dataplane::Replica;
 
-/// How P4Runtime writes the port of a replica.
+/// How P4Runtime writes the port of a replica, or a port that is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PortForm {
     /// As bytes.

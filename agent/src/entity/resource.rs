@@ -10,8 +10,8 @@ pub struct CounterCell {
     pub counter: CounterId,
     /// Which cell; `None` is every cell.
     pub index: Option<u32>,
-    /// What it is set to.
-    pub data: CounterData,
+    /// What it is set to; `None` leaves it alone.
+    pub data: Option<CounterData>,
 }
 
 /// A cell of an indirect meter.

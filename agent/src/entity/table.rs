@@ -3,6 +3,8 @@
 use pointsman_p4::dataplane::{Call, CounterData, EntryKey, MeterConfig};
 use pointsman_p4::ir::TableId;
 
+use super::PortForm;
+
 /// An entry of a table, as its controller wrote it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableEntry {
@@ -52,7 +54,30 @@ pub enum TableAction {
     /// Runs the action of a member of this group.
     Group(u32),
     /// A group of the entry's own.
-    OneShot(Vec<OneShotAction>),
+    OneShot(OneShot),
+}
+
+/// A group that belongs to one entry (P4Runtime, "One Shot Action Selector Programming").
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OneShot {
+    /// What it chooses from.
+    pub actions: Vec<OneShotAction>,
+    /// How watched ports were written, and are read.
+    pub ports: PortForm,
+    /// Whether it says how actions are chosen. It can say only what the selector does anyway.
+    pub says_mode: bool,
+    /// Whether it says what its size is. It can say only what the profile says anyway.
+    pub says_size: bool,
+}
+
+impl OneShot {
+    /// A group of these actions that leaves all else to the selector.
+    pub fn new(actions: Vec<OneShotAction>) -> OneShot {
+        OneShot {
+            actions,
+            ..OneShot::default()
+        }
+    }
 }
 
 /// One action of a one-shot group.

@@ -2,17 +2,19 @@
 //!
 //! Used for Read and for the journal, whose records are P4Runtime updates.
 
-use pointsman_p4::dataplane::{Bits, Call, CounterData, EntryKey, Match, MeterConfig};
-use pointsman_p4::ir::ActionProfileId;
+use pointsman_p4::dataplane::{
+    BackupReplica, Bits, Call, CounterData, EntryKey, Match, MeterConfig,
+};
+use pointsman_p4::ir::{ActionProfileId, TableId};
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity as Message;
 use pointsman_proto::p4::v1::field_match::{self, FieldMatchType};
 
 use crate::entity::{
-    CloneSession, DefaultAction, Entity, Group, Member, MulticastGroup, OneShotAction, Operation,
+    CloneSession, DefaultAction, Entity, Group, Member, MulticastGroup, OneShot, Operation,
     PortForm, Replica, TableAction, TableEntry, Update, ValueSet,
 };
-use crate::schema::{FieldSchema, Schema, controller_bytes};
+use crate::schema::{FieldSchema, ProfileSchema, Schema, controller_bytes};
 
 /// An update as a message.
 pub fn update(schema: &Schema, update: &Update) -> p4::Update {
@@ -45,12 +47,12 @@ pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
             Message::CounterEntry(p4::CounterEntry {
                 counter_id: described.map_or(0, |c| c.id),
                 index: cell.index.map(index),
-                data: Some(counter_data(cell.data)),
+                data: cell.data.map(counter_data),
             })
         }
         Entity::DirectCounter(key, data) => Message::DirectCounterEntry(p4::DirectCounterEntry {
             table_entry: Some(entry_key(schema, key)),
-            data: Some(counter_data(*data)),
+            data: data.map(counter_data),
         }),
         Entity::Meter(cell) => {
             let described = schema.meters.iter().find(|m| m.ir == cell.meter);
@@ -87,7 +89,10 @@ pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
 pub fn table_entry(schema: &Schema, entry: &TableEntry) -> p4::TableEntry {
     #[allow(deprecated)]
     p4::TableEntry {
-        action: entry.action.as_ref().map(|a| table_action(schema, a)),
+        action: entry
+            .action
+            .as_ref()
+            .map(|action| table_action(schema, entry.key.table, action)),
         controller_metadata: entry.controller_metadata,
         meter_config: entry.meter.map(meter_config),
         counter_data: entry.counter.map(counter_data),
@@ -102,7 +107,7 @@ pub fn default_action(schema: &Schema, default: &DefaultAction) -> p4::TableEntr
     #[allow(deprecated)]
     p4::TableEntry {
         table_id: schema.table_of(default.table).map_or(0, |t| t.id),
-        action: action.map(|action| table_action(schema, action)),
+        action: action.map(|action| table_action(schema, default.table, action)),
         is_default_action: true,
         metadata: default.metadata.clone(),
         controller_metadata: default.controller_metadata,
@@ -159,30 +164,51 @@ fn field_match(field: &FieldSchema, value: &Match) -> Option<p4::FieldMatch> {
     })
 }
 
-fn table_action(schema: &Schema, action: &TableAction) -> p4::TableAction {
+fn table_action(schema: &Schema, table: TableId, action: &TableAction) -> p4::TableAction {
     use p4::table_action::Type;
+    let action_profile = schema.table_of(table).and_then(|table| table.profile);
+    let action_profile = action_profile.and_then(|profile| schema.profile_of(profile));
     let kind = match action {
         TableAction::Call(call) => Type::Action(self::action(schema, call)),
         TableAction::Member(id) => Type::ActionProfileMemberId(*id),
         TableAction::Group(id) => Type::ActionProfileGroupId(*id),
-        TableAction::OneShot(actions) => {
-            let actions = actions.iter().map(|action| one_shot(schema, action));
-            Type::ActionProfileActionSet(p4::ActionProfileActionSet {
-                action_profile_actions: actions.collect(),
-                ..p4::ActionProfileActionSet::default()
-            })
+        TableAction::OneShot(group) => {
+            Type::ActionProfileActionSet(one_shot(schema, group, action_profile))
         }
     };
     p4::TableAction { r#type: Some(kind) }
 }
 
-fn one_shot(schema: &Schema, action: &OneShotAction) -> p4::ActionProfileAction {
-    p4::ActionProfileAction {
+fn one_shot(
+    schema: &Schema,
+    group: &OneShot,
+    profile: Option<&ProfileSchema>,
+) -> p4::ActionProfileActionSet {
+    use p4::action_profile_action::WatchKind;
+    use p4::action_profile_action_set::{ActionSelectionMode, SizeSemantics};
+    let actions = group.actions.iter().map(|action| p4::ActionProfileAction {
         action: Some(self::action(schema, &action.call)),
-        weight: weight(action.weight),
-        watch_kind: action
-            .watch_port
-            .map(|port| p4::action_profile_action::WatchKind::WatchPort(port_bytes(port))),
+        weight: weight(profile, action.weight),
+        watch_kind: action.watch_port.map(|port| match group.ports {
+            PortForm::Bytes => WatchKind::WatchPort(port_bytes(port)),
+            #[allow(deprecated)]
+            PortForm::Number => WatchKind::Watch(port.cast_signed()),
+        }),
+    });
+    let mode = match group.says_mode {
+        true => ActionSelectionMode::Hash,
+        false => ActionSelectionMode::DefaultModeDeterminedByActionSelector,
+    };
+    let size = match (group.says_size, profile.is_some_and(|p| p.counts_members)) {
+        (false, _) => SizeSemantics::DefaultSizeDeterminedByActionSelector,
+        (true, true) => SizeSemantics::SumOfMembers,
+        (true, false) => SizeSemantics::SumOfWeights,
+    };
+    p4::ActionProfileActionSet {
+        group_action: None,
+        action_profile_actions: actions.collect(),
+        action_selection_mode: mode.into(),
+        size_semantics: size.into(),
     }
 }
 
@@ -217,12 +243,15 @@ fn member(schema: &Schema, member: &Member) -> p4::ActionProfileMember {
 
 fn group(schema: &Schema, group: &Group) -> p4::ActionProfileGroup {
     use p4::action_profile_group::{Member, member::WatchKind};
+    let profile = schema.profile_of(group.profile);
     let members = group.members.iter().map(|member| Member {
         member_id: member.member,
-        weight: weight(member.weight),
-        watch_kind: member
-            .watch_port
-            .map(|port| WatchKind::WatchPort(port_bytes(port))),
+        weight: weight(profile, member.weight),
+        watch_kind: member.watch_port.map(|port| match group.ports {
+            PortForm::Bytes => WatchKind::WatchPort(port_bytes(port)),
+            #[allow(deprecated)]
+            PortForm::Number => WatchKind::Watch(port.cast_signed()),
+        }),
     });
     p4::ActionProfileGroup {
         action_profile_id: profile_id(schema, group.profile),
@@ -232,8 +261,12 @@ fn group(schema: &Schema, group: &Group) -> p4::ActionProfileGroup {
     }
 }
 
-fn weight(weight: u32) -> i32 {
-    i32::try_from(weight).unwrap_or(i32::MAX)
+/// Weights that a profile disallows are neither given nor shown.
+fn weight(profile: Option<&ProfileSchema>, weight: u32) -> i32 {
+    match profile {
+        Some(profile) if profile.weights_disallowed => 0,
+        _ => i32::try_from(weight).unwrap_or(i32::MAX),
+    }
 }
 
 fn replication(kind: p4::packet_replication_engine_entry::Type) -> Message {
@@ -266,9 +299,16 @@ fn replicas(replicas: &[Replica], form: PortForm) -> Vec<p4::Replica> {
             PortForm::Number => PortKind::EgressPort(replica.port),
         }),
         instance: replica.instance,
-        backup_replicas: Vec::new(),
+        backup_replicas: replica.backups.iter().map(backup).collect(),
     });
     replicas.collect()
+}
+
+fn backup(backup: &BackupReplica) -> p4::BackupReplica {
+    p4::BackupReplica {
+        port: port_bytes(backup.port),
+        instance: backup.instance,
+    }
 }
 
 fn port_bytes(port: u32) -> Vec<u8> {

@@ -15,7 +15,8 @@ use super::rules::choose;
 use super::translate::Translator;
 use super::value::{Value, Values};
 use crate::entity::{
-    CloneSession, Entity, MulticastGroup, OneShotAction, PortForm, Replica, TableAction, TableEntry,
+    CloneSession, Entity, MulticastGroup, OneShot, OneShotAction, PortForm, Replica, TableAction,
+    TableEntry,
 };
 
 /// More entries than this for one objective are a mistake of the operator.
@@ -56,7 +57,7 @@ impl Translator<'_, '_> {
             Body::CloneSession { id, port } => {
                 let id = self.number(id, "a clone session", scope.facts, used)?;
                 let port = self.number(port, "a port", scope.facts, used)?;
-                let replicas = vec![Replica { port, instance: 1 }];
+                let replicas = vec![Replica::new(port, 1)];
                 self.entities.push(Entity::CloneSession(CloneSession {
                     id,
                     replicas,
@@ -90,7 +91,7 @@ impl Translator<'_, '_> {
                 .filter(|replica: &&Replica| replica.port == port)
                 .count();
             let instance = u32::try_from(same + 1).expect("a next has few buckets");
-            replicas.push(Replica { port, instance });
+            replicas.push(Replica::new(port, instance));
         }
         self.entities.push(Entity::MulticastGroup(MulticastGroup {
             id,
@@ -223,7 +224,7 @@ impl Translator<'_, '_> {
             let message = format!("{what} of a next can be {max_group_size} at most, not {size}");
             return Err(Refusal::unsupported(message).at("buckets"));
         }
-        Ok(TableAction::OneShot(actions))
+        Ok(TableAction::OneShot(OneShot::new(actions)))
     }
 
     fn make_call(

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use pointsman_p4::constraints::{Constraint, Shape, Variable};
 use pointsman_p4::ir::{self, MatchKind, Program};
 use pointsman_p4::p4info::{in_program_order, is_left_out};
 use pointsman_proto::p4::config::v1 as p4info;
@@ -68,11 +69,19 @@ impl Builder<'_> {
             self.schema
                 .p4_ids
                 .insert(preamble.id, self.schema.actions.len());
+            let variables = params.iter().map(|param| Variable {
+                name: param.name.clone(),
+                shape: Shape::Parameter(param.strings.is_none().then_some(param.width)),
+            });
+            let variables = variables.collect();
+            let restriction =
+                Constraint::of_arguments(&preamble.name, &preamble.annotations, variables)?;
             self.schema.actions.push(ActionSchema {
                 id: preamble.id,
                 name: preamble.name,
                 alias: preamble.alias,
                 params,
+                restriction,
             });
         }
         for table in &info.tables {
@@ -168,9 +177,8 @@ impl Builder<'_> {
             let scope = match reference.scope() {
                 p4info::action_ref::Scope::TableAndDefault => Scope::TableAndDefault,
                 p4info::action_ref::Scope::DefaultOnly => Scope::DefaultOnly,
-                p4info::action_ref::Scope::TableOnly | p4info::action_ref::Scope::GroupAction => {
-                    Scope::TableOnly
-                }
+                p4info::action_ref::Scope::TableOnly => Scope::TableOnly,
+                p4info::action_ref::Scope::GroupAction => Scope::GroupOnly,
             };
             let index = self.schema.p4_ids[&reference.id];
             self.schema.actions_by_ir.insert(ir_action, index);
@@ -184,6 +192,12 @@ impl Builder<'_> {
             let ids = table.direct_resource_ids.iter().copied();
             ids.into_iter().find(|id| id >> 24 == kind)
         };
+        let variables = fields.iter().map(|field| Variable {
+            name: field.name.clone(),
+            shape: Shape::Key(field.kind, field.strings.is_none().then_some(field.width)),
+        });
+        let variables = variables.collect();
+        let restriction = Constraint::of_entries(&name, &preamble.annotations, variables)?;
         let index = self.schema.tables.len();
         self.schema.p4_ids.insert(preamble.id, index);
         self.schema.tables_by_ir.insert(ir_id, index);
@@ -206,6 +220,7 @@ impl Builder<'_> {
             idle_timeout: table.idle_timeout_behavior()
                 == p4info::table::IdleTimeoutBehavior::NotifyControl,
             is_const: table.is_const_table,
+            restriction,
         });
         Ok(())
     }
@@ -264,7 +279,9 @@ impl Builder<'_> {
             table.with_selector = profile.with_selector;
             for reference in &table.actions {
                 let known = profile.actions.iter().any(|(id, _)| *id == reference.id);
-                if reference.scope != Scope::DefaultOnly && !known {
+                let in_entries =
+                    matches!(reference.scope, Scope::TableAndDefault | Scope::TableOnly);
+                if in_entries && !known {
                     profile.actions.push((reference.id, reference.action));
                 }
             }

@@ -116,8 +116,8 @@ impl Schema {
             TableAction::Call(call) => self.describe_call(call),
             TableAction::Member(member) => format!("member {member}"),
             TableAction::Group(group) => format!("group {group}"),
-            TableAction::OneShot(actions) => {
-                let actions = actions.iter();
+            TableAction::OneShot(group) => {
+                let actions = group.actions.iter();
                 let actions =
                     actions.map(|a| format!("{}*{}", self.describe_call(&a.call), a.weight));
                 format!("one of {}", actions.collect::<Vec<_>>().join(" | "))

@@ -1,5 +1,6 @@
 //! Why a p4info does not fit its program.
 
+use pointsman_p4::constraints::ConstraintError;
 use thiserror::Error;
 
 use super::p4_id_kind;
@@ -52,6 +53,9 @@ pub enum SchemaError {
         /// Fields in the program.
         program: usize,
     },
+    /// A restriction that makes no sense.
+    #[error(transparent)]
+    Constraint(#[from] ConstraintError),
     /// A match kind that v1model lacks.
     #[error(
         "table {table}: match field {field} is of kind {kind}; \

@@ -1,10 +1,13 @@
 //! Actions, action profiles, and arrays of cells.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use pointsman_p4::constraints::Constraint;
+use pointsman_p4::dataplane::Bits;
 use pointsman_p4::ir::{ActionId, ActionProfileId, ValueSetId};
 
-use super::{FieldSchema, Strings};
+use super::{FieldSchema, Strings, controller_bytes};
 
 /// An action, whichever table uses it.
 #[derive(Debug, Clone)]
@@ -17,6 +20,22 @@ pub struct ActionSchema {
     pub alias: String,
     /// In the program's order.
     pub params: Vec<ParamSchema>,
+    /// What its arguments must satisfy.
+    pub restriction: Option<Constraint>,
+}
+
+impl ActionSchema {
+    /// Arguments as controllers see them: where a type is translated to strings, the bytes of those.
+    pub fn seen_by_controllers<'a>(&self, args: &'a [Bits]) -> Cow<'a, [Bits]> {
+        if self.params.iter().all(|param| param.strings.is_none()) {
+            return Cow::Borrowed(args);
+        }
+        let params = self.params.iter().zip(args);
+        let seen = params.map(|(param, value)| {
+            Bits::from_be_bytes(&controller_bytes(value, param.strings.as_deref()))
+        });
+        Cow::Owned(seen.collect())
+    }
 }
 
 /// A parameter of an action.

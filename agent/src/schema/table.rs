@@ -1,10 +1,13 @@
 //! Tables: their keys and the actions they allow.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use pointsman_p4::constraints::Constraint;
+use pointsman_p4::dataplane::{Bits, Match};
 use pointsman_p4::ir::{ActionId, ActionProfileId, MatchKind, TableId};
 
-use super::Strings;
+use super::{Strings, controller_bytes};
 
 /// A table.
 #[derive(Debug, Clone)]
@@ -37,6 +40,8 @@ pub struct TableSchema {
     pub idle_timeout: bool,
     /// Its entries come from the program and cannot be written.
     pub is_const: bool,
+    /// What its entries must satisfy.
+    pub restriction: Option<Constraint>,
 }
 
 impl TableSchema {
@@ -48,6 +53,25 @@ impl TableSchema {
                 MatchKind::Ternary | MatchKind::Range | MatchKind::Optional
             )
         })
+    }
+
+    /// Matches as controllers see them: where a type is translated to strings, the bytes of those.
+    pub fn seen_by_controllers<'m>(&self, matches: &'m [Match]) -> Cow<'m, [Match]> {
+        if self.fields.iter().all(|field| field.strings.is_none()) {
+            return Cow::Borrowed(matches);
+        }
+        let fields = self.fields.iter().zip(matches);
+        let seen = fields.map(|(field, value)| {
+            let text = |bits: &Bits| {
+                Bits::from_be_bytes(&controller_bytes(bits, field.strings.as_deref()))
+            };
+            match value {
+                Match::Exact(bits) => Match::Exact(text(bits)),
+                Match::Optional(Some(bits)) => Match::Optional(Some(text(bits))),
+                other => other.clone(),
+            }
+        });
+        Cow::Owned(seen.collect())
     }
 
     /// The field with this p4info id.
@@ -87,6 +111,8 @@ pub enum Scope {
     TableOnly,
     /// As the default only.
     DefaultOnly,
+    /// Only as what a one-shot group does before the action that it chooses.
+    GroupOnly,
 }
 
 /// An action that a table allows.

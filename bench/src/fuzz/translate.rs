@@ -268,10 +268,7 @@ fn replica_text(replicas: &[Replica]) -> Vec<[u32; 2]> {
 }
 
 fn read_replicas(text: &[[u32; 2]]) -> Vec<Replica> {
-    let replica = |[port, instance]: &[u32; 2]| Replica {
-        port: *port,
-        instance: *instance,
-    };
+    let replica = |[port, instance]: &[u32; 2]| Replica::new(*port, *instance);
     text.iter().map(replica).collect()
 }
 

@@ -335,12 +335,12 @@ impl<'a> Writes<'a> {
 
     fn replicas(&self, random: &mut Random) -> Vec<Replica> {
         let count = random.below(5);
-        let replica = |random: &mut Random| Replica {
-            port: match random.below(6) {
+        let replica = |random: &mut Random| {
+            let port = match random.below(6) {
                 0 => self.cpu_port,
                 _ => PORTS[random.below(PORTS.len())],
-            },
-            instance: random.below(4) as u32,
+            };
+            Replica::new(port, random.below(4) as u32)
         };
         (0..count).map(|_| replica(random)).collect()
     }

@@ -8,8 +8,8 @@ use proto::table_action::Type as ActionType;
 use proto::update::Type as UpdateType;
 
 use crate::dataplane::{
-    Bits, Call, CloneSession, EntryAction, EntryKey, GroupMember, Match, Operation, Replica,
-    TableEntry,
+    BackupReplica, Bits, Call, CloneSession, EntryAction, EntryKey, GroupMember, Match, Operation,
+    Replica, TableEntry,
 };
 use crate::ir::ActionId;
 use crate::p4info::{Action, ActionProfile, Pipeline, Table};
@@ -324,19 +324,26 @@ fn replicas(given: &[proto::Replica]) -> Result<Vec<Replica>, CodecError> {
     given
         .iter()
         .map(|replica| {
+            let port = match &replica.port_kind {
+                Some(PortKind::Port(bytes)) => decode_port(bytes)?,
+                #[allow(deprecated)] // older clients send numbers
+                Some(PortKind::EgressPort(port)) => *port,
+                None => {
+                    return Err(CodecError::Invalid {
+                        name: "replica".to_owned(),
+                        problem: "it has no port",
+                    });
+                }
+            };
+            let backups = replica.backup_replicas.iter().map(|backup| {
+                Ok(BackupReplica {
+                    port: decode_port(&backup.port)?,
+                    instance: backup.instance,
+                })
+            });
             Ok(Replica {
-                port: match &replica.port_kind {
-                    Some(PortKind::Port(bytes)) => decode_port(bytes)?,
-                    #[allow(deprecated)] // older clients send numbers
-                    Some(PortKind::EgressPort(port)) => *port,
-                    None => {
-                        return Err(CodecError::Invalid {
-                            name: "replica".to_owned(),
-                            problem: "it has no port",
-                        });
-                    }
-                },
-                instance: replica.instance,
+                backups: backups.collect::<Result<_, CodecError>>()?,
+                ..Replica::new(port, replica.instance)
             })
         })
         .collect()

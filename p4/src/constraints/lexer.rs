@@ -53,8 +53,8 @@ pub fn tokens(text: &str) -> Result<Vec<(Token, Span)>, (Span, Fault)> {
             at += first.len_utf8();
         } else if rest.starts_with("//") {
             at += rest.find('\n').unwrap_or(rest.len());
-        } else if rest.starts_with("/*") {
-            let end = rest[2..].find("*/");
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            let end = comment.find("*/");
             let end = end.ok_or((span(2), Fault::Unterminated("comment")))?;
             at += end + 4;
         } else if first == '\'' {

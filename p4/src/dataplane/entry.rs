@@ -96,12 +96,45 @@ impl GroupMember {
 }
 
 /// One copy that a multicast group or clone session makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Replica {
     /// Where it goes.
     pub port: u32,
     /// Its `egress_rid`.
     pub instance: u32,
+    /// What takes its place while its port is down: the first whose port is up.
+    pub backups: Vec<BackupReplica>,
+}
+
+/// What takes the place of a replica whose port is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct BackupReplica {
+    /// Where it goes.
+    pub port: u32,
+    /// Its `egress_rid`.
+    pub instance: u32,
+}
+
+impl Replica {
+    /// A copy without backups.
+    pub fn new(port: u32, instance: u32) -> Replica {
+        Replica {
+            port,
+            instance,
+            backups: Vec::new(),
+        }
+    }
+
+    /// The copy that is made: port and instance of the first of it and its backups whose port is
+    /// up. With all of them down none is made, and nothing that comes after replication happens
+    /// (P4Runtime, "MulticastGroupEntry"). A replica without backups is not looked after.
+    pub fn active(&self, is_up: impl Fn(u32) -> bool) -> Option<(u32, u32)> {
+        if self.backups.is_empty() || is_up(self.port) {
+            return Some((self.port, self.instance));
+        }
+        let up = self.backups.iter().find(|backup| is_up(backup.port));
+        up.map(|backup| (backup.port, backup.instance))
+    }
 }
 
 /// A clone session.

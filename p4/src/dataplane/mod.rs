@@ -16,8 +16,8 @@ mod operation;
 pub use bits::Bits;
 pub use declared::declared_entries;
 pub use entry::{
-    Call, CloneSession, CounterData, EntryAction, EntryKey, GroupMember, Match, MeterConfig,
-    Occupancy, Replica, TableEntry,
+    BackupReplica, Call, CloneSession, CounterData, EntryAction, EntryKey, GroupMember, Match,
+    MeterConfig, Occupancy, Replica, TableEntry,
 };
 pub use error::DataPlaneError;
 pub use operation::Operation;

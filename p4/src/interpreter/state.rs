@@ -72,6 +72,15 @@ impl State {
         }
     }
 
+    /// The copies that replicas make now: port and instance of each.
+    pub(super) fn active<'r>(
+        &self,
+        replicas: impl IntoIterator<Item = &'r Replica>,
+    ) -> impl Iterator<Item = (u32, u32)> {
+        let replicas = replicas.into_iter();
+        replicas.filter_map(|replica| replica.active(|port| !self.ports_down.contains(&port)))
+    }
+
     /// The hash of a calculation over a packet.
     pub(super) fn calculate(
         &mut self,

@@ -146,8 +146,8 @@ impl Machine {
                 .set_standard(&program, standard.instance_type, instance);
             flight.truncate = None;
             let replicas = self.state.multicast_groups.get(&group);
-            for replica in replicas.into_iter().flatten() {
-                work.push_back(copy(&program, &flight, replica.port, replica.instance));
+            for (port, instance) in self.state.active(replicas.into_iter().flatten()) {
+                work.push_back(copy(&program, &flight, port, instance));
             }
             return;
         }
@@ -290,8 +290,8 @@ impl Machine {
             .phv
             .set_standard(&program, standard.instance_type, instance);
         limit(&mut flight, clone.packet_length_bytes);
-        for replica in &clone.replicas {
-            work.push_back(copy(&program, &flight, replica.port, replica.instance));
+        for (port, instance) in self.state.active(&clone.replicas) {
+            work.push_back(copy(&program, &flight, port, instance));
         }
     }
 
@@ -322,8 +322,8 @@ impl Machine {
             .phv
             .set_standard(program, program.standard.instance_type, instance);
         limit(&mut flight, clone.packet_length_bytes);
-        for replica in &clone.replicas {
-            work.push_back(copy(program, &flight, replica.port, replica.instance));
+        for (port, instance) in self.state.active(&clone.replicas) {
+            work.push_back(copy(program, &flight, port, instance));
         }
     }
 

@@ -1,5 +1,6 @@
 //! Why a message is not an entity of the loaded pipeline.
 
+use pointsman_p4::constraints::Violation;
 use thiserror::Error;
 use tonic::Code;
 
@@ -79,6 +80,27 @@ pub enum DecodeError {
         /// What is wrong, and what would be accepted.
         what: String,
     },
+    /// More of something than there is room for.
+    #[error("{place}: there is no room for {what}; it takes {limit} at most")]
+    TooMany {
+        /// Where.
+        place: String,
+        /// What.
+        what: String,
+        /// How many there can be.
+        limit: u64,
+    },
+    /// The same thing twice in a set.
+    #[error("{place}: {what} is there already; give each only once")]
+    AlreadyThere {
+        /// Where.
+        place: String,
+        /// What.
+        what: String,
+    },
+    /// The program's own restriction forbids it.
+    #[error("{0}")]
+    Restricted(Box<Violation>),
     /// An action may not be used in this place.
     #[error("{place}: action {action} {why}")]
     ActionNotAllowed {
@@ -87,7 +109,7 @@ pub enum DecodeError {
         /// The action's name.
         action: String,
         /// Why not.
-        why: String,
+        why: &'static str,
     },
     /// The pipeline allows it to nobody.
     #[error("{place}: {what}")]
@@ -113,7 +135,10 @@ impl DecodeError {
             | DecodeError::UnknownId { .. }
             | DecodeError::MatchKind { .. }
             | DecodeError::Duplicate { .. }
+            | DecodeError::Restricted(_)
             | DecodeError::Invalid { .. } => Code::InvalidArgument,
+            DecodeError::TooMany { .. } => Code::ResourceExhausted,
+            DecodeError::AlreadyThere { .. } => Code::AlreadyExists,
             DecodeError::ValueTooLarge { .. }
             | DecodeError::IndexTooLarge { .. }
             | DecodeError::EmptyValue { .. } => Code::OutOfRange,
@@ -122,6 +147,12 @@ impl DecodeError {
             }
             DecodeError::Unsupported { .. } => Code::Unimplemented,
         }
+    }
+}
+
+impl From<Violation> for DecodeError {
+    fn from(violation: Violation) -> DecodeError {
+        DecodeError::Restricted(Box::new(violation))
     }
 }
 

@@ -6,8 +6,10 @@ use pointsman_proto::p4::v1::{self as p4, action_profile_action, action_profile_
 use super::error::{DecodeError, invalid};
 use super::table;
 use super::value::port;
-use crate::entity::{Entity, Group, GroupMember, Member, OneShotAction, Operation};
-use crate::schema::{ProfileSchema, Schema, Scope, TableSchema};
+use crate::entity::{
+    Entity, Group, GroupMember, Member, OneShot, OneShotAction, Operation, PortForm,
+};
+use crate::schema::{ProfileSchema, Schema, TableSchema};
 
 /// The profile of an id.
 pub fn profile(schema: &Schema, id: u32) -> Result<&ProfileSchema, DecodeError> {
@@ -29,6 +31,10 @@ pub(super) fn member(
     member: &p4::ActionProfileMember,
 ) -> Result<Entity, DecodeError> {
     let profile = profile(schema, member.action_profile_id)?;
+    if member.member_id == 0 {
+        let place = format!("action profile {}", profile.name);
+        return Err(invalid(place, "member 0: ids start at 1"));
+    }
     let call = match (&member.action, operation) {
         (_, Operation::Delete) => None,
         (Some(action), _) => Some(member_call(schema, profile, action)?),
@@ -86,18 +92,15 @@ pub(super) fn group(
         id: group.group_id,
         members: Vec::new(),
         max_size: 0,
+        ports: PortForm::Bytes,
     };
+    if group.group_id == 0 {
+        return Err(invalid(place, "ids start at 1"));
+    }
     if operation == Operation::Delete {
         return Ok(Entity::Group(decoded));
     }
-    let limit = profile.max_group_size;
-    decoded.max_size = match u32::try_from(group.max_size) {
-        Ok(size) if limit == 0 || size <= limit => size,
-        _ => {
-            let what = format!("max_size {} is not in 0..={limit}", group.max_size);
-            return Err(invalid(place, what));
-        }
-    };
+    decoded.max_size = max_size(profile, &place, group.max_size)?;
     for member in &group.members {
         let watch_port = match &member.watch_kind {
             Some(action_profile_group::member::WatchKind::WatchPort(bytes)) => {
@@ -105,7 +108,8 @@ pub(super) fn group(
             }
             #[allow(deprecated)]
             Some(action_profile_group::member::WatchKind::Watch(port)) => {
-                u32::try_from(*port).ok().filter(|port| *port != 0)
+                decoded.ports = PortForm::Number;
+                watch_number(*port)
             }
             None => None,
         };
@@ -132,9 +136,19 @@ pub(super) fn one_shot(
     profile: &ProfileSchema,
     table: &TableSchema,
     set: &p4::ActionProfileActionSet,
-) -> Result<Vec<OneShotAction>, DecodeError> {
+    stands: table::Place,
+) -> Result<OneShot, DecodeError> {
     let place = format!("table {}, action set", table.name);
-    let mut actions = Vec::new();
+    if set.group_action.is_some() {
+        return Err(DecodeError::Unsupported {
+            what: "the group_action of an action set",
+        });
+    }
+    let mut group = OneShot {
+        says_mode: says_mode(set)?,
+        says_size: says_size(profile, set)?,
+        ..OneShot::default()
+    };
     for action in &set.action_profile_actions {
         let Some(given) = &action.action else {
             return Err(DecodeError::Missing {
@@ -146,18 +160,73 @@ pub(super) fn one_shot(
             Some(action_profile_action::WatchKind::WatchPort(bytes)) => watch_port(bytes, &place)?,
             #[allow(deprecated)]
             Some(action_profile_action::WatchKind::Watch(port)) => {
-                u32::try_from(*port).ok().filter(|port| *port != 0)
+                group.ports = PortForm::Number;
+                watch_number(*port)
             }
             None => None,
         };
-        actions.push(OneShotAction {
-            call: table::action(schema, table, given, Scope::DefaultOnly)?,
+        group.actions.push(OneShotAction {
+            call: table::action(schema, table, given, stands)?,
             weight: weight(profile, &place, action.weight)?,
             watch_port,
         });
     }
-    group_size(profile, &place, 0, actions.iter().map(|a| a.weight))?;
-    Ok(actions)
+    let weights = group.actions.iter().map(|a| a.weight);
+    group_size(profile, &place, 0, weights)?;
+    Ok(group)
+}
+
+/// Whether a set says how actions are chosen. Selectors hash; other ways are not supported.
+fn says_mode(set: &p4::ActionProfileActionSet) -> Result<bool, DecodeError> {
+    use p4::action_profile_action_set::ActionSelectionMode;
+    match ActionSelectionMode::try_from(set.action_selection_mode) {
+        Ok(ActionSelectionMode::DefaultModeDeterminedByActionSelector) => Ok(false),
+        Ok(ActionSelectionMode::Hash) => Ok(true),
+        Ok(ActionSelectionMode::Random) | Err(_) => Err(DecodeError::Unsupported {
+            what: "an action_selection_mode other than HASH, which is what selectors do,",
+        }),
+    }
+}
+
+/// Whether a set says what counts as its size. It can say what the profile says, and nothing else.
+fn says_size(
+    profile: &ProfileSchema,
+    set: &p4::ActionProfileActionSet,
+) -> Result<bool, DecodeError> {
+    use p4::action_profile_action_set::SizeSemantics;
+    match (
+        SizeSemantics::try_from(set.size_semantics),
+        profile.counts_members,
+    ) {
+        (Ok(SizeSemantics::DefaultSizeDeterminedByActionSelector), _) => Ok(false),
+        (Ok(SizeSemantics::SumOfMembers), true) | (Ok(SizeSemantics::SumOfWeights), false) => {
+            Ok(true)
+        }
+        _ => Err(DecodeError::Unsupported {
+            what: "a size_semantics other than the profile's own",
+        }),
+    }
+}
+
+/// The most members or weight that a group will have (P4Runtime, "Rules on Setting max_size").
+fn max_size(profile: &ProfileSchema, place: &str, given: i32) -> Result<u32, DecodeError> {
+    let allowed = match profile.max_group_size {
+        0 => 0..=u32::MAX,
+        limit => 1..=limit,
+    };
+    let size = u32::try_from(given).ok();
+    size.filter(|size| allowed.contains(size)).ok_or_else(|| {
+        let what = match profile.max_group_size {
+            0 => format!("max_size {given} is negative; 0 leaves it to the switch"),
+            limit => format!("max_size {given} is not in 1..={limit}"),
+        };
+        invalid(place, what)
+    })
+}
+
+/// The deprecated form of a watched port, in which 0 watches nothing.
+fn watch_number(port: i32) -> Option<u32> {
+    Some(port.cast_unsigned()).filter(|port| *port != 0)
 }
 
 /// An empty byte string watches nothing.
@@ -179,7 +248,7 @@ fn weight(profile: &ProfileSchema, place: &str, weight: i32) -> Result<u32, Deco
         };
     }
     let limit = match profile.max_member_weight {
-        0 => u32::from(u16::MAX),
+        0 => i32::MAX.unsigned_abs(),
         limit => limit,
     };
     u32::try_from(weight)

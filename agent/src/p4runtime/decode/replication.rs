@@ -2,12 +2,22 @@
 
 use std::collections::HashSet;
 
+use pointsman_p4::dataplane::BackupReplica;
 use pointsman_proto::p4::v1::packet_replication_engine_entry::Type;
 use pointsman_proto::p4::v1::{self as p4, replica::PortKind};
 
 use super::error::{DecodeError, invalid};
 use super::value::port;
 use crate::entity::{CloneSession, Entity, MulticastGroup, Operation, PortForm, Replica};
+
+/// The highest multicast group: `mcast_grp` has 16 bits.
+const HIGHEST_GROUP: u32 = 0xffff;
+/// The highest clone session: programs name it with 15 bits.
+const HIGHEST_SESSION: u32 = 0x7fff;
+/// The highest instance: `egress_rid` has 16 bits.
+const HIGHEST_INSTANCE: u32 = 0xffff;
+/// The highest class of service: `priority` has 3 bits.
+const HIGHEST_CLASS: u32 = 7;
 
 pub(super) fn entry(
     operation: Operation,
@@ -18,8 +28,9 @@ pub(super) fn entry(
         Some(Type::MulticastGroupEntry(group)) => {
             let id = group.multicast_group_id;
             let place = format!("multicast group {id}");
-            if id == 0 {
-                return Err(invalid(place, "ids start at 1"));
+            if !(1..=HIGHEST_GROUP).contains(&id) {
+                let what = format!("ids are in 1..={HIGHEST_GROUP}");
+                return Err(invalid(place, what));
             }
             Ok(Entity::MulticastGroup(MulticastGroup {
                 id,
@@ -34,22 +45,30 @@ pub(super) fn entry(
         }
         Some(Type::CloneSessionEntry(session)) => {
             let place = format!("clone session {}", session.session_id);
-            if session.session_id == 0 {
-                return Err(invalid(place, "ids start at 1"));
+            if !(1..=HIGHEST_SESSION).contains(&session.session_id) {
+                let what = format!("ids are in 1..={HIGHEST_SESSION}");
+                return Err(invalid(place, what));
             }
-            let packet_length_bytes = u32::try_from(session.packet_length_bytes)
-                .map_err(|_| invalid(&place, "packet_length_bytes is negative; 0 does not cut"))?;
-            Ok(Entity::CloneSession(CloneSession {
+            let mut decoded = CloneSession {
                 id: session.session_id,
-                replicas: if keep {
-                    replicas(&place, &session.replicas)?
-                } else {
-                    Vec::new()
-                },
+                replicas: Vec::new(),
                 ports: port_form(&session.replicas),
                 class_of_service: session.class_of_service,
-                packet_length_bytes,
-            }))
+                packet_length_bytes: 0,
+            };
+            if keep {
+                decoded.replicas = replicas(&place, &session.replicas)?;
+                decoded.packet_length_bytes =
+                    u32::try_from(session.packet_length_bytes).map_err(|_| {
+                        invalid(&place, "packet_length_bytes is negative; 0 does not cut")
+                    })?;
+                if session.class_of_service > HIGHEST_CLASS {
+                    let class = session.class_of_service;
+                    let what = format!("class_of_service {class} is not in 0..={HIGHEST_CLASS}");
+                    return Err(invalid(place, what));
+                }
+            }
+            Ok(Entity::CloneSession(decoded))
         }
         None => Err(DecodeError::Missing {
             place: "packet replication engine entry".to_owned(),
@@ -71,12 +90,20 @@ fn port_form(replicas: &[p4::Replica]) -> PortForm {
 fn replicas(place: &str, given: &[p4::Replica]) -> Result<Vec<Replica>, DecodeError> {
     let mut replicas = Vec::with_capacity(given.len());
     let mut seen = HashSet::with_capacity(given.len());
-    for replica in given {
-        if !replica.backup_replicas.is_empty() {
-            return Err(DecodeError::Unsupported {
-                what: "a replica with backup_replicas",
-            });
+    let mut distinct = |port: u32, instance: u32| {
+        if instance > HIGHEST_INSTANCE {
+            let what = format!("instance {instance} is not in 0..={HIGHEST_INSTANCE}");
+            return Err(invalid(place, what));
         }
+        match seen.insert((port, instance)) {
+            true => Ok(()),
+            false => Err(DecodeError::Duplicate {
+                place: place.to_owned(),
+                what: format!("port {port} with instance {instance}"),
+            }),
+        }
+    };
+    for replica in given {
         let port = match &replica.port_kind {
             Some(PortKind::Port(bytes)) => port(bytes, || format!("{place}, replica port"))?,
             #[allow(deprecated)]
@@ -88,17 +115,19 @@ fn replicas(place: &str, given: &[p4::Replica]) -> Result<Vec<Replica>, DecodeEr
                 });
             }
         };
-        let replica = Replica {
-            port,
-            instance: replica.instance,
-        };
-        if !seen.insert(replica) {
-            return Err(DecodeError::Duplicate {
-                place: place.to_owned(),
-                what: format!("port {port} with instance {}", replica.instance),
-            });
+        distinct(port, replica.instance)?;
+        let mut decoded = Replica::new(port, replica.instance);
+        for backup in &replica.backup_replicas {
+            let instance = backup.instance;
+            let port = self::port(&backup.port, || format!("{place}, backup replica port"))?;
+            if port == decoded.port {
+                let what = format!("port {port} cannot be the backup of itself");
+                return Err(invalid(place, what));
+            }
+            distinct(port, instance)?;
+            decoded.backups.push(BackupReplica { port, instance });
         }
-        replicas.push(replica);
+        replicas.push(decoded);
     }
     Ok(replicas)
 }

@@ -1,5 +1,7 @@
 //! Counters, meters, registers and value sets.
 
+use std::collections::HashSet;
+
 use pointsman_p4::dataplane::{Bits, CounterData, Match, MeterConfig};
 use pointsman_p4::ir::{CounterId, MeterId, RegisterId};
 use pointsman_proto::p4::v1::{self as p4, p4_data};
@@ -92,7 +94,7 @@ pub(super) fn counter(
     Ok(Entity::Counter(CounterCell {
         counter: counter.ir,
         index: index(counter, entry.index.as_ref())?,
-        data: counter_data(&counter.name, &entry.data.unwrap_or_default())?,
+        data: optional_counts(&counter.name, entry.data.as_ref())?,
     }))
 }
 
@@ -104,7 +106,7 @@ pub(super) fn direct_counter(
     modify_only("direct counter entry", operation)?;
     let (key, table) = direct_key(schema, entry.table_entry.as_ref())?;
     direct(table, table.direct_counter, "direct counter")?;
-    let data = counter_data(&table.name, &entry.data.unwrap_or_default())?;
+    let data = optional_counts(&table.name, entry.data.as_ref())?;
     Ok(Entity::DirectCounter(key, data))
 }
 
@@ -179,12 +181,23 @@ pub(super) fn value_set(
     modify_only("value set entry", operation)?;
     let set = value_set_schema(schema, entry.value_set_id)?;
     if entry.members.len() as u64 > u64::from(set.size) {
-        let what = format!("{} members, of {} at most", entry.members.len(), set.size);
-        return Err(invalid(&set.name, what));
+        return Err(DecodeError::TooMany {
+            place: format!("value set {}", set.name),
+            what: format!("{} members", entry.members.len()),
+            limit: u64::from(set.size),
+        });
     }
     let mut members = Vec::with_capacity(entry.members.len());
-    for member in &entry.members {
-        members.push(value_set_member(set, member)?);
+    let mut seen = HashSet::with_capacity(entry.members.len());
+    for (index, member) in entry.members.iter().enumerate() {
+        let member = value_set_member(set, member)?;
+        if !seen.insert(member.clone()) {
+            return Err(DecodeError::AlreadyThere {
+                place: format!("value set {}", set.name),
+                what: format!("member {} ({member})", index + 1),
+            });
+        }
+        members.push(member);
     }
     Ok(Entity::ValueSet(ValueSet {
         set: set.set,
@@ -208,6 +221,14 @@ fn value_set_member(
         whole = (whole << field.width) + num_bigint::BigUint::from(value);
     }
     Ok(Bits::from(&whole))
+}
+
+/// Counts that are left alone if they are not given.
+fn optional_counts(
+    place: &str,
+    data: Option<&p4::CounterData>,
+) -> Result<Option<CounterData>, DecodeError> {
+    data.map(|data| counter_data(place, data)).transpose()
 }
 
 /// Counts are not negative.

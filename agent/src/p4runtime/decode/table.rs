@@ -1,5 +1,6 @@
 //! Table entries, default actions and direct resources.
 
+use pointsman_p4::constraints::Subject;
 use pointsman_p4::dataplane::{Call, EntryKey};
 use pointsman_proto::p4::v1::{self as p4, table_action};
 
@@ -60,6 +61,10 @@ pub(super) fn table_entry(
     entry: &p4::TableEntry,
 ) -> Result<Entity, DecodeError> {
     let table = table(schema, entry.table_id)?;
+    if entry.is_const {
+        let what = "is_const is set, which only answers may; leave it out";
+        return Err(invalid(format!("table {}", table.name), what));
+    }
     if table.is_const && operation != Operation::Modify {
         return Err(DecodeError::NotPermitted {
             place: format!("table {}", table.name),
@@ -79,7 +84,7 @@ pub(super) fn table_entry(
         return Ok(Entity::TableEntry(decoded));
     }
     decoded.action = match &entry.action {
-        Some(action) => Some(table_action(schema, table, action, Scope::DefaultOnly)?),
+        Some(action) => Some(table_action(schema, table, action, Place::Entry)?),
         None if operation == Operation::Insert => {
             return Err(DecodeError::Missing {
                 place: format!("table {}", table.name),
@@ -88,12 +93,19 @@ pub(super) fn table_entry(
         }
         None => None,
     };
-    if table.is_const && decoded.action.is_some() {
+    let keeps_more = !entry.metadata.is_empty() || controller_metadata(entry) != 0;
+    if table.is_const && (decoded.action.is_some() || keeps_more) {
         return Err(DecodeError::NotPermitted {
             place: format!("table {}", table.name),
             what: "its entries are const in the program; only their meters and counters can change"
                 .to_owned(),
         });
+    }
+    if let Some(restriction) = &table.restriction {
+        restriction.check(Subject::Entry(
+            &table.seen_by_controllers(&decoded.key.matches),
+            decoded.key.priority,
+        ))?;
     }
     if let Some(config) = &entry.meter_config {
         direct(table, table.direct_meter, "direct meter")?;
@@ -150,7 +162,8 @@ fn default_action(
     if operation != Operation::Modify {
         return Err(invalid(place(), "can only be modified; use MODIFY"));
     }
-    if !entry.r#match.is_empty() || entry.priority != 0 || entry.idle_timeout_ns != 0 {
+    let ages = entry.idle_timeout_ns != 0 || entry.time_since_last_hit.is_some();
+    if !entry.r#match.is_empty() || entry.priority != 0 || ages {
         let what = "has no match, priority or idle timeout; leave them out";
         return Err(invalid(place(), what));
     }
@@ -160,8 +173,13 @@ fn default_action(
             what: "is const in the program".to_owned(),
         });
     }
+    if entry.meter_config.is_some() || entry.counter_data.is_some() {
+        return Err(DecodeError::Unsupported {
+            what: "a counter or meter of a default action",
+        });
+    }
     let action = match &entry.action {
-        Some(action) => Some(table_action(schema, table, action, Scope::TableOnly)?),
+        Some(action) => Some(table_action(schema, table, action, Place::Default)?),
         None => None,
     };
     Ok(Entity::DefaultAction(DefaultAction {
@@ -172,12 +190,19 @@ fn default_action(
     }))
 }
 
-/// What an entry does. `forbidden` is the scope that an action here must not have.
+/// Where an action stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Entry,
+    Default,
+}
+
+/// What an entry does.
 fn table_action(
     schema: &Schema,
     table: &TableSchema,
     action: &p4::TableAction,
-    forbidden: Scope,
+    stands: Place,
 ) -> Result<TableAction, DecodeError> {
     let place = || format!("table {}", table.name);
     let Some(kind) = &action.r#type else {
@@ -188,12 +213,12 @@ fn table_action(
     };
     match (kind, table.profile) {
         (table_action::Type::Action(action), None) => {
-            let call = self::action(schema, table, action, forbidden)?;
+            let call = self::action(schema, table, action, stands)?;
             Ok(TableAction::Call(call))
         }
         // The default of a table with a profile may be an action of its own.
-        (table_action::Type::Action(action), Some(_)) if forbidden == Scope::TableOnly => {
-            let call = self::action(schema, table, action, forbidden)?;
+        (table_action::Type::Action(action), Some(_)) if stands == Place::Default => {
+            let call = self::action(schema, table, action, stands)?;
             Ok(TableAction::Call(call))
         }
         (table_action::Type::ActionProfileMemberId(member), Some(_)) => {
@@ -206,7 +231,8 @@ fn table_action(
             let profile = schema
                 .profile_of(profile)
                 .expect("a table's profile is in the schema");
-            Ok(TableAction::OneShot(one_shot(schema, profile, table, set)?))
+            let group = one_shot(schema, profile, table, set, stands)?;
+            Ok(TableAction::OneShot(group))
         }
         (_, None) => Err(invalid(
             place(),
@@ -228,7 +254,7 @@ pub(super) fn action(
     schema: &Schema,
     table: &TableSchema,
     action: &p4::Action,
-    forbidden: Scope,
+    stands: Place,
 ) -> Result<Call, DecodeError> {
     let place = format!("table {}", table.name);
     let Some(reference) = table.action(action.action_id) else {
@@ -249,15 +275,18 @@ pub(super) fn action(
             },
         });
     };
-    if reference.scope == forbidden {
+    let why = match (reference.scope, stands) {
+        (Scope::DefaultOnly, Place::Entry) => Some("may only be the default action"),
+        (Scope::TableOnly, Place::Default) => Some("may only be used in entries"),
+        (Scope::GroupOnly, _) => Some("may only be the group_action of an action set"),
+        _ => None,
+    };
+    if let Some(why) = why {
         let name = schema.action(action.action_id).map(|a| a.name.clone());
         return Err(DecodeError::ActionNotAllowed {
             place,
             action: name.unwrap_or_default(),
-            why: match forbidden {
-                Scope::DefaultOnly => "may only be the default action".to_owned(),
-                _ => "may only be used in entries".to_owned(),
-            },
+            why,
         });
     }
     Ok(Call {
@@ -309,7 +338,11 @@ pub(super) fn arguments(
     let whole = whole.map(|(param, value)| {
         value.ok_or_else(|| invalid(place(), format!("parameter {} is missing", param.name)))
     });
-    whole.collect()
+    let whole = whole.collect::<Result<Vec<_>, _>>()?;
+    if let Some(restriction) = &described.restriction {
+        restriction.check(Subject::Arguments(&described.seen_by_controllers(&whole)))?;
+    }
+    Ok(whole)
 }
 
 /// A direct meter or counter names its entry by its key.

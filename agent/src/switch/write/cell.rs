@@ -20,12 +20,14 @@ impl Writer<'_> {
                 ..cell.clone()
             };
             let result = self.plane.counter(cell.counter, index).and_then(|old| {
-                self.plane.set_counter(cell.counter, index, cell.data)?;
+                if let Some(data) = cell.data {
+                    self.plane.set_counter(cell.counter, index, data)?;
+                }
                 Ok(old)
             });
             let old = result.map_err(self.refused(&Entity::Counter(one.clone())))?;
             undo.push(Update::modify(Entity::Counter(CounterCell {
-                data: old,
+                data: Some(old),
                 ..one
             })));
         }
@@ -35,17 +37,20 @@ impl Writer<'_> {
     pub(super) fn set_direct_counter(
         &mut self,
         key: &EntryKey,
-        data: CounterData,
+        data: Option<CounterData>,
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
         self.check_entry(key)?;
         let entity = Entity::DirectCounter(key.clone(), data);
         let result = self.plane.direct_counter(key).and_then(|old| {
-            self.plane.set_direct_counter(key, data)?;
+            if let Some(data) = data {
+                self.plane.set_direct_counter(key, data)?;
+            }
             Ok(old)
         });
         let old = result.map_err(self.refused(&entity))?;
-        undo.push(Update::modify(Entity::DirectCounter(key.clone(), old)));
+        let old = Entity::DirectCounter(key.clone(), Some(old));
+        undo.push(Update::modify(old));
         Ok(())
     }
 

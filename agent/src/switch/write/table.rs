@@ -241,8 +241,8 @@ impl Writer<'_> {
                     false => Err(self.no_such("group", *id, profile)),
                 }
             }
-            TableAction::OneShot(actions) => {
-                let group = self.make_one_shot(self.profile_of(table), actions)?;
+            TableAction::OneShot(set) => {
+                let group = self.make_one_shot(self.profile_of(table), &set.actions)?;
                 Ok((EntryAction::Group(group.group), Some(group)))
             }
         }

@@ -91,10 +91,7 @@ impl Replication {
         let sessions = sessions.into_iter().map(|session| {
             let replicas = self.sessions.get(&session).map(|to| match to {
                 Session::Group(group) => self.replicas(*group),
-                Session::Port(port) => vec![Replica {
-                    port: *port,
-                    instance: 0,
-                }],
+                Session::Port(port) => vec![Replica::new(*port, 0)],
             });
             Operation::SetCloneSession {
                 session,
@@ -153,12 +150,7 @@ impl Replication {
         let nodes = self.groups.get(&group).into_iter().flatten();
         nodes
             .map(|node| &self.nodes[*node])
-            .flat_map(|node| {
-                node.ports.iter().map(|port| Replica {
-                    port: *port,
-                    instance: node.rid,
-                })
-            })
+            .flat_map(|node| node.ports.iter().map(|port| Replica::new(*port, node.rid)))
             .collect()
     }
 }
