@@ -55,7 +55,7 @@ pub enum SchemaError {
     },
     /// A restriction that makes no sense.
     #[error(transparent)]
-    Constraint(#[from] ConstraintError),
+    Constraint(Box<ConstraintError>),
     /// A match kind that v1model lacks.
     #[error(
         "table {table}: match field {field} is of kind {kind}; \
@@ -69,4 +69,10 @@ pub enum SchemaError {
         /// The kind.
         kind: String,
     },
+}
+
+impl From<ConstraintError> for SchemaError {
+    fn from(error: ConstraintError) -> SchemaError {
+        SchemaError::Constraint(Box::new(error))
+    }
 }

@@ -208,18 +208,16 @@ fn says_size(
     }
 }
 
-/// The most members or weight that a group will have (P4Runtime, "Rules on Setting max_size").
+/// The most members or weight that a group will have (P4Runtime, "Rules on Setting max_size"). 0 is
+/// taken even where the profile has a limit of its own, since ONOS gives no other.
 fn max_size(profile: &ProfileSchema, place: &str, given: i32) -> Result<u32, DecodeError> {
-    let allowed = match profile.max_group_size {
-        0 => 0..=u32::MAX,
-        limit => 1..=limit,
+    let limit = match profile.max_group_size {
+        0 => i32::MAX.unsigned_abs(),
+        limit => limit,
     };
-    let size = u32::try_from(given).ok();
-    size.filter(|size| allowed.contains(size)).ok_or_else(|| {
-        let what = match profile.max_group_size {
-            0 => format!("max_size {given} is negative; 0 leaves it to the switch"),
-            limit => format!("max_size {given} is not in 1..={limit}"),
-        };
+    let size = u32::try_from(given).ok().filter(|size| *size <= limit);
+    size.ok_or_else(|| {
+        let what = format!("max_size {given} is not in 0..={limit}; 0 leaves it to the profile");
         invalid(place, what)
     })
 }
