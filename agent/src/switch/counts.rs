@@ -18,7 +18,7 @@ pub(super) fn counts(schema: &Schema, store: &Store, plane: &dyn DataPlane) -> V
                 updates.push(Update::modify(Entity::Counter(CounterCell {
                     counter: array.ir,
                     index: Some(index),
-                    data,
+                    data: Some(data),
                 })));
             }
         }
@@ -43,7 +43,10 @@ pub(super) fn counts(schema: &Schema, store: &Store, plane: &dyn DataPlane) -> V
             if let Ok(data) = plane.direct_counter(key)
                 && data != nothing
             {
-                updates.push(Update::modify(Entity::DirectCounter(key.clone(), data)));
+                updates.push(Update::modify(Entity::DirectCounter(
+                    key.clone(),
+                    Some(data),
+                )));
             }
         }
     }
