@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod arbitration;
+pub mod authorization;
 pub mod config;
 pub mod entity;
 pub mod journal;

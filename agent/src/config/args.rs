@@ -62,6 +62,15 @@ pub struct Args {
     #[arg(long, env = "POINTSMAN_AGENT_INSECURE", global = true)]
     pub insecure: bool,
 
+    /// A YAML file that says which clients may do what; without it, all may do everything
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_AUTHORIZATION",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub authorization: Option<PathBuf>,
+
     /// Where to keep state [default: /var/lib/pointsman/agent]
     #[arg(
         long,

@@ -22,6 +22,8 @@ pub struct ConfigFile {
     pub tls: Option<TlsSection>,
     /// It does not, and that is meant.
     pub insecure: Option<bool>,
+    /// The file that says who may do what.
+    pub authorization: Option<PathBuf>,
     /// How much clients may ask for.
     #[serde(default)]
     pub limits: Limits,

@@ -15,6 +15,7 @@ pub fn load(args: &Args) -> Result<Config, ConfigError> {
         name: args.name.clone().or(file.name),
         device_id: args.device_id.or(file.device_id),
         listen: args.listen.clone().or(file.listen),
+        authorization: args.authorization.clone().or(file.authorization),
         state_dir: args.state_dir.clone().or(file.state_dir),
         target: args.target.or(file.target),
         pipeline: args.pipeline.clone().or(file.pipeline),

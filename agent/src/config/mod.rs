@@ -159,6 +159,7 @@ impl TryFrom<ConfigFile> for Config {
         raw.limits.check()?;
         let serving = Serving {
             transport: serving::transport(raw.insecure, raw.tls)?,
+            authorization: raw.authorization,
             limits: raw.limits,
         };
         let ports = raw.ports.unwrap_or_default();

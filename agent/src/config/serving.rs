@@ -23,6 +23,8 @@ pub enum Transport {
 pub struct Serving {
     /// What is spoken.
     pub transport: Transport,
+    /// Who may do what; everybody everything without it.
+    pub authorization: Option<PathBuf>,
     /// How much is taken.
     pub limits: Limits,
 }
@@ -32,6 +34,7 @@ impl Serving {
     pub fn insecure() -> Serving {
         Serving {
             transport: Transport::Insecure,
+            authorization: None,
             limits: Limits::default(),
         }
     }
@@ -106,6 +109,9 @@ impl fmt::Display for Serving {
                     writeln!(f, "  client_ca: {client_ca:?}")?;
                 }
             }
+        }
+        if let Some(authorization) = &self.authorization {
+            writeln!(f, "authorization: {authorization:?}")?;
         }
         self.limits.fmt(f)
     }

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{pipeline, read, request, status, stream, write};
 use crate::agent::Agent;
+use crate::authorization::{Caller, Permission};
 
 /// The version of the specification that the server follows.
 const API_VERSION: &str = "1.5.0";
@@ -51,7 +52,9 @@ impl P4Runtime for P4RuntimeService {
         &self,
         request: Request<p4::WriteRequest>,
     ) -> Result<Response<p4::WriteResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
+        caller.may(Permission::Write, Some(&request.role))?;
         self.blocking(move |agent| write::write(agent, &request))
             .await?;
         Ok(Response::new(p4::WriteResponse {}))
@@ -61,7 +64,9 @@ impl P4Runtime for P4RuntimeService {
         &self,
         request: Request<p4::ReadRequest>,
     ) -> Result<Response<Self::ReadStream>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
+        caller.may(Permission::Read, Some(&request.role))?;
         let (entities, errors) = self
             .blocking(move |agent| read_all(agent, &request))
             .await?;
@@ -90,7 +95,9 @@ impl P4Runtime for P4RuntimeService {
         &self,
         request: Request<p4::SetForwardingPipelineConfigRequest>,
     ) -> Result<Response<p4::SetForwardingPipelineConfigResponse>, Status> {
+        let caller = Caller::of(&request)?;
         let request = request.into_inner();
+        caller.may(Permission::SetPipeline, Some(&request.role))?;
         let notices = self
             .blocking(move |agent| {
                 pipeline::set(agent, request)?;
@@ -121,7 +128,8 @@ impl P4Runtime for P4RuntimeService {
         &self,
         request: Request<Streaming<p4::StreamMessageRequest>>,
     ) -> Result<Response<Self::StreamChannelStream>, Status> {
-        let responses = stream::open(self.agent.clone(), request.into_inner());
+        let caller = Caller::of(&request)?;
+        let responses = stream::open(self.agent.clone(), caller, request.into_inner());
         Ok(Response::new(responses))
     }
 

@@ -15,6 +15,7 @@ use tonic::{Code, Status, Streaming};
 use super::{request, status};
 use crate::agent::{Agent, PacketIn, StreamNote};
 use crate::arbitration::{Event, Notice, RoleName, StreamId};
+use crate::authorization::{Caller, Permission};
 
 /// What a client is sent.
 pub type Responses = ReceiverStream<Result<p4::StreamMessageResponse, Status>>;
@@ -23,14 +24,19 @@ pub type Responses = ReceiverStream<Result<p4::StreamMessageResponse, Status>>;
 const QUEUE: usize = 4096;
 
 /// Serves a stream until either side ends it.
-pub fn open(agent: Arc<Agent>, requests: Streaming<p4::StreamMessageRequest>) -> Responses {
+pub fn open(
+    agent: Arc<Agent>,
+    caller: Caller,
+    requests: Streaming<p4::StreamMessageRequest>,
+) -> Responses {
     let (responses, stream) = mpsc::channel(QUEUE);
-    tokio::spawn(serve(agent, requests, responses));
+    tokio::spawn(serve(agent, caller, requests, responses));
     ReceiverStream::new(stream)
 }
 
 async fn serve(
     agent: Arc<Agent>,
+    caller: Caller,
     mut requests: Streaming<p4::StreamMessageRequest>,
     responses: mpsc::Sender<Result<p4::StreamMessageResponse, Status>>,
 ) {
@@ -43,7 +49,7 @@ async fn serve(
                 None => break,
             },
             request = requests.next() => match request {
-                Some(Ok(request)) => match handle(&agent, stream, request).await {
+                Some(Ok(request)) => match handle(&agent, &caller, stream, request).await {
                     Ok(()) => continue,
                     Err(answer) => answer,
                 },
@@ -66,12 +72,13 @@ type Reply = Result<p4::StreamMessageResponse, Status>;
 /// Acts on a message. An error is the answer to it; other answers come as notes.
 async fn handle(
     agent: &Arc<Agent>,
+    caller: &Caller,
     stream: StreamId,
     request: p4::StreamMessageRequest,
 ) -> Result<(), Reply> {
     match request.update {
         Some(Message::Arbitration(update)) => {
-            let event = arbitration(stream, update).map_err(Err)?;
+            let event = arbitration(caller, stream, update).map_err(Err)?;
             let agent = agent.clone();
             let done = tokio::task::spawn_blocking(move || agent.arbitrate(event)).await;
             done.map_err(|error| Err(Status::internal(error.to_string())))
@@ -81,12 +88,17 @@ async fn handle(
             let metadata: Vec<_> = metadata
                 .map(|field| (field.metadata_id, field.value.clone()))
                 .collect();
-            let sent = agent.packet_out(stream, &metadata, &packet.payload);
-            sent.map_err(|error| {
+            let allowed = caller.may(Permission::PacketOut, None);
+            let allowed = allowed.map_err(|denied| (Code::PermissionDenied, denied.to_string()));
+            let sent = allowed.and_then(|()| {
+                let sent = agent.packet_out(stream, &metadata, &packet.payload);
+                sent.map_err(|error| (error.code(), error.to_string()))
+            });
+            sent.map_err(|(code, message)| {
                 let details = p4::stream_error::Details::PacketOut(p4::PacketOutError {
                     packet_out: Some(packet),
                 });
-                Ok(stream_error(error.code(), error.to_string(), Some(details)))
+                Ok(stream_error(code, message, Some(details)))
             })
         }
         Some(Message::DigestAck(ack)) => {
@@ -113,7 +125,11 @@ async fn handle(
     }
 }
 
-fn arbitration(stream: StreamId, update: p4::MasterArbitrationUpdate) -> Result<Event, Status> {
+fn arbitration(
+    caller: &Caller,
+    stream: StreamId,
+    update: p4::MasterArbitrationUpdate,
+) -> Result<Event, Status> {
     if update.device_id == 0 {
         return Err(Status::invalid_argument("device_id 0 is not valid"));
     }
@@ -124,6 +140,11 @@ fn arbitration(stream: StreamId, update: p4::MasterArbitrationUpdate) -> Result<
             "roles are named since P4Runtime 1.4; give the role a name",
         ));
     }
+    let needed: &[Permission] = match update.election_id {
+        Some(_) => &[Permission::Primary],
+        None => &[Permission::Backup, Permission::Primary],
+    };
+    caller.may_one(needed, Some(&role.name))?;
     Ok(Event::Update {
         stream,
         device_id: update.device_id,

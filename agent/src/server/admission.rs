@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::authorization::{Gate, Policy, PolicyError, PolicyFile};
 use crate::config::{Serving, Transport};
 use crate::limits::Limits;
 use crate::reload::{ReloadError, Reloaded, Source};
@@ -22,12 +23,16 @@ pub enum AdmissionError {
     /// The files of TLS.
     #[error("tls: {0}")]
     Tls(#[from] ReloadError<TlsError>),
+    /// The policy.
+    #[error("authorization: {0}")]
+    Policy(#[from] ReloadError<PolicyError>),
 }
 
 /// The terms.
 #[derive(Debug)]
 pub struct Admission {
     pub(super) tls: Option<Arc<Reloaded<TlsFiles>>>,
+    policy: Option<Arc<Reloaded<PolicyFile>>>,
     pub(super) limits: Limits,
 }
 
@@ -37,7 +42,7 @@ impl Admission {
         let tls = match &serving.transport {
             Transport::Insecure => {
                 tracing::warn!(
-                    "serving without TLS: whoever reaches the port may do everything, and be read on the way"
+                    "serving without TLS: everybody who reaches the port is let in, and can be read on the way"
                 );
                 None
             }
@@ -47,10 +52,24 @@ impl Admission {
                 Some(Arc::new(tls))
             }
         };
+        let policy = serving.authorization.clone().map(PolicyFile);
+        let policy = policy.map(Reloaded::load).transpose()?.map(Arc::new);
+        if let Some(policy) = &policy {
+            let rules = policy.get().rules.len();
+            tracing::info!(file = %policy.source().0.display(), rules, "authorizing by a policy");
+        }
         Ok(Admission {
             tls,
+            policy,
             limits: serving.limits.clone(),
         })
+    }
+
+    /// Who goes through to the services.
+    pub(super) fn gate(&self) -> Gate {
+        let tls = self.tls.as_ref().map(|tls| tls.source());
+        let needs_identity = tls.is_some_and(|files| files.client_ca.is_some());
+        Gate::new(needs_identity, self.policy.clone())
     }
 
     /// Reads files again when they change, and at once on SIGHUP, until it is cancelled.
@@ -67,6 +86,11 @@ impl Admission {
             }
             if let Some(tls) = &self.tls {
                 refresh(tls, |credentials| say(credentials, "new certificates")).await;
+            }
+            if let Some(policy) = &self.policy {
+                let news =
+                    |policy: &Policy| tracing::info!(rules = policy.rules.len(), "new policy");
+                refresh(policy, news).await;
             }
         }
     }

@@ -87,6 +87,7 @@ pub async fn serve(
     let mut tasks = JoinSet::new();
     tasks.spawn(listener.run(accepted));
     Server::builder()
+        .layer(admission.gate())
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .max_concurrent_streams(u32::try_from(limits.requests_per_connection).ok())
