@@ -14,3 +14,4 @@ pub mod shared_cells;
 pub mod switch;
 pub mod sys;
 pub mod tables;
+pub mod ticks;

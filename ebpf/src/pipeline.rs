@@ -25,6 +25,7 @@ use crate::tables::grace::Grace;
 use crate::tables::selector::Profile;
 use crate::tables::table::TableWriter;
 use crate::tables::value_set::ValueSet;
+use crate::ticks::Ticks;
 
 use self::programs::Programs;
 
@@ -92,6 +93,8 @@ pub struct Pipeline {
     value_sets: Vec<Mutex<ValueSet>>,
     shared: Arc<Shared>,
     grace: Grace,
+    /// If there are tables with idle timeouts.
+    ticks: Option<Ticks>,
     stats: Stats,
     // Kept alive with the program.
     _maps: [Map; 3],
@@ -159,6 +162,8 @@ impl Pipeline {
             .map(|p| Mutex::new(ValueSet::new(*p, Arc::clone(&memory.tables))))
             .collect();
         let cells = Arc::new(KernelCells::new(&program, &plan, &memory.cells));
+        let mut timed = plan.tables.iter().filter(|table| table.hits.is_some());
+        let ticks = timed.next().map(|_| Ticks::look());
         let pipeline = Pipeline {
             program,
             cells,
@@ -172,6 +177,7 @@ impl Pipeline {
             value_sets,
             shared,
             grace: Grace::new()?,
+            ticks: ticks.transpose()?,
             stats,
             _maps: maps,
         };

@@ -20,6 +20,7 @@ use crate::tables::cells::{CounterPlan, MeterPlan};
 use crate::tables::declared::DeclaredPlan;
 use crate::tables::direct::{self, DirectPlan};
 use crate::tables::hash::HashPlan;
+use crate::tables::hits::HitPlan;
 use crate::tables::key::KeyLayout;
 use crate::tables::reader::{Outcome, Reader};
 use crate::tables::records::{RecordPlan, arg_words};
@@ -110,6 +111,8 @@ pub struct TablePlan {
     pub counter: Option<CounterPlan>,
     /// Its direct meter.
     pub meter: Option<MeterPlan>,
+    /// When its entries were last hit, if they have idle timeouts.
+    pub hits: Option<HitPlan>,
 }
 
 /// Everything of a program.
@@ -212,7 +215,10 @@ impl Plan {
         let meters = meters
             .map(|(i, m)| {
                 arenas.begin(format!("meter {}", m.name));
-                (MeterId(i as u32), MeterPlan::new(&mut arenas.cells, m.size))
+                (
+                    MeterId(i as u32),
+                    MeterPlan::new(&mut arenas.cells, m.size, cpus),
+                )
             })
             .collect();
         let registers = program.registers.iter().enumerate().map(|(i, r)| {
@@ -331,7 +337,12 @@ fn plan_table(program: &Program, id: TableId, arenas: &mut Arenas, common: Commo
         counter: table
             .counter
             .map(|_| CounterPlan::new(cells, capacity + 1, cpus)),
-        meter: table.meter.map(|_| MeterPlan::new(cells, capacity + 1)),
+        meter: table
+            .meter
+            .map(|_| MeterPlan::new(cells, capacity + 1, cpus)),
+        hits: table
+            .idle_timeout
+            .then(|| HitPlan::new(cells, capacity + 1)),
         layout,
         structure,
         capacity,

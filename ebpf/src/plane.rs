@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use pointsman_p4::dataplane::{
-    Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
-    GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
+    EntryKey, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
 use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet, SharedCells};
 use pointsman_p4::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
@@ -122,13 +122,6 @@ impl Plane {
     }
 }
 
-fn sum(fast: CounterData, slow: CounterData) -> CounterData {
-    CounterData {
-        packets: fast.packets.wrapping_add(slow.packets),
-        bytes: fast.bytes.wrapping_add(slow.bytes),
-    }
-}
-
 impl DataPlane for Plane {
     fn insert(&self, entry: &TableEntry) -> Result<(), DataPlaneError> {
         self.fast.insert(entry)?;
@@ -196,7 +189,7 @@ impl DataPlane for Plane {
 
     fn counter(&self, counter: CounterId, index: u32) -> Result<CounterData, DataPlaneError> {
         let fast = self.fast.counter(counter, index)?;
-        Ok(sum(fast, self.slow.interpreter.counter(counter, index)?))
+        Ok(fast + self.slow.interpreter.counter(counter, index)?)
     }
 
     fn set_counter(
@@ -213,7 +206,7 @@ impl DataPlane for Plane {
 
     fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
         let fast = self.fast.direct_counter(key)?;
-        Ok(sum(fast, self.slow.interpreter.direct_counter(key)?))
+        Ok(fast + self.slow.interpreter.direct_counter(key)?)
     }
 
     fn set_direct_counter(&self, key: &EntryKey, data: CounterData) -> Result<(), DataPlaneError> {
@@ -238,6 +231,44 @@ impl DataPlane for Plane {
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError> {
         self.both(|plane| plane.set_direct_meter(key, config))
+    }
+
+    fn meter_counts(&self, meter: MeterId, index: u32) -> Result<ColorCounts, DataPlaneError> {
+        let fast = self.fast.meter_counts(meter, index)?;
+        Ok(fast + self.slow.interpreter.meter_counts(meter, index)?)
+    }
+
+    fn set_meter_counts(
+        &self,
+        meter: MeterId,
+        index: u32,
+        counts: ColorCounts,
+    ) -> Result<(), DataPlaneError> {
+        self.fast.set_meter_counts(meter, index, counts)?;
+        self.slow
+            .interpreter
+            .set_meter_counts(meter, index, ColorCounts::default())
+    }
+
+    fn direct_meter_counts(&self, key: &EntryKey) -> Result<ColorCounts, DataPlaneError> {
+        let fast = self.fast.direct_meter_counts(key)?;
+        Ok(fast + self.slow.interpreter.direct_meter_counts(key)?)
+    }
+
+    fn set_direct_meter_counts(
+        &self,
+        key: &EntryKey,
+        counts: ColorCounts,
+    ) -> Result<(), DataPlaneError> {
+        self.fast.set_direct_meter_counts(key, counts)?;
+        self.slow
+            .interpreter
+            .set_direct_meter_counts(key, ColorCounts::default())
+    }
+
+    fn last_hit(&self, key: &EntryKey) -> Result<Duration, DataPlaneError> {
+        let fast = self.fast.last_hit(key)?;
+        Ok(fast.max(self.slow.interpreter.last_hit(key)?))
     }
 
     /// The interpreter knows which cells are shared.

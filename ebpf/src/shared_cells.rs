@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use pointsman_p4::dataplane::{Bits, EntryKey};
-use pointsman_p4::interpreter::{Color, SharedCells};
+use pointsman_p4::dataplane::{Bits, Color, EntryKey};
+use pointsman_p4::interpreter::SharedCells;
 use pointsman_p4::ir::{MeterId, Program, RegisterId};
 
 use crate::plan::Plan;

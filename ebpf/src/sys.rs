@@ -131,6 +131,18 @@ pub fn monotonic_clock() -> Duration {
     Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
+/// How long a tick of the kernel takes: what its coarse clocks go by.
+pub fn tick_length() -> Duration {
+    let mut length = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `length` is a timespec that may be written.
+    let result = unsafe { libc::clock_getres(libc::CLOCK_MONOTONIC_COARSE, &raw mut length) };
+    assert_eq!(result, 0, "every Linux has a coarse clock");
+    Duration::new(length.tv_sec as u64, length.tv_nsec as u32)
+}
+
 /// CPUs that there can be: per-CPU data needs room for each.
 pub fn possible_cpus() -> u32 {
     libbpf_rs::num_possible_cpus().map_or(1, |n| n as u32)

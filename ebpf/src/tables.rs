@@ -11,6 +11,7 @@ pub mod declared;
 pub mod direct;
 pub mod grace;
 pub mod hash;
+pub mod hits;
 pub mod index;
 pub mod key;
 pub mod range;

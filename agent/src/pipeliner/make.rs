@@ -150,6 +150,7 @@ impl Translator<'_, '_> {
                     committed_burst: meter.committed_burst,
                     peak_rate: meter.peak_rate,
                     peak_burst: meter.peak_burst,
+                    excess_burst: 0,
                 }),
                 Some(_) => {
                     return Err(Refusal::unsupported(format!(

@@ -7,8 +7,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
+use pointsman_ebpf::sys::monotonic_clock;
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Interpreter, Output, Packet};
 use tokio::sync::mpsc;
@@ -28,7 +28,6 @@ pub struct InterpreterTarget {
 /// What runs packets; shared with the threads that receive them.
 pub struct Engine {
     cpu_port: u32,
-    started: Instant,
     interpreter: Mutex<Option<Arc<Interpreter>>>,
     sockets: Mutex<HashMap<u32, PacketSocket>>,
     packet_in: mpsc::Sender<Vec<u8>>,
@@ -42,7 +41,6 @@ impl InterpreterTarget {
         InterpreterTarget {
             engine: Arc::new(Engine {
                 cpu_port,
-                started: Instant::now(),
                 interpreter: Mutex::new(None),
                 sockets: Mutex::new(HashMap::new()),
                 packet_in,
@@ -69,7 +67,7 @@ impl Engine {
         };
         self.packets.fetch_add(1, Ordering::Relaxed);
         let packet = Packet { port, bytes };
-        let outputs = plane.process(&packet, self.started.elapsed());
+        let outputs = plane.process(&packet, monotonic_clock());
         let sockets = lock(&self.sockets);
         for output in &outputs {
             if output.port == self.cpu_port {
@@ -96,6 +94,7 @@ impl Target for InterpreterTarget {
 
     fn load(&mut self, pipeline: &Pipeline, fill: &mut Fill<'_>) -> Result<(), TargetError> {
         let interpreter = Interpreter::new(pipeline.program.clone());
+        interpreter.advance(monotonic_clock());
         for port in &self.down {
             interpreter.set_port_up(*port, false);
         }
@@ -114,6 +113,8 @@ impl Target for InterpreterTarget {
 
     fn plane(&self) -> Option<&dyn DataPlane> {
         let plane: &Interpreter = self.plane.as_ref()?;
+        // What is written counts as written now, however long ago the last packet came.
+        plane.advance(monotonic_clock());
         Some(plane)
     }
 

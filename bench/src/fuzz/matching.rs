@@ -20,6 +20,7 @@ pub fn config(random: &mut Random) -> Option<MeterConfig> {
         committed_burst: burst(random),
         peak_rate: 0,
         peak_burst: burst(random),
+        excess_burst: 0,
     })
 }
 

@@ -288,5 +288,6 @@ fn read_rates(rates: [u64; 4]) -> MeterConfig {
         committed_burst,
         peak_rate,
         peak_burst,
+        excess_burst: 0,
     }
 }

@@ -1,9 +1,14 @@
-//! Counters, meters and registers: what programs write, see [`crate::tables::cells`].
+//! Counters, meters, registers and last hits: what programs write, see [`crate::tables::cells`].
 
+use pointsman_p4::dataplane::Color;
 use pointsman_p4::ir::{Expr, LValue, MeterUnit, RegisterId};
 
 use crate::asm::{Alu, Cond, Label, Reg, Size};
-use crate::tables::cells::{COUNTER_BYTES, CounterPlan, METER_BYTES, METER_TIME_SHIFT, MeterPlan};
+use crate::tables::cells::{
+    COLOR_CELLS, COUNTER_BYTES, CounterPlan, METER_BYTES, METER_TIME_SHIFT, MeterCell, MeterPlan,
+};
+use crate::tables::hits::HitPlan;
+use crate::ticks::HELPER_JIFFIES64;
 
 use super::Emitter;
 use super::layout::Control;
@@ -11,6 +16,33 @@ use super::layout::Control;
 const HELPER_KTIME_GET_NS: u32 = 5;
 /// How often a meter's bucket is tried again when another CPU was faster.
 const METER_ATTEMPTS: u32 = 4;
+
+/// Offsets of a bucket in a meter's cell.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    /// Its time per unit; its burst is after it.
+    rate: i32,
+    /// When it is full again.
+    full_at: i32,
+}
+
+const COMMITTED: Bucket = Bucket {
+    rate: MeterCell::COMMITTED,
+    full_at: MeterCell::COMMITTED_FULL_AT,
+};
+const OTHER: Bucket = Bucket {
+    rate: MeterCell::OTHER,
+    full_at: MeterCell::OTHER_FULL_AT,
+};
+
+/// How much a bucket may lack once it is taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Limit {
+    /// Its burst.
+    Burst,
+    /// What is in [`Control::METER_LIMIT`].
+    Stored,
+}
 
 /// What is done with a register.
 pub(super) enum Access<'e> {
@@ -50,65 +82,117 @@ impl Emitter<'_> {
         self.asm.store(Size::DW, Reg::R2, 8, Reg::R3);
     }
 
-    /// Meters the packet by cell R0 and stores the colour. Overwrites R0 to R5 and R8.
+    /// Notes when the entry of the record at R9 was hit. Overwrites R0 to R5.
+    pub(super) fn note_hit(&mut self, plan: HitPlan) {
+        let noted = self.asm.label();
+        self.asm.call(HELPER_JIFFIES64);
+        self.asm.load(Size::W, Reg::R1, Reg::R9, 4);
+        self.asm
+            .alu32_imm(Alu::And, Reg::R1, (plan.cells - 1) as i32);
+        self.asm.alu_imm(Alu::Lsh, Reg::R1, 3);
+        self.cells(Reg::R2, plan.offset);
+        self.asm.alu(Alu::Add, Reg::R2, Reg::R1);
+        self.asm.load(Size::DW, Reg::R3, Reg::R2, 0);
+        self.asm.jump_if(Cond::Eq, Reg::R3, Reg::R0, noted);
+        self.asm.store(Size::DW, Reg::R2, 0, Reg::R0);
+        self.asm.place(noted);
+    }
+
+    /// Meters the packet by cell R0, counts it by its colour and stores that. Overwrites R0 to R5 and R8.
     pub(super) fn meter(&mut self, plan: MeterPlan, unit: MeterUnit, target: &LValue) {
-        let (enabled, red, done) = (self.asm.label(), self.asm.label(), self.asm.label());
+        let [set, single, red, yellow, green, done] = std::array::from_fn(|_| self.asm.label());
         self.asm
             .alu32_imm(Alu::And, Reg::R0, (plan.cells - 1) as i32);
+        self.asm
+            .store(Size::W, Reg::R7, Control::METER_CELL, Reg::R0);
         self.asm.alu_imm(Alu::Mul, Reg::R0, METER_BYTES as i32);
         self.cells(Reg::R8, plan.offset);
         self.asm.alu(Alu::Add, Reg::R8, Reg::R0);
         self.asm.load(Size::DW, Reg::R1, Reg::R8, 0);
-        self.asm.jump_if_imm(Cond::Ne, Reg::R1, 0, enabled);
-        self.asm.mov_imm(Reg::R0, 0);
-        self.asm.jump(done);
+        let unset = MeterCell::UNSET as i32;
+        self.asm.jump_if_imm(Cond::Ne, Reg::R1, unset, set);
+        self.asm.jump(green);
 
-        self.asm.place(enabled);
+        self.asm.place(set);
         self.asm.call(HELPER_KTIME_GET_NS);
         self.asm.alu_imm(Alu::Lsh, Reg::R0, METER_TIME_SHIFT as i32);
         self.asm
             .store(Size::DW, Reg::R7, Control::TEMPORARY, Reg::R0);
+        self.asm.load(Size::DW, Reg::R1, Reg::R8, 0);
+        let single_rate = MeterCell::SINGLE_RATE as i32;
+        self.asm.jump_if_imm(Cond::Eq, Reg::R1, single_rate, single);
         // Red: not even the peak bucket has room. Yellow: only that one has.
-        self.bucket(24, 48, unit, red);
-        let yellow = self.asm.label();
-        self.bucket(8, 40, unit, yellow);
-        self.asm.mov_imm(Reg::R0, 0);
-        self.asm.jump(done);
+        self.bucket(OTHER, Limit::Burst, unit, red);
+        self.bucket(COMMITTED, Limit::Burst, unit, yellow);
+        self.asm.jump(green);
+
+        self.asm.place(single);
+        let beyond = self.asm.label();
+        self.bucket(COMMITTED, Limit::Burst, unit, beyond);
+        self.bucket(OTHER, Limit::Burst, unit, green);
+        self.asm.jump(green);
+        self.asm.place(beyond);
+        // What both buckets may lack: the excess burst, and what the committed bucket does.
+        self.lacking(COMMITTED);
+        self.asm.load(Size::DW, Reg::R0, Reg::R8, MeterCell::EXCESS);
+        self.asm.alu(Alu::Add, Reg::R0, Reg::R3);
+        self.asm
+            .store(Size::DW, Reg::R7, Control::METER_LIMIT, Reg::R0);
+        self.bucket(OTHER, Limit::Stored, unit, red);
+
         self.asm.place(yellow);
-        self.asm.mov_imm(Reg::R0, 1);
+        self.asm.mov_imm(Reg::R0, Color::Yellow as u64);
         self.asm.jump(done);
         self.asm.place(red);
-        self.asm.mov_imm(Reg::R0, 2);
+        self.asm.mov_imm(Reg::R0, Color::Red as u64);
+        self.asm.jump(done);
+        self.asm.place(green);
+        self.asm.mov_imm(Reg::R0, Color::Green as u64);
         self.asm.place(done);
+        self.asm.mov(Reg::R8, Reg::R0);
+        self.asm
+            .load(Size::W, Reg::R1, Reg::R7, Control::METER_CELL);
+        self.asm.alu_imm(Alu::Mul, Reg::R1, COLOR_CELLS as i32);
+        self.asm.alu(Alu::Add, Reg::R0, Reg::R1);
+        self.count(plan.colors);
+        self.asm.mov(Reg::R0, Reg::R8);
         self.store_to(target, None);
     }
 
-    /// Takes the packet from one bucket of the meter at R8, or goes to `full`. The rate is at
-    /// `rate`, the burst after it, the time at which it is full again at `state`.
-    fn bucket(&mut self, rate: i32, state: i32, unit: MeterUnit, full: Label) {
+    /// R3 = what a bucket of the meter at R8 lacks, R0 = when it is full again, R4 = now, R5 = its burst.
+    fn lacking(&mut self, bucket: Bucket) {
+        let behind = self.asm.label();
+        self.asm
+            .load(Size::DW, Reg::R4, Reg::R7, Control::TEMPORARY);
+        self.asm.load(Size::DW, Reg::R0, Reg::R8, bucket.full_at);
+        self.asm.load(Size::DW, Reg::R5, Reg::R8, bucket.rate + 8);
+        self.asm.mov(Reg::R3, Reg::R0);
+        self.asm.alu(Alu::Sub, Reg::R3, Reg::R4);
+        self.asm.jump_if(Cond::Le, Reg::R3, Reg::R5, behind);
+        // One in the past counts as now.
+        self.asm.mov_imm(Reg::R3, 0);
+        self.asm.place(behind);
+    }
+
+    /// Takes the packet from one bucket of the meter at R8, or goes to `full`.
+    fn bucket(&mut self, bucket: Bucket, limit: Limit, unit: MeterUnit, full: Label) {
         let taken = self.asm.label();
         for _ in 0..METER_ATTEMPTS {
-            let behind = self.asm.label();
-            // R3 = how far the full-again time is ahead; one in the past counts as now.
-            self.asm
-                .load(Size::DW, Reg::R4, Reg::R7, Control::TEMPORARY);
-            self.asm.load(Size::DW, Reg::R0, Reg::R8, state);
-            self.asm.load(Size::DW, Reg::R5, Reg::R8, rate + 8);
-            self.asm.mov(Reg::R3, Reg::R0);
-            self.asm.alu(Alu::Sub, Reg::R3, Reg::R4);
-            self.asm.jump_if(Cond::Le, Reg::R3, Reg::R5, behind);
-            self.asm.mov_imm(Reg::R3, 0);
-            self.asm.place(behind);
-            self.asm.load(Size::DW, Reg::R1, Reg::R8, rate);
+            self.lacking(bucket);
+            self.asm.load(Size::DW, Reg::R1, Reg::R8, bucket.rate);
             if unit == MeterUnit::Bytes {
                 self.asm.load(Size::W, Reg::R2, Reg::R7, Control::LENGTH);
                 self.asm.alu(Alu::Mul, Reg::R1, Reg::R2);
             }
             self.asm.alu(Alu::Add, Reg::R3, Reg::R1);
+            if limit == Limit::Stored {
+                self.asm
+                    .load(Size::DW, Reg::R5, Reg::R7, Control::METER_LIMIT);
+            }
             self.asm.jump_if(Cond::Gt, Reg::R3, Reg::R5, full);
             self.asm.alu(Alu::Add, Reg::R3, Reg::R4);
             self.asm.mov(Reg::R1, Reg::R0);
-            self.asm.cmpxchg64(Reg::R8, state, Reg::R3);
+            self.asm.cmpxchg64(Reg::R8, bucket.full_at, Reg::R3);
             self.asm.jump_if(Cond::Eq, Reg::R0, Reg::R1, taken);
         }
         self.asm.place(taken);

@@ -197,8 +197,11 @@ impl Emitter<'_> {
         }
     }
 
-    /// Counts and meters a hit; R9 is the record's address and stays.
+    /// Notes, counts and meters a hit; R9 is the record's address and stays.
     fn hit(&mut self, table: &Table, plan: &TablePlan) {
+        if let Some(hits) = plan.hits {
+            self.note_hit(hits);
+        }
         if let Some(counter) = plan.counter {
             self.asm.load(Size::W, Reg::R0, Reg::R9, 4);
             self.count(counter);

@@ -60,6 +60,10 @@ impl Control {
     pub const POINT: i32 = 60;
     /// Eight u64: the parts of a transition key that is longer than 64 bits; in controls, for lookups.
     pub const KEY_PARTS: i32 = 64;
+    /// u32: the cell of the meter at hand; in place of [`Control::KEY_PARTS`].
+    pub const METER_CELL: i32 = 64;
+    /// u64: how much the second bucket of a meter may lack; in place of [`Control::KEY_PARTS`].
+    pub const METER_LIMIT: i32 = 72;
     /// u32: 1 + the digest asked for.
     pub const DIGEST: i32 = 128;
     /// u32: 1 to resubmit, 2 + the field list to keep.

@@ -4,16 +4,17 @@
 
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use pointsman_p4::dataplane::{
-    Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
-    GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
+    EntryKey, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
 use pointsman_p4::ir::{
     self, ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId,
 };
 
-use crate::tables::cells::CounterPlan;
+use crate::tables::cells::{CounterPlan, MeterPlan};
 use crate::tables::records::{GROUP, MEMBER, Record};
 use crate::tables::selector::{Profile, ProfileError};
 use crate::tables::table::{Content, TableWriter, kernel};
@@ -131,14 +132,30 @@ impl Pipeline {
 
     fn direct_cell(&self, key: &EntryKey) -> Result<(CounterPlan, u32), DataPlaneError> {
         let plan = self.plan.tables[key.table.index()].counter;
-        let plan = plan.ok_or_else(|| DataPlaneError::Unsupported {
-            what: format!(
-                "a direct counter of table {}",
-                self.program.tables[key.table.index()].name
-            ),
-            why: "the table has none".to_owned(),
-        })?;
+        let plan = plan.ok_or_else(|| self.lacks(key.table, "a direct counter"))?;
         Ok((plan, self.table(key.table).cell(key)?))
+    }
+
+    fn meter_cell(&self, meter: MeterId, index: u32) -> Result<MeterPlan, DataPlaneError> {
+        let shape = &self.program.meters[meter.index()];
+        match self.plan.meters.get(&meter) {
+            Some(plan) if index < shape.size => Ok(*plan),
+            _ => Err(out_of_range(&shape.name, index, shape.size)),
+        }
+    }
+
+    fn direct_meter_cell(&self, key: &EntryKey) -> Result<(MeterPlan, u32), DataPlaneError> {
+        let plan = self.plan.tables[key.table.index()].meter;
+        let plan = plan.ok_or_else(|| self.lacks(key.table, "a direct meter"))?;
+        Ok((plan, self.table(key.table).cell(key)?))
+    }
+
+    fn lacks(&self, table: TableId, what: &str) -> DataPlaneError {
+        let name = &self.program.tables[table.index()].name;
+        DataPlaneError::Unsupported {
+            what: format!("{what} of table {name}"),
+            why: "the program does not give it any".to_owned(),
+        }
     }
 
     fn register_at(&self, register: RegisterId, index: u32) -> Result<usize, DataPlaneError> {
@@ -162,9 +179,13 @@ impl DataPlane for Pipeline {
         )?;
         let mut table = self.table(entry.key.table);
         table.insert(&self.grace, &entry.key, content)?;
-        if let Some(meter) = self.plan.tables[entry.key.table.index()].meter {
+        let plan = &self.plan.tables[entry.key.table.index()];
+        if let Some(meter) = plan.meter {
             let cell = table.cell(&entry.key)?;
             self.cells.set_direct_meter(&entry.key, Some((meter, cell)));
+        }
+        if let (Some(hits), Some(ticks)) = (plan.hits, self.ticks) {
+            hits.write(&self.memory.cells, table.cell(&entry.key)?, ticks.now());
         }
         Ok(())
     }
@@ -289,14 +310,9 @@ impl DataPlane for Pipeline {
         index: u32,
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError> {
-        let shape = &self.program.meters[meter.index()];
-        match self.plan.meters.get(&meter) {
-            Some(plan) if index < shape.size => {
-                plan.configure(&self.memory.cells, index, config);
-                Ok(())
-            }
-            _ => Err(out_of_range(&shape.name, index, shape.size)),
-        }
+        self.meter_cell(meter, index)?
+            .configure(&self.memory.cells, index, config);
+        Ok(())
     }
 
     fn set_direct_meter(
@@ -304,17 +320,50 @@ impl DataPlane for Pipeline {
         key: &EntryKey,
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError> {
-        let plan = self.plan.tables[key.table.index()].meter;
-        let plan = plan.ok_or_else(|| DataPlaneError::Unsupported {
-            what: format!(
-                "a direct meter of table {}",
-                self.program.tables[key.table.index()].name
-            ),
-            why: "the table has none".to_owned(),
-        })?;
-        let cell = self.table(key.table).cell(key)?;
+        let (plan, cell) = self.direct_meter_cell(key)?;
         plan.configure(&self.memory.cells, cell, config);
         Ok(())
+    }
+
+    fn meter_counts(&self, meter: MeterId, index: u32) -> Result<ColorCounts, DataPlaneError> {
+        Ok(self
+            .meter_cell(meter, index)?
+            .counts(&self.memory.cells, index))
+    }
+
+    fn set_meter_counts(
+        &self,
+        meter: MeterId,
+        index: u32,
+        counts: ColorCounts,
+    ) -> Result<(), DataPlaneError> {
+        self.meter_cell(meter, index)?
+            .set_counts(&self.memory.cells, index, counts);
+        Ok(())
+    }
+
+    fn direct_meter_counts(&self, key: &EntryKey) -> Result<ColorCounts, DataPlaneError> {
+        let (plan, cell) = self.direct_meter_cell(key)?;
+        Ok(plan.counts(&self.memory.cells, cell))
+    }
+
+    fn set_direct_meter_counts(
+        &self,
+        key: &EntryKey,
+        counts: ColorCounts,
+    ) -> Result<(), DataPlaneError> {
+        let (plan, cell) = self.direct_meter_cell(key)?;
+        plan.set_counts(&self.memory.cells, cell, counts);
+        Ok(())
+    }
+
+    fn last_hit(&self, key: &EntryKey) -> Result<Duration, DataPlaneError> {
+        let hits = self.plan.tables[key.table.index()].hits;
+        let (Some(hits), Some(ticks)) = (hits, self.ticks) else {
+            return Err(self.lacks(key.table, "idle timeouts"));
+        };
+        let cell = self.table(key.table).cell(key)?;
+        Ok(ticks.time(hits.read(&self.memory.cells, cell)))
     }
 
     fn register(&self, register: RegisterId, index: u32) -> Result<Bits, DataPlaneError> {

@@ -45,7 +45,8 @@ pub struct Content<'a> {
 impl TableWriter {
     /// An empty table; the memory is zero.
     pub fn new(table: &Table, plan: &TablePlan, memory: &Memories) -> TableWriter {
-        let sharing = match plan.counter.is_some() || plan.meter.is_some() {
+        let has_cells = plan.counter.is_some() || plan.meter.is_some() || plan.hits.is_some();
+        let sharing = match has_cells {
             false if plan.records.key_words == 0 => Sharing::Shared,
             _ => Sharing::Own,
         };
@@ -169,7 +170,7 @@ impl TableWriter {
         Ok(())
     }
 
-    /// The cell of an entry in the direct counter and meter.
+    /// The cell of an entry in the direct counter and meter, and where its last hit is.
     pub fn cell(&self, key: &EntryKey) -> Result<u32, DataPlaneError> {
         let slot = self.index.get(&self.records, &self.shape.key(key)?);
         Ok(self.records.cell(slot.ok_or(DataPlaneError::NotFound)?))
@@ -190,6 +191,7 @@ impl TableWriter {
         }
         if let Some(meter) = self.plan.meter {
             meter.configure(&self.memory.cells, cell, None);
+            meter.set_counts(&self.memory.cells, cell, Default::default());
         }
     }
 

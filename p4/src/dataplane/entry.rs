@@ -1,5 +1,7 @@
 //! Entries, groups and replication, as a data plane takes them.
 
+use std::ops::Add;
+
 use crate::ir::{ActionId, TableId};
 
 use super::Bits;
@@ -154,8 +156,66 @@ pub struct CounterData {
     pub bytes: u64,
 }
 
-/// A two-rate three-colour marker (RFC 2698), colour-blind. Rates are in units a second,
-/// bursts in units: bytes or packets, as the program says.
+/// The colour that a meter gives a packet, as programs see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Color {
+    /// Within the committed rate.
+    Green = 0,
+    /// Beyond it, within what else is allowed.
+    Yellow = 1,
+    /// Beyond all.
+    Red = 2,
+}
+
+/// What a meter has counted, by the colour that it gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[allow(missing_docs)]
+pub struct ColorCounts {
+    pub green: CounterData,
+    pub yellow: CounterData,
+    pub red: CounterData,
+}
+
+impl ColorCounts {
+    /// The counts of a colour.
+    pub fn of_mut(&mut self, color: Color) -> &mut CounterData {
+        match color {
+            Color::Green => &mut self.green,
+            Color::Yellow => &mut self.yellow,
+            Color::Red => &mut self.red,
+        }
+    }
+}
+
+impl Add for CounterData {
+    type Output = CounterData;
+
+    /// What two planes have counted. Counters wrap.
+    fn add(self, other: CounterData) -> CounterData {
+        CounterData {
+            packets: self.packets.wrapping_add(other.packets),
+            bytes: self.bytes.wrapping_add(other.bytes),
+        }
+    }
+}
+
+impl Add for ColorCounts {
+    type Output = ColorCounts;
+
+    fn add(self, other: ColorCounts) -> ColorCounts {
+        ColorCounts {
+            green: self.green + other.green,
+            yellow: self.yellow + other.yellow,
+            red: self.red + other.red,
+        }
+    }
+}
+
+/// A three-colour marker, colour-blind. Rates are in units a second, bursts in units: bytes or
+/// packets, as the program says.
+///
+/// Without an excess burst it has two rates (RFC 2698). With one it has a single rate, the committed
+/// one (RFC 2697), and the peak is not looked at. Two equal rates are a marker of two colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct MeterConfig {
@@ -163,6 +223,7 @@ pub struct MeterConfig {
     pub committed_burst: u64,
     pub peak_rate: u64,
     pub peak_burst: u64,
+    pub excess_burst: u64,
 }
 
 /// How full a table is, and what holds it.

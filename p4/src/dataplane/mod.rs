@@ -16,11 +16,13 @@ mod operation;
 pub use bits::Bits;
 pub use declared::declared_entries;
 pub use entry::{
-    BackupReplica, Call, CloneSession, CounterData, EntryAction, EntryKey, GroupMember, Match,
-    MeterConfig, Occupancy, Replica, TableEntry,
+    BackupReplica, Call, CloneSession, Color, ColorCounts, CounterData, EntryAction, EntryKey,
+    GroupMember, Match, MeterConfig, Occupancy, Replica, TableEntry,
 };
 pub use error::DataPlaneError;
 pub use operation::Operation;
+
+use std::time::Duration;
 
 use crate::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
@@ -112,6 +114,31 @@ pub trait DataPlane: Send + Sync {
         key: &EntryKey,
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError>;
+
+    /// Reads what a cell of an indirect meter has counted.
+    fn meter_counts(&self, meter: MeterId, index: u32) -> Result<ColorCounts, DataPlaneError>;
+
+    /// Writes what a cell of an indirect meter has counted.
+    fn set_meter_counts(
+        &self,
+        meter: MeterId,
+        index: u32,
+        counts: ColorCounts,
+    ) -> Result<(), DataPlaneError>;
+
+    /// Reads what the direct meter of an entry has counted.
+    fn direct_meter_counts(&self, key: &EntryKey) -> Result<ColorCounts, DataPlaneError>;
+
+    /// Writes what the direct meter of an entry has counted.
+    fn set_direct_meter_counts(
+        &self,
+        key: &EntryKey,
+        counts: ColorCounts,
+    ) -> Result<(), DataPlaneError>;
+
+    /// When a packet last hit an entry of a table with idle timeouts; when the entry was added, if
+    /// none has. On the clock by which packets are run: the kernel's monotonic one, in an agent.
+    fn last_hit(&self, key: &EntryKey) -> Result<Duration, DataPlaneError>;
 
     /// Reads a cell of a register.
     fn register(&self, register: RegisterId, index: u32) -> Result<Bits, DataPlaneError>;

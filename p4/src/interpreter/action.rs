@@ -9,6 +9,7 @@ use super::State;
 use super::eval::Eval;
 use super::flight::Flight;
 use super::phv::truncate;
+use super::state::count;
 
 /// How often one call of an action goes back to an earlier primitive; `for` loops can be endless. The
 /// action ends there.
@@ -227,10 +228,9 @@ impl Runner<'_> {
             Op::Count { counter, index } => {
                 let index = self.index(index);
                 if index < program.counters[counter.index()].size {
-                    let bytes = self.flight.ingress_length as u64;
+                    let length = self.flight.ingress_length;
                     let cell = self.state.counters.entry((*counter, index)).or_default();
-                    cell.packets += 1;
-                    cell.bytes += bytes;
+                    count(cell, length);
                 }
             }
             Op::ExecuteMeter {
@@ -241,8 +241,8 @@ impl Runner<'_> {
                 let index = self.index(index);
                 if index < program.meters[meter.index()].size {
                     let unit = program.meters[meter.index()].unit;
-                    let units = super::units(unit, self.flight.ingress_length);
-                    let color = self.state.meter(*meter, index, units) as u8;
+                    let length = self.flight.ingress_length;
+                    let color = self.state.meter(*meter, index, unit, length) as u8;
                     self.store(target, &BigInt::from(color));
                 }
             }

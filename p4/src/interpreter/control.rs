@@ -3,12 +3,15 @@
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
-use crate::dataplane::{Bits, Call, EntryAction};
-use crate::ir::{ActionId, Expr, Implementation, KeySource, Node, Program, Table, TableId};
+use crate::dataplane::{Bits, Call, Color, EntryAction};
+use crate::ir::{
+    ActionId, Expr, FieldRef, Implementation, KeySource, MeterId, Node, Program, Table, TableId,
+};
 
 use super::action;
 use super::eval::Eval;
 use super::flight::Flight;
+use super::state::{count, units};
 use super::{Lookup, State};
 
 /// Runs a control from a node on until it ends or exits.
@@ -54,20 +57,24 @@ fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId)
     let (now, shared) = (state.now, state.shared.clone());
     let entry = state.tables[id.index()].find(&key, &widths);
     let hit = entry.is_some();
-    let mut color = 0;
+    let mut marked = None;
     let chosen = match entry {
         Some(entry) => {
+            let length = flight.ingress_length;
+            entry.last_hit = now;
             if table.counter.is_some() {
-                entry.counter.packets += 1;
-                entry.counter.bytes += flight.ingress_length as u64;
+                count(&mut entry.counter, length);
             }
-            if let Some(id) = table.meter {
-                let units = super::units(program.meters[id.index()].unit, flight.ingress_length);
+            if let Some((meter, target)) = direct_meter(program, table) {
+                let units = units(program.meters[meter.index()].unit, length);
                 let shared = shared
                     .as_ref()
                     .and_then(|cells| cells.direct_meter(&entry.key, units, now));
                 let own = || entry.meter.as_mut().map(|meter| meter.mark(units, now));
-                color = shared.or_else(own).map_or(0, |color| color as u8);
+                let color = shared.or_else(own).unwrap_or(Color::Green);
+                let counts = entry.colors.get_or_insert_default();
+                count(counts.of_mut(color), length);
+                marked = Some((target, color));
             }
             Some(entry.action.clone())
         }
@@ -80,8 +87,9 @@ fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId)
             hit,
         });
     }
-    if hit && let Some(target) = table.meter.and_then(|m| program.meters[m.index()].target) {
-        flight.phv.set(program, target, &BigInt::from(color));
+    if let Some((target, color)) = marked {
+        let color = BigInt::from(color as u8);
+        flight.phv.set(program, target, &color);
     }
     let ran = match chosen {
         Some(action) => resolve(program, state, flight, table, action).map(|call| {
@@ -105,6 +113,12 @@ fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId)
     table
         .next
         .after(hit, ran.map(|a| own_action(program, table, a)))
+}
+
+/// The direct meter of a table, and where its colour goes. One whose colour goes nowhere is not run.
+fn direct_meter(program: &Program, table: &Table) -> Option<(MeterId, FieldRef)> {
+    let meter = table.meter?;
+    Some((meter, program.meters[meter.index()].target?))
 }
 
 /// The values that a table looks up. Fields of invalid headers match as 0.

@@ -1,10 +1,12 @@
 //! The contract of a data plane, on the interpreter's state.
 
+use std::time::Duration;
+
 use num_bigint::BigUint;
 
 use crate::dataplane::{
-    Bits, Call, CloneSession, CounterData, DataPlaneError, EntryAction, EntryKey, GroupMember,
-    MeterConfig, Occupancy, Replica, TableEntry,
+    Bits, Call, CloneSession, ColorCounts, CounterData, DataPlaneError, EntryAction, EntryKey,
+    GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
 use crate::ir::{
     ActionProfileId, CounterId, Implementation, MeterId, RegisterId, TableId, ValueSetId,
@@ -96,6 +98,7 @@ impl Machine {
         let table = entry.key.table;
         self.check_action(table, &entry.action)?;
         let name = self.table_name(table);
+        let now = self.state.now;
         let state = &mut self.state.tables[table.index()];
         if state.contains(&entry.key) {
             return Err(DataPlaneError::AlreadyExists);
@@ -106,7 +109,7 @@ impl Machine {
                 capacity: state.capacity(),
             });
         }
-        state.insert(entry);
+        state.insert(entry, now);
         Ok(())
     }
 
@@ -270,6 +273,49 @@ impl Machine {
             true => Ok(()),
             false => Err(DataPlaneError::NotFound),
         }
+    }
+
+    pub(super) fn meter_counts(
+        &self,
+        meter: MeterId,
+        index: u32,
+    ) -> Result<ColorCounts, DataPlaneError> {
+        let declared = &self.program.meters[meter.index()];
+        check_range(&declared.name, index, declared.size)?;
+        let cell = self.state.meter_counts.get(&(meter, index));
+        Ok(cell.copied().unwrap_or_default())
+    }
+
+    pub(super) fn set_meter_counts(
+        &mut self,
+        meter: MeterId,
+        index: u32,
+        counts: ColorCounts,
+    ) -> Done {
+        let declared = &self.program.meters[meter.index()];
+        check_range(&declared.name, index, declared.size)?;
+        self.state.meter_counts.insert((meter, index), counts);
+        Ok(())
+    }
+
+    pub(super) fn direct_meter_counts(
+        &self,
+        key: &EntryKey,
+    ) -> Result<ColorCounts, DataPlaneError> {
+        let entry = self.state.tables[key.table.index()].get(key);
+        let counts = entry.ok_or(DataPlaneError::NotFound)?.colors.as_deref();
+        Ok(counts.copied().unwrap_or_default())
+    }
+
+    pub(super) fn set_direct_meter_counts(&mut self, key: &EntryKey, counts: ColorCounts) -> Done {
+        let entry = self.state.tables[key.table.index()].get_mut(key);
+        entry.ok_or(DataPlaneError::NotFound)?.colors = Some(Box::new(counts));
+        Ok(())
+    }
+
+    pub(super) fn last_hit(&self, key: &EntryKey) -> Result<Duration, DataPlaneError> {
+        let entry = self.state.tables[key.table.index()].get(key);
+        entry.map(|e| e.last_hit).ok_or(DataPlaneError::NotFound)
     }
 
     pub(super) fn register(

@@ -5,8 +5,8 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::dataplane::{
-    Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
-    GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
+    EntryKey, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
 use crate::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
@@ -67,6 +67,11 @@ delegate! {
     fn set_direct_counter(key: &EntryKey, data: CounterData) -> Done;
     fn set_meter(meter: MeterId, index: u32, config: Option<MeterConfig>) -> Done;
     fn set_direct_meter(key: &EntryKey, config: Option<MeterConfig>) -> Done;
+    fn meter_counts(meter: MeterId, index: u32) -> Result<ColorCounts, DataPlaneError>;
+    fn set_meter_counts(meter: MeterId, index: u32, counts: ColorCounts) -> Done;
+    fn direct_meter_counts(key: &EntryKey) -> Result<ColorCounts, DataPlaneError>;
+    fn set_direct_meter_counts(key: &EntryKey, counts: ColorCounts) -> Done;
+    fn last_hit(key: &EntryKey) -> Result<Duration, DataPlaneError>;
     fn register(register: RegisterId, index: u32) -> Result<Bits, DataPlaneError>;
     fn set_register(register: RegisterId, index: u32, value: &Bits) -> Done;
     fn set_value_set(set: ValueSetId, members: &[Bits]) -> Done;

@@ -1,26 +1,16 @@
-//! A two-rate three-colour marker (RFC 2698), colour-blind.
+//! Three-colour markers, colour-blind: two rates (RFC 2698) or a single one (RFC 2697).
 
 use std::time::Duration;
 
-use crate::dataplane::MeterConfig;
-
-/// The colour of a packet, as programs see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Color {
-    /// Within the committed rate.
-    Green = 0,
-    /// Within the peak rate only.
-    Yellow = 1,
-    /// Beyond both.
-    Red = 2,
-}
+use crate::dataplane::{Color, MeterConfig};
 
 /// A meter and its two buckets.
 #[derive(Debug, Clone)]
 pub(super) struct Meter {
     config: MeterConfig,
     committed: Bucket,
-    peak: Bucket,
+    /// The peak rate's, or with a single rate that for the excess.
+    other: Bucket,
 }
 
 /// Tokens, in billionths of a unit so that slow rates add up over nanoseconds.
@@ -42,21 +32,27 @@ impl Meter {
         Meter {
             config,
             committed: full(config.committed_burst),
-            peak: full(config.peak_burst),
+            other: full(match config.excess_burst {
+                0 => config.peak_burst,
+                excess => excess,
+            }),
         }
     }
 
     /// Meters a packet of that many units.
     pub(super) fn mark(&mut self, units: u64, now: Duration) -> Color {
-        let MeterConfig {
-            committed_rate,
-            committed_burst,
-            peak_rate,
-            peak_burst,
-        } = self.config;
-        self.committed.fill(committed_rate, committed_burst, now);
-        self.peak.fill(peak_rate, peak_burst, now);
-        if !self.peak.take(units) {
+        match self.config.excess_burst {
+            0 => self.mark_by_two_rates(units, now),
+            excess => self.mark_by_one_rate(units, excess, now),
+        }
+    }
+
+    fn mark_by_two_rates(&mut self, units: u64, now: Duration) -> Color {
+        let config = self.config;
+        self.committed
+            .fill(config.committed_rate, config.committed_burst, now);
+        self.other.fill(config.peak_rate, config.peak_burst, now);
+        if !self.other.take(units) {
             return Color::Red;
         }
         if !self.committed.take(units) {
@@ -64,17 +60,37 @@ impl Meter {
         }
         Color::Green
     }
+
+    /// What the committed bucket has no room for runs over into the other.
+    fn mark_by_one_rate(&mut self, units: u64, excess: u64, now: Duration) -> Color {
+        let config = self.config;
+        let over = self
+            .committed
+            .fill(config.committed_rate, config.committed_burst, now);
+        self.other.add(over, excess);
+        if self.committed.take(units) {
+            return Color::Green;
+        }
+        if self.other.take(units) {
+            return Color::Yellow;
+        }
+        Color::Red
+    }
 }
 
 impl Bucket {
-    fn fill(&mut self, rate: u64, burst: u64, now: Duration) {
+    /// Adds what has come since the last time; returns what did not fit.
+    fn fill(&mut self, rate: u64, burst: u64, now: Duration) -> u128 {
         let passed = now.saturating_sub(self.filled).as_nanos();
         self.filled = self.filled.max(now);
-        let gained = passed.saturating_mul(u128::from(rate));
-        self.tokens = self
-            .tokens
-            .saturating_add(gained)
-            .min(u128::from(burst) * NANO);
+        self.add(passed.saturating_mul(u128::from(rate)), burst)
+    }
+
+    /// Adds tokens; returns what did not fit.
+    fn add(&mut self, tokens: u128, burst: u64) -> u128 {
+        let all = self.tokens.saturating_add(tokens);
+        self.tokens = all.min(u128::from(burst) * NANO);
+        all - self.tokens
     }
 
     fn take(&mut self, units: u64) -> bool {
@@ -98,6 +114,7 @@ mod tests {
             committed_burst: 1,
             peak_rate: 20,
             peak_burst: 2,
+            excess_burst: 0,
         };
         let mut meter = Meter::new(config, Duration::ZERO);
         let mut at = |millis| meter.mark(1, Duration::from_millis(millis));
@@ -107,5 +124,44 @@ mod tests {
         );
         assert_eq!(at(50), Color::Yellow);
         assert_eq!(at(100), Color::Green);
+    }
+
+    /// Both buckets of a single rate are drained, and the first is filled before the second.
+    #[test]
+    fn with_a_single_rate_the_excess_is_what_the_committed_burst_left() {
+        let config = MeterConfig {
+            committed_rate: 10,
+            committed_burst: 2,
+            peak_rate: 10,
+            peak_burst: 2,
+            excess_burst: 3,
+        };
+        let mut meter = Meter::new(config, Duration::ZERO);
+        let mut at = |units, millis| meter.mark(units, Duration::from_millis(millis));
+        assert_eq!(at(2, 0), Color::Green);
+        // Three are left, and a packet is not cut in two.
+        assert_eq!([at(4, 0), at(3, 0)], [Color::Red, Color::Yellow]);
+        assert_eq!(at(1, 0), Color::Red);
+        assert_eq!([at(1, 100), at(1, 100)], [Color::Green, Color::Red]);
+        // 0.3 s: two for the first, one for the second.
+        assert_eq!(
+            [at(2, 400), at(1, 400), at(1, 400)],
+            [Color::Green, Color::Yellow, Color::Red]
+        );
+    }
+
+    #[test]
+    fn two_equal_rates_have_no_yellow() {
+        let config = MeterConfig {
+            committed_rate: 1,
+            committed_burst: 5,
+            peak_rate: 1,
+            peak_burst: 5,
+            excess_burst: 0,
+        };
+        let mut meter = Meter::new(config, Duration::ZERO);
+        let colors = [3, 3, 2, 1].map(|units| meter.mark(units, Duration::ZERO));
+        let expected = [Color::Green, Color::Red, Color::Green, Color::Red];
+        assert_eq!(colors, expected);
     }
 }

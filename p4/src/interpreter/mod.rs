@@ -27,6 +27,7 @@ mod switch;
 mod table;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::dataplane::{Bits, declared_entries};
 use crate::ir::{LearnListId, Program, TableId};
@@ -34,8 +35,8 @@ use crate::ir::{LearnListId, Program, TableId};
 pub use action::MAX_ROUNDS;
 pub use flight::Requests;
 pub use handoff::{Handoff, HeaderValues, Resume, Step};
-pub use shared::{Color, SharedCells};
-use state::{State, units};
+pub use shared::SharedCells;
+use state::State;
 
 /// A packet on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +112,7 @@ impl Interpreter {
     pub fn new(program: Arc<Program>) -> Interpreter {
         let mut state = State::new(&program);
         for entry in declared_entries(&program) {
-            state.tables[entry.key.table.index()].insert(&entry);
+            state.tables[entry.key.table.index()].insert(&entry, Duration::ZERO);
         }
         Interpreter {
             program: program.clone(),
@@ -126,6 +127,13 @@ impl Interpreter {
     /// Lets packets see the registers and meters of another plane of the same switch.
     pub fn share(&self, cells: Arc<dyn SharedCells>) {
         self.lock().state.shared = Some(cells);
+    }
+
+    /// Says what time it is, to what is written before the next packet comes: see
+    /// [`Interpreter::process`].
+    pub fn advance(&self, now: Duration) {
+        let state = &mut self.lock().state;
+        state.now = state.now.max(now);
     }
 
     /// The program that runs.

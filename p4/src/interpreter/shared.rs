@@ -1,15 +1,14 @@
 //! Cells that the interpreter shares with another plane of the same switch.
 //!
 //! A packet may run in one plane and the next one in the other: both must see the same registers and
-//! draw from the same buckets. Counters are not shared: each plane counts what it did.
+//! draw from the same buckets. Counters, those of colours too, are not shared: each plane counts what it
+//! did.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
-use crate::dataplane::{Bits, EntryKey};
+use crate::dataplane::{Bits, Color, EntryKey};
 use crate::ir::{MeterId, RegisterId};
-
-pub use super::meter::Color;
 
 /// Cells of another plane. Those that it does not have are `None`, and the interpreter keeps its own.
 pub trait SharedCells: Debug + Send + Sync {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use num_bigint::BigUint;
 
-use crate::dataplane::{Bits, CloneSession, CounterData, Replica};
+use crate::dataplane::{Bits, CloneSession, Color, ColorCounts, CounterData, Replica};
 use crate::ir::{
     CalculationId, CalculationInput, CounterId, FieldRef, MeterId, MeterUnit, Program, RegisterId,
 };
@@ -15,7 +15,7 @@ use super::bits::BitWriter;
 use super::eval::Eval;
 use super::flight::Flight;
 use super::hash::Hasher;
-use super::meter::{Color, Meter};
+use super::meter::Meter;
 use super::phv::truncate;
 use super::profile::ProfileState;
 use super::shared::SharedCells;
@@ -31,6 +31,7 @@ pub(super) struct State {
     pub(super) clone_sessions: HashMap<u32, CloneSession>,
     pub(super) counters: HashMap<(CounterId, u32), CounterData>,
     pub(super) meters: HashMap<(MeterId, u32), Meter>,
+    pub(super) meter_counts: HashMap<(MeterId, u32), ColorCounts>,
     /// Those that are not in `shared`.
     registers: HashMap<(RegisterId, u32), BigUint>,
     /// Cells of another plane of the same switch.
@@ -60,6 +61,7 @@ impl State {
             clone_sessions: HashMap::new(),
             counters: HashMap::new(),
             meters: HashMap::new(),
+            meter_counts: HashMap::new(),
             registers: HashMap::new(),
             shared: None,
             value_sets: vec![HashSet::new(); program.value_sets.len()],
@@ -118,15 +120,25 @@ impl State {
         }
     }
 
-    /// The colour of a packet of that many units; green if the cell is not configured.
-    pub(super) fn meter(&mut self, meter: MeterId, index: u32, units: u64) -> Color {
+    /// Meters a packet; green if the cell is not configured.
+    pub(super) fn meter(
+        &mut self,
+        meter: MeterId,
+        index: u32,
+        unit: MeterUnit,
+        length: usize,
+    ) -> Color {
         let now = self.now;
+        let units = units(unit, length);
         let shared = self.shared.as_ref();
-        if let Some(color) = shared.and_then(|cells| cells.meter(meter, index, units, now)) {
-            return color;
-        }
-        let own = self.meters.get_mut(&(meter, index));
-        own.map_or(Color::Green, |meter| meter.mark(units, now))
+        let shared = shared.and_then(|cells| cells.meter(meter, index, units, now));
+        let color = shared.unwrap_or_else(|| match self.meters.get_mut(&(meter, index)) {
+            Some(meter) => meter.mark(units, now),
+            None => Color::Green,
+        });
+        let counts = self.meter_counts.entry((meter, index)).or_default();
+        count(counts.of_mut(color), length);
+        color
     }
 
     /// The next number of a fixed sequence (xorshift64*): the same in every run.
@@ -177,4 +189,10 @@ pub(super) fn units(unit: MeterUnit, length: usize) -> u64 {
         MeterUnit::Packets => 1,
         MeterUnit::Bytes => length as u64,
     }
+}
+
+/// Counts a packet.
+pub(super) fn count(data: &mut CounterData, length: usize) {
+    data.packets = data.packets.wrapping_add(1);
+    data.bytes = data.bytes.wrapping_add(length as u64);
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::dataplane::{Bits, CounterData, EntryAction, EntryKey, Match, MeterConfig, TableEntry};
+use crate::dataplane::{
+    Bits, ColorCounts, CounterData, EntryAction, EntryKey, Match, MeterConfig, TableEntry,
+};
 use crate::ir::{MatchKind, Table};
 
 use super::meter::Meter;
@@ -15,6 +17,10 @@ pub(super) struct Entry {
     pub(super) action: EntryAction,
     pub(super) counter: CounterData,
     pub(super) meter: Option<Meter>,
+    /// What the meter counted, once it has.
+    pub(super) colors: Option<Box<ColorCounts>>,
+    /// When a packet last hit it, or when it was added.
+    pub(super) last_hit: Duration,
 }
 
 /// The entries of one table.
@@ -104,7 +110,7 @@ impl TableState {
     }
 
     /// Adds an entry that is not there.
-    pub(super) fn insert(&mut self, entry: &TableEntry) {
+    pub(super) fn insert(&mut self, entry: &TableEntry, now: Duration) {
         let id = self.next_id;
         self.next_id += 1;
         let key = &entry.key;
@@ -129,6 +135,8 @@ impl TableState {
                 action: entry.action.clone(),
                 counter: CounterData::default(),
                 meter: None,
+                colors: None,
+                last_hit: now,
             },
         );
     }
@@ -308,10 +316,10 @@ mod tests {
                 },
             ]
         };
-        state.insert(&entry(prefix(0, 0), 0, 1));
-        state.insert(&entry(prefix(0x80, 1), 0, 2));
+        state.insert(&entry(prefix(0, 0), 0, 1), Duration::ZERO);
+        state.insert(&entry(prefix(0x80, 1), 0, 2), Duration::ZERO);
         let long = entry(prefix(0xc0, 4), 0, 3);
-        state.insert(&long);
+        state.insert(&long, Duration::ZERO);
         assert_eq!(hit(&mut state, &[1, 0xcf], &[8, 8]), Some(3));
         assert_eq!(hit(&mut state, &[1, 0xf0], &[8, 8]), Some(2));
         assert_eq!(hit(&mut state, &[1, 0x0f], &[8, 8]), Some(1));
@@ -329,9 +337,9 @@ mod tests {
                 mask: Bits::from(mask),
             }]
         };
-        state.insert(&entry(ternary(0x01), 5, 1));
-        state.insert(&entry(ternary(0x02), 5, 2));
-        state.insert(&entry(ternary(0x04), 9, 3));
+        state.insert(&entry(ternary(0x01), 5, 1), Duration::ZERO);
+        state.insert(&entry(ternary(0x02), 5, 2), Duration::ZERO);
+        state.insert(&entry(ternary(0x04), 9, 3), Duration::ZERO);
         assert_eq!(hit(&mut state, &[0], &[8]), Some(3));
         assert_eq!(hit(&mut state, &[4], &[8]), Some(1));
         assert_eq!(hit(&mut state, &[5], &[8]), Some(2));

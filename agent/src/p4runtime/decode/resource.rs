@@ -258,6 +258,7 @@ pub(super) fn meter_config(
         committed_burst: number(config.cburst, "cburst")?,
         peak_rate: number(config.pir, "pir")?,
         peak_burst: number(config.pburst, "pburst")?,
+        excess_burst: 0,
     };
     if config.peak_rate < config.committed_rate {
         let what = format!(

@@ -94,6 +94,7 @@ fn config(committed: &str, peak: &str) -> Parsed<MeterConfig> {
         committed_burst,
         peak_rate,
         peak_burst,
+        excess_burst: 0,
     })
 }
 
