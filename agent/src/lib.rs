@@ -1,9 +1,11 @@
 //! The switch daemon: P4Runtime server, objectives, ports and packet I/O.
 
 pub mod agent;
+pub mod aging;
 pub mod arbitration;
 pub mod authorization;
 pub mod config;
+pub mod digests;
 pub mod entity;
 pub mod journal;
 pub mod limits;

@@ -9,11 +9,13 @@
 //! Whether an entity suits the loaded pipeline is checked where it is decoded or compiled;
 //! whether it suits what is already there is checked by [`crate::switch`].
 
+mod digest;
 mod profile;
 mod replication;
 mod resource;
 mod table;
 
+pub use digest::{DigestConfig, DigestEntry};
 pub use profile::{Group, GroupMember, Member};
 pub use replication::{CloneSession, MulticastGroup, PortForm, Replica};
 pub use resource::{CounterCell, MeterCell, RegisterCell, ValueSet};

@@ -4,6 +4,7 @@
 //! data plane, and pipelines that are saved and not yet committed. Entries meet the same checks as on
 //! any target: the reference interpreter holds them, and no packet ever reaches it.
 
+use pointsman_ebpf::sys::monotonic_clock;
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::Interpreter;
 
@@ -27,6 +28,7 @@ impl Target for StoreOnly {
 
     fn load(&mut self, pipeline: &Pipeline, fill: &mut Fill<'_>) -> Result<(), TargetError> {
         let plane = Interpreter::new(pipeline.program.clone());
+        plane.advance(monotonic_clock());
         fill(&plane)?;
         self.plane = Some(plane);
         Ok(())
@@ -38,7 +40,10 @@ impl Target for StoreOnly {
     }
 
     fn plane(&self) -> Option<&dyn DataPlane> {
-        self.plane.as_ref().map(|plane| plane as &dyn DataPlane)
+        let plane = self.plane.as_ref()?;
+        // No packet tells it what time it is.
+        plane.advance(monotonic_clock());
+        Some(plane)
     }
 
     fn attach(&mut self, port: u32, interface: &Interface) -> Result<Attachment, TargetError> {
