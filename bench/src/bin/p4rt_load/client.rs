@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, anyhow, bail};
+use bytes::Bytes;
+use http::uri::PathAndQuery;
 use pointsman_p4::p4info::parse_p4info;
 use pointsman_p4::programs;
 use pointsman_proto::google::rpc;
@@ -15,17 +17,51 @@ use pointsman_proto::p4::v1::{stream_message_request, stream_message_response};
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Request, Status, Streaming};
+
+use crate::wire::WireCodec;
 
 /// The most bytes of one answer; a server may send a whole table in one.
 const MAX_MESSAGE_BYTES: usize = 256 << 20;
 /// The most bytes of what follows an answer: the errors of a batch are there, one for each update.
 const MAX_TRAILER_BYTES: u32 = 16 << 20;
+/// How much of an answer may be on its way.
+const WINDOW_BYTES: u32 = 8 << 20;
+
+const WRITE: PathAndQuery = PathAndQuery::from_static("/p4.v1.P4Runtime/Write");
+const READ: PathAndQuery = PathAndQuery::from_static("/p4.v1.P4Runtime/Read");
+
+/// A pipeline that this program can set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// The one that comes with Pointsman.
+    LeafSpine,
+    /// Two tables of a million entries, see `bench/programs/million.p4`.
+    Million,
+}
+
+impl Program {
+    /// BMv2 JSON and p4info.
+    fn artefacts(self) -> (&'static str, &'static str) {
+        match self {
+            Program::LeafSpine => {
+                let program = programs::embedded("leaf_spine").expect("leaf_spine is embedded");
+                (program.bmv2_json, program.p4info)
+            }
+            Program::Million => (
+                include_str!("../../../programs/million/bmv2.json"),
+                include_str!("../../../programs/million/p4info.txtpb"),
+            ),
+        }
+    }
+}
 
 /// A connection with its stream: mastership ends with that.
 pub struct Client {
     rpc: P4RuntimeClient<Channel>,
+    wire: Grpc<Channel>,
     device_id: u64,
     election_id: p4::Uint128,
     _to_server: mpsc::Sender<p4::StreamMessageRequest>,
@@ -36,12 +72,16 @@ impl Client {
     /// Connects and becomes primary.
     pub async fn connect(address: SocketAddr, device_id: u64, election_id: u64) -> Result<Client> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?
-            .http2_max_header_list_size(MAX_TRAILER_BYTES);
+            .http2_max_header_list_size(MAX_TRAILER_BYTES)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .tcp_nodelay(true);
         let channel = endpoint.connect().await;
         let channel = channel.with_context(|| {
             format!("cannot connect to {address}: is there a P4Runtime server without TLS?")
         })?;
-        let mut rpc = P4RuntimeClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let wire = Grpc::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let mut rpc = P4RuntimeClient::new(channel);
         let election_id = p4::Uint128 {
             high: 0,
             low: election_id,
@@ -61,6 +101,7 @@ impl Client {
         arbitrated(&mut from_server, election_id).await?;
         Ok(Client {
             rpc,
+            wire,
             device_id,
             election_id,
             _to_server: to_server,
@@ -68,16 +109,16 @@ impl Client {
         })
     }
 
-    /// Sets the pipeline that comes with Pointsman.
-    pub async fn set_leaf_spine(&mut self) -> Result<()> {
-        let program = programs::embedded("leaf_spine").context("leaf_spine is not embedded")?;
+    /// Sets a pipeline.
+    pub async fn set_pipeline(&mut self, program: Program) -> Result<()> {
+        let (bmv2_json, p4info) = program.artefacts();
         let request = p4::SetForwardingPipelineConfigRequest {
             device_id: self.device_id,
             election_id: Some(self.election_id),
             action: Action::VerifyAndCommit.into(),
             config: Some(p4::ForwardingPipelineConfig {
-                p4info: Some(parse_p4info(program.p4info)?),
-                p4_device_config: program.bmv2_json.into(),
+                p4info: Some(parse_p4info(p4info)?),
+                p4_device_config: bmv2_json.into(),
                 ..Default::default()
             }),
             ..Default::default()
@@ -99,8 +140,8 @@ impl Client {
         info.context("the server has no pipeline: give it one with --set-pipeline")
     }
 
-    /// Changes these entries; what goes wrong with the first of them is the error.
-    pub async fn write(&mut self, kind: p4::update::Type, entities: Vec<Entity>) -> Result<()> {
+    /// A request that changes these entries.
+    pub fn write_request(&self, kind: p4::update::Type, entities: Vec<Entity>) -> Bytes {
         let updates = entities.into_iter().map(|entity| p4::Update {
             r#type: kind.into(),
             entity: Some(p4::Entity {
@@ -113,13 +154,23 @@ impl Client {
             updates: updates.collect(),
             ..Default::default()
         };
-        let written = self.rpc.write(request).await;
-        written.map_err(|status| first_error(&status))?;
-        Ok(())
+        request.encode_to_vec().into()
     }
 
-    /// How many entities pass one of these filters.
-    pub async fn read(&mut self, filters: Vec<Entity>) -> Result<usize> {
+    /// Sends a [write request](Client::write_request) and waits for the answer; what goes wrong with
+    /// the first of its entries is the error. Calls may be made before others return.
+    pub fn write(&self, request: Bytes) -> impl Future<Output = Result<()>> + use<> {
+        let mut wire = self.wire.clone();
+        async move {
+            wire.ready().await.context("the connection is broken")?;
+            let written = wire.unary(Request::new(request), WRITE, WireCodec).await;
+            written.map_err(|status| first_error(&status))?;
+            Ok(())
+        }
+    }
+
+    /// A request for what passes one of these filters.
+    pub fn read_request(&self, filters: Vec<Entity>) -> Bytes {
         let entities = filters.into_iter().map(|filter| p4::Entity {
             entity: Some(filter),
         });
@@ -128,14 +179,33 @@ impl Client {
             entities: entities.collect(),
             ..Default::default()
         };
-        let stream = self.rpc.read(request).await;
-        let mut stream = stream.map_err(refused("a read"))?.into_inner();
-        let mut found = 0;
-        while let Some(answer) = stream.message().await.map_err(refused("a read"))? {
-            found += answer.entities.len();
-        }
-        Ok(found)
+        request.encode_to_vec().into()
     }
+
+    /// Sends a [read request](Client::read_request); the messages of the answer are those that
+    /// [`entities`] counts.
+    pub async fn read(&mut self, request: Bytes) -> Result<Vec<Bytes>> {
+        self.wire.ready().await.context("the connection is broken")?;
+        let stream = self
+            .wire
+            .server_streaming(Request::new(request), READ, WireCodec)
+            .await;
+        let mut stream = stream.map_err(refused("a read"))?.into_inner();
+        let mut answers = Vec::new();
+        while let Some(answer) = stream.message().await.map_err(refused("a read"))? {
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
+}
+
+/// How many entities are in the messages of an answer.
+pub fn entities(answers: Vec<Bytes>) -> Result<usize> {
+    let counts = answers.into_iter().map(|answer| {
+        let answer = p4::ReadResponse::decode(answer).context("an answer is not readable")?;
+        Ok(answer.entities.len())
+    });
+    counts.sum()
 }
 
 /// Waits for the answer to the first message on a stream.
