@@ -11,6 +11,7 @@ pub mod plan;
 pub mod plane;
 pub mod rig;
 pub mod shared_cells;
+pub mod shared_tables;
 pub mod switch;
 pub mod sys;
 pub mod tables;

@@ -3,7 +3,7 @@
 mod data_plane;
 mod programs;
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pointsman_p4::dataplane::{DataPlane, DataPlaneError, declared_entries};
@@ -17,6 +17,7 @@ use crate::compile::{self, Maps, Options, Refusal, crc};
 use crate::handoff::Decoder;
 use crate::plan::Plan;
 use crate::shared_cells::KernelCells;
+use crate::shared_tables::KernelTables;
 use crate::switch::Shared;
 use crate::sys::{Map, MapKind, Program, SysError, has_may_goto};
 use crate::tables::arena::Memories;
@@ -76,10 +77,6 @@ pub struct Stats {
 }
 
 /// A loaded pipeline. It forwards once the switch leads to it.
-///
-/// Each writer has a lock of its own, so that different tables are written at the same time. Locks are
-/// taken in the order of the fields: whoever writes an entry that refers to a member holds the profile
-/// for reading, so that the member stays until the entry is there.
 pub struct Pipeline {
     program: Arc<ir::Program>,
     plan: Plan,
@@ -88,8 +85,9 @@ pub struct Pipeline {
     decoder: Arc<Decoder>,
     cells: Arc<KernelCells>,
     memory: Memories,
-    profiles: Vec<RwLock<Profile>>,
-    tables: Vec<Mutex<TableWriter>>,
+    tables: Arc<KernelTables>,
+    /// The widths of the parameters of each action.
+    widths: Vec<Box<[u32]>>,
     value_sets: Vec<Mutex<ValueSet>>,
     shared: Arc<Shared>,
     grace: Grace,
@@ -150,16 +148,21 @@ impl Pipeline {
         crc::write_tables(&memory.tables, plan.crc16, plan.crc32);
         let tables = program.tables.iter().zip(&plan.tables);
         let tables = tables
-            .map(|(t, p)| Mutex::new(TableWriter::new(t, p, &memory)))
+            .map(|(t, p)| TableWriter::new(t, p, &memory))
             .collect();
         let profiles = plan
             .profiles
             .iter()
-            .map(|p| RwLock::new(Profile::new(*p, Arc::clone(&memory.tables))))
+            .map(|p| Profile::new(*p, Arc::clone(&memory.tables)))
             .collect();
         let value_sets = plan.value_sets.iter();
         let value_sets = value_sets
             .map(|p| Mutex::new(ValueSet::new(*p, Arc::clone(&memory.tables))))
+            .collect();
+        let tables = Arc::new(KernelTables::new(Arc::clone(&program), profiles, tables));
+        let actions = program.actions.iter();
+        let widths = actions
+            .map(|action| action.params.iter().map(|param| param.width).collect())
             .collect();
         let cells = Arc::new(KernelCells::new(&program, &plan, &memory.cells));
         let mut timed = plan.tables.iter().filter(|table| table.hits.is_some());
@@ -172,8 +175,8 @@ impl Pipeline {
             number,
             decoder: Arc::new(Decoder::new(compiled.layout, compiled.points)),
             memory,
-            profiles,
             tables,
+            widths,
             value_sets,
             shared,
             grace: Grace::new()?,
@@ -208,6 +211,11 @@ impl Pipeline {
     /// Its registers and meters.
     pub fn cells(&self) -> &Arc<KernelCells> {
         &self.cells
+    }
+
+    /// Those of its tables that the interpreter looks up here.
+    pub fn shared_tables(&self) -> &Arc<KernelTables> {
+        &self.tables
     }
 
     /// What of the P4 program takes the slow path, in the order of the source.

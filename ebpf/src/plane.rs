@@ -1,8 +1,9 @@
 //! A pipeline in the kernel and the interpreter beside it, told the same.
 //!
 //! The interpreter is the slow path: it goes on with packets where the program in the kernel left
-//! them, makes copies, and takes packets in from the control plane. Nothing is counted twice, so
-//! counters are the sum of both.
+//! them, makes copies, and takes packets in from the control plane. Entries of shared tables are told
+//! the kernel alone, where the interpreter looks them up, too. Nothing is counted twice, so counters
+//! are the sum of both.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -12,7 +13,7 @@ use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
     EntryKey, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
-use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet, SharedCells};
+use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet, SharedCells, SharedTables};
 use pointsman_p4::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
 use crate::compile::event::EventKind;
@@ -36,6 +37,7 @@ impl SlowPath {
     fn new(fast: &Pipeline) -> SlowPath {
         let interpreter = Interpreter::new(Arc::clone(fast.program()));
         interpreter.share(Arc::clone(fast.cells()) as Arc<dyn SharedCells>);
+        interpreter.share_tables(Arc::clone(fast.shared_tables()) as Arc<dyn SharedTables>);
         let points = fast.decoder().points();
         SlowPath {
             interpreter: Arc::new(interpreter),
@@ -112,6 +114,14 @@ impl Plane {
         &self.slow
     }
 
+    /// The interpreter, if it has to be told the entries of a table.
+    fn mirror(&self, table: TableId) -> Option<&Interpreter> {
+        match self.fast.shared_tables().has_table(table) {
+            true => None,
+            false => Some(&self.slow.interpreter),
+        }
+    }
+
     /// Tells both planes. They check the same things, so the second agrees with the first.
     fn both(
         &self,
@@ -125,7 +135,8 @@ impl Plane {
 impl DataPlane for Plane {
     fn insert(&self, entry: &TableEntry) -> Result<(), DataPlaneError> {
         self.fast.insert(entry)?;
-        let slow = self.slow.interpreter.insert(entry);
+        let slow = self.mirror(entry.key.table);
+        let slow = slow.map_or(Ok(()), |slow| slow.insert(entry));
         if slow.is_err() {
             // In both or in neither.
             self.fast.delete(&entry.key)?;
@@ -134,11 +145,15 @@ impl DataPlane for Plane {
     }
 
     fn modify(&self, entry: &TableEntry) -> Result<(), DataPlaneError> {
-        self.both(|plane| plane.modify(entry))
+        self.fast.modify(entry)?;
+        let slow = self.mirror(entry.key.table);
+        slow.map_or(Ok(()), |slow| slow.modify(entry))
     }
 
     fn delete(&self, key: &EntryKey) -> Result<(), DataPlaneError> {
-        self.both(|plane| plane.delete(key))
+        self.fast.delete(key)?;
+        let slow = self.mirror(key.table);
+        slow.map_or(Ok(()), |slow| slow.delete(key))
     }
 
     fn set_default(
@@ -159,7 +174,9 @@ impl DataPlane for Plane {
     }
 
     fn delete_member(&self, profile: ActionProfileId, member: u32) -> Result<(), DataPlaneError> {
-        self.both(|plane| plane.delete_member(profile, member))
+        // The interpreter knows who refers to it.
+        self.slow.interpreter.delete_member(profile, member)?;
+        self.fast.delete_member(profile, member)
     }
 
     fn put_group(
@@ -172,7 +189,8 @@ impl DataPlane for Plane {
     }
 
     fn delete_group(&self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError> {
-        self.both(|plane| plane.delete_group(profile, group))
+        self.slow.interpreter.delete_group(profile, group)?;
+        self.fast.delete_group(profile, group)
     }
 
     fn set_multicast_group(&self, group: u32, replicas: &[Replica]) -> Result<(), DataPlaneError> {
@@ -206,14 +224,18 @@ impl DataPlane for Plane {
 
     fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
         let fast = self.fast.direct_counter(key)?;
-        Ok(fast + self.slow.interpreter.direct_counter(key)?)
+        match self.mirror(key.table) {
+            Some(slow) => Ok(fast + slow.direct_counter(key)?),
+            None => Ok(fast),
+        }
     }
 
     fn set_direct_counter(&self, key: &EntryKey, data: CounterData) -> Result<(), DataPlaneError> {
         self.fast.set_direct_counter(key, data)?;
-        self.slow
-            .interpreter
-            .set_direct_counter(key, CounterData::default())
+        let slow = self.mirror(key.table);
+        slow.map_or(Ok(()), |slow| {
+            slow.set_direct_counter(key, CounterData::default())
+        })
     }
 
     fn set_meter(
@@ -230,7 +252,9 @@ impl DataPlane for Plane {
         key: &EntryKey,
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError> {
-        self.both(|plane| plane.set_direct_meter(key, config))
+        self.fast.set_direct_meter(key, config)?;
+        let slow = self.mirror(key.table);
+        slow.map_or(Ok(()), |slow| slow.set_direct_meter(key, config))
     }
 
     fn meter_counts(&self, meter: MeterId, index: u32) -> Result<ColorCounts, DataPlaneError> {
@@ -252,7 +276,10 @@ impl DataPlane for Plane {
 
     fn direct_meter_counts(&self, key: &EntryKey) -> Result<ColorCounts, DataPlaneError> {
         let fast = self.fast.direct_meter_counts(key)?;
-        Ok(fast + self.slow.interpreter.direct_meter_counts(key)?)
+        match self.mirror(key.table) {
+            Some(slow) => Ok(fast + slow.direct_meter_counts(key)?),
+            None => Ok(fast),
+        }
     }
 
     fn set_direct_meter_counts(
@@ -261,14 +288,18 @@ impl DataPlane for Plane {
         counts: ColorCounts,
     ) -> Result<(), DataPlaneError> {
         self.fast.set_direct_meter_counts(key, counts)?;
-        self.slow
-            .interpreter
-            .set_direct_meter_counts(key, ColorCounts::default())
+        let slow = self.mirror(key.table);
+        slow.map_or(Ok(()), |slow| {
+            slow.set_direct_meter_counts(key, ColorCounts::default())
+        })
     }
 
     fn last_hit(&self, key: &EntryKey) -> Result<Duration, DataPlaneError> {
         let fast = self.fast.last_hit(key)?;
-        Ok(fast.max(self.slow.interpreter.last_hit(key)?))
+        match self.mirror(key.table) {
+            Some(slow) => Ok(fast.max(slow.last_hit(key)?)),
+            None => Ok(fast),
+        }
     }
 
     /// The interpreter knows which cells are shared.

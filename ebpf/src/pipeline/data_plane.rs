@@ -29,30 +29,25 @@ impl Pipeline {
     /// The profile that entries of a table refer to. To be held until the entry is written.
     fn profile_of(&self, table: TableId) -> Option<HeldProfile<'_>> {
         match self.program.tables[table.index()].implementation {
-            ir::Implementation::Profile(id) => {
-                let profile = self.profiles[id.index()].read();
-                Some((id, profile.unwrap_or_else(PoisonError::into_inner)))
-            }
+            ir::Implementation::Profile(id) => Some((id, self.tables.profile(id))),
             ir::Implementation::Direct => None,
         }
     }
 
     fn profile_mut(&self, profile: ActionProfileId) -> RwLockWriteGuard<'_, Profile> {
-        let profile = self.profiles[profile.index()].write();
-        profile.unwrap_or_else(PoisonError::into_inner)
+        self.tables.profile_mut(profile)
     }
 
     fn table(&self, table: TableId) -> MutexGuard<'_, TableWriter> {
-        lock(&self.tables[table.index()])
+        self.tables.table(table)
     }
 
     /// What a record says for an action, with its arguments and their widths.
     fn content<'a>(
-        &self,
+        &'a self,
         table: TableId,
         profile: Option<&HeldProfile<'_>>,
         action: &'a EntryAction,
-        widths: &'a mut Vec<u32>,
     ) -> Result<Content<'a>, DataPlaneError> {
         let missing = || DataPlaneError::Unsupported {
             what: format!(
@@ -63,11 +58,10 @@ impl Pipeline {
         };
         let what = match action {
             EntryAction::Call(call) => {
-                *widths = self.widths(call);
                 return Ok(Content {
                     what: call.action.0,
                     args: &call.args,
-                    widths,
+                    widths: &self.widths[call.action.index()],
                 });
             }
             EntryAction::Member(member) => {
@@ -86,14 +80,6 @@ impl Pipeline {
             args: &[],
             widths: &[],
         })
-    }
-
-    fn widths(&self, call: &Call) -> Vec<u32> {
-        self.program.actions[call.action.index()]
-            .params
-            .iter()
-            .map(|p| p.width)
-            .collect()
     }
 
     fn no_member(&self, profile: ActionProfileId, member: u32) -> DataPlaneError {
@@ -170,17 +156,11 @@ impl Pipeline {
 impl DataPlane for Pipeline {
     fn insert(&self, entry: &TableEntry) -> Result<(), DataPlaneError> {
         let profile = self.profile_of(entry.key.table);
-        let mut widths = Vec::new();
-        let content = self.content(
-            entry.key.table,
-            profile.as_ref(),
-            &entry.action,
-            &mut widths,
-        )?;
+        let content = self.content(entry.key.table, profile.as_ref(), &entry.action)?;
         let mut table = self.table(entry.key.table);
         table.insert(&self.grace, &entry.key, content)?;
         let plan = &self.plan.tables[entry.key.table.index()];
-        if let Some(meter) = plan.meter {
+        if let Some(meter) = plan.meter.filter(|_| !table.is_shared()) {
             let cell = table.cell(&entry.key)?;
             self.cells.set_direct_meter(&entry.key, Some((meter, cell)));
         }
@@ -192,13 +172,7 @@ impl DataPlane for Pipeline {
 
     fn modify(&self, entry: &TableEntry) -> Result<(), DataPlaneError> {
         let profile = self.profile_of(entry.key.table);
-        let mut widths = Vec::new();
-        let content = self.content(
-            entry.key.table,
-            profile.as_ref(),
-            &entry.action,
-            &mut widths,
-        )?;
+        let content = self.content(entry.key.table, profile.as_ref(), &entry.action)?;
         self.table(entry.key.table)
             .modify(&self.grace, &entry.key, content)
     }
@@ -206,7 +180,7 @@ impl DataPlane for Pipeline {
     fn delete(&self, key: &EntryKey) -> Result<(), DataPlaneError> {
         let mut table = self.table(key.table);
         table.delete(key)?;
-        if self.plan.tables[key.table.index()].meter.is_some() {
+        if self.plan.tables[key.table.index()].meter.is_some() && !table.is_shared() {
             self.cells.set_direct_meter(key, None);
         }
         Ok(())
@@ -220,9 +194,8 @@ impl DataPlane for Pipeline {
         let declared = self.program.tables[table.index()].default.as_ref();
         let declared = declared.map(|d| EntryAction::Call(call(&d.call)));
         let profile = self.profile_of(table);
-        let mut widths = Vec::new();
         let content = match action.or(declared.as_ref()) {
-            Some(action) => Some(self.content(table, profile.as_ref(), action, &mut widths)?),
+            Some(action) => Some(self.content(table, profile.as_ref(), action)?),
             None => None,
         };
         self.table(table).set_default(&self.grace, content)
@@ -234,8 +207,8 @@ impl DataPlane for Pipeline {
         member: u32,
         call: &Call,
     ) -> Result<(), DataPlaneError> {
-        let widths = self.widths(call);
-        let record = Record::call(call, &widths, 0, &[]);
+        let widths = &self.widths[call.action.index()];
+        let record = Record::call(call, widths, 0, &[]);
         self.profile_mut(profile)
             .put_member(&self.grace, member, &record)
             .map_err(|e| self.profile_error(profile, e))
@@ -295,12 +268,16 @@ impl DataPlane for Pipeline {
 
     fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
         let (plan, cell) = self.direct_cell(key)?;
-        Ok(plan.read(&self.memory.cells, cell))
+        let slow = self.table(key.table).slow_use(cell).count;
+        Ok(plan.read(&self.memory.cells, cell) + slow)
     }
 
     fn set_direct_counter(&self, key: &EntryKey, data: CounterData) -> Result<(), DataPlaneError> {
         let (plan, cell) = self.direct_cell(key)?;
         plan.write(&self.memory.cells, cell, data);
+        if let Some(slow) = self.table(key.table).slow_use_mut(cell) {
+            slow.count = CounterData::default();
+        }
         Ok(())
     }
 
@@ -344,7 +321,8 @@ impl DataPlane for Pipeline {
 
     fn direct_meter_counts(&self, key: &EntryKey) -> Result<ColorCounts, DataPlaneError> {
         let (plan, cell) = self.direct_meter_cell(key)?;
-        Ok(plan.counts(&self.memory.cells, cell))
+        let slow = self.table(key.table).slow_use(cell).colors;
+        Ok(plan.counts(&self.memory.cells, cell) + slow)
     }
 
     fn set_direct_meter_counts(
@@ -354,6 +332,9 @@ impl DataPlane for Pipeline {
     ) -> Result<(), DataPlaneError> {
         let (plan, cell) = self.direct_meter_cell(key)?;
         plan.set_counts(&self.memory.cells, cell, counts);
+        if let Some(slow) = self.table(key.table).slow_use_mut(cell) {
+            slow.colors = ColorCounts::default();
+        }
         Ok(())
     }
 
@@ -362,8 +343,10 @@ impl DataPlane for Pipeline {
         let (Some(hits), Some(ticks)) = (hits, self.ticks) else {
             return Err(self.lacks(key.table, "idle timeouts"));
         };
-        let cell = self.table(key.table).cell(key)?;
-        Ok(ticks.time(hits.read(&self.memory.cells, cell)))
+        let table = self.table(key.table);
+        let cell = table.cell(key)?;
+        let fast = ticks.time(hits.read(&self.memory.cells, cell));
+        Ok(fast.max(table.slow_use(cell).last_hit))
     }
 
     fn register(&self, register: RegisterId, index: u32) -> Result<Bits, DataPlaneError> {

@@ -144,19 +144,16 @@ impl HashTable {
         let (buckets, tag) = self.place(key);
         // The emptier bucket, so that both fill evenly.
         let free = |bucket: u32| {
-            self.words(bucket)
-                .filter(|at| self.memory.u64(*at).load(Acquire) == 0)
-                .collect()
+            let words = self.words(bucket);
+            let mut free = words.filter(|at| self.memory.u64(*at).load(Acquire) == 0);
+            let first = free.next();
+            (first, usize::from(first.is_some()) + free.count())
         };
-        let [first, second]: [Vec<usize>; 2] = buckets.map(free);
-        let at = if second.len() > first.len() {
-            second.first()
-        } else {
-            first.first()
-        };
-        let at = at.ok_or(BucketsFull)?;
+        let [first, second] = buckets.map(free);
+        let emptier = if second.1 > first.1 { second } else { first };
+        let at = emptier.0.ok_or(BucketsFull)?;
         self.memory
-            .u64(*at)
+            .u64(at)
             .store(u64::from(tag) << 32 | u64::from(slot), Release);
         Ok(())
     }

@@ -10,10 +10,11 @@ use super::declared::{Declared, NotDeclared};
 use super::direct::DirectTable;
 use super::grace::Grace;
 use super::hash::{BucketsFull, HashTable};
+use super::key::KeyWords;
 use super::records::RecordPool;
 use super::shape::Shaped;
 use super::slots::SlotError;
-use super::trie::Trie;
+use super::trie::{PrefixBytes, Trie};
 use super::tuples::Tuples;
 
 /// A structure of the plan, with its writer.
@@ -89,6 +90,18 @@ impl Index {
             }
             (Index::Declared(declared), Shaped::Patterns(patterns, priority)) => {
                 declared.get(patterns, *priority)
+            }
+            _ => None,
+        }
+    }
+
+    /// The record that a packet with this packed key hits. Only of structures without masks.
+    pub fn lookup(&self, records: &RecordPool, words: KeyWords) -> Option<u32> {
+        match self {
+            Index::Direct(_) | Index::Hash(_) => self.get(records, &Shaped::Words(words)),
+            Index::Trie(trie) => {
+                let bytes: PrefixBytes = words.iter().flat_map(|w| w.to_be_bytes()).collect();
+                trie.lookup(&bytes)
             }
             _ => None,
         }

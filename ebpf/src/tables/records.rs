@@ -15,7 +15,6 @@
 //! key in their records share one if they do the same, so that the few next hops of a million routes stay
 //! in the cache.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -24,6 +23,7 @@ use smallvec::SmallVec;
 
 use super::arena::Arena;
 use super::grace::Grace;
+use super::quick_hash::QuickHashMap;
 use super::slots::{SlotError, Slots};
 use crate::sys::SharedMemory;
 
@@ -94,9 +94,9 @@ type Image = SmallVec<[u64; 6]>;
 /// Records that several entries may have.
 #[derive(Debug, Default)]
 struct Shared {
-    slots: HashMap<Image, u32>,
+    slots: QuickHashMap<Image, u32>,
     /// How many entries have each.
-    users: HashMap<u32, u32>,
+    users: QuickHashMap<u32, u32>,
 }
 
 /// Hands out slots and writes records.
@@ -186,6 +186,29 @@ impl RecordPool {
             .collect();
         shared.slots.remove(&image);
         true
+    }
+
+    /// The word at the start of a record.
+    pub fn what(&self, slot: u32) -> u32 {
+        self.memory.u32(self.plan.at(slot)).load(Relaxed)
+    }
+
+    /// The arguments of a record, given their widths.
+    pub fn args(&self, slot: u32, widths: impl Iterator<Item = u32>) -> Vec<Bits> {
+        let mut at = self.plan.at(slot) + self.plan.args_offset() as usize;
+        let args = widths.map(|width| {
+            let here = (at..).step_by(8).take(arg_words(width) as usize);
+            let words = here.map(|at| self.memory.u64(at).load(Relaxed));
+            at += 8 * arg_words(width) as usize;
+            match width {
+                0..=64 => words.map(Bits::from).next().unwrap_or_default(),
+                _ => {
+                    let bytes: SmallVec<[u8; 32]> = words.flat_map(u64::to_ne_bytes).collect();
+                    Bits::from_be_bytes(&bytes)
+                }
+            }
+        });
+        args.collect()
     }
 
     /// The direct counter's cell of a record.

@@ -136,6 +136,20 @@ impl Profile {
         self.groups.get(&id).copied()
     }
 
+    /// The member that has an index.
+    pub fn member_id(&self, index: u32) -> u32 {
+        let mut members = self.members.iter();
+        let found = members.find(|(_, other)| **other == index);
+        *found.expect("an index that entries name is a member's").0
+    }
+
+    /// The group that has an index.
+    pub fn group_id(&self, index: u32) -> u32 {
+        let mut groups = self.groups.iter();
+        let found = groups.find(|(_, other)| **other == index);
+        *found.expect("an index that entries name is a group's").0
+    }
+
     /// Adds or replaces a member.
     pub fn put_member(
         &mut self,

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Release;
+use std::time::Duration;
 
-use pointsman_p4::dataplane::{Bits, DataPlaneError, EntryKey, Occupancy};
+use pointsman_p4::dataplane::{
+    Bits, Color, ColorCounts, CounterData, DataPlaneError, EntryKey, Occupancy,
+};
+use pointsman_p4::interpreter::Passing;
 use pointsman_p4::ir::Table;
 use smallvec::SmallVec;
 
@@ -14,7 +18,8 @@ use super::arena::Memories;
 use super::grace::Grace;
 use super::index::{Index, IndexError};
 use super::key::KeyWords;
-use super::records::{Record, RecordPool, Sharing};
+use super::quick_hash::QuickHashMap;
+use super::records::{GROUP, MEMBER, Record, RecordPool, Sharing};
 use super::shape::{Shape, Shaped};
 use super::slots::{SlotError, Slots};
 
@@ -29,6 +34,10 @@ pub struct TableWriter {
     records: RecordPool,
     cells: Option<Slots>,
     entries: u32,
+    /// What packets on the slow path did, by cell.
+    slow_uses: QuickHashMap<u32, SlowUse>,
+    /// How many entries have each member or group, as their records name it.
+    references: QuickHashMap<u32, u32>,
 }
 
 /// What an entry does, as its record holds it.
@@ -40,6 +49,33 @@ pub struct Content<'a> {
     pub args: &'a [Bits],
     /// Their widths.
     pub widths: &'a [u32],
+}
+
+/// What packets on the slow path did to the cell of an entry; programs in the kernel count for
+/// themselves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SlowUse {
+    /// All of them.
+    pub count: CounterData,
+    /// By what the direct meter said.
+    pub colors: ColorCounts,
+    /// When the last one came.
+    pub last_hit: Duration,
+}
+
+impl SlowUse {
+    fn add(&mut self, packet: &Passing, color: Option<Color>) {
+        let one = CounterData {
+            packets: 1,
+            bytes: packet.length as u64,
+        };
+        self.count = self.count + one;
+        if let Some(color) = color {
+            let count = self.colors.of_mut(color);
+            *count = *count + one;
+        }
+        self.last_hit = packet.now;
+    }
 }
 
 impl TableWriter {
@@ -63,6 +99,8 @@ impl TableWriter {
             plan: plan.clone(),
             memory: memory.clone(),
             entries: 0,
+            slow_uses: QuickHashMap::default(),
+            references: QuickHashMap::default(),
         }
     }
 
@@ -99,6 +137,7 @@ impl TableWriter {
             }
             return Err(error);
         }
+        self.refer(content.what, 1);
         self.count_entries(self.entries + 1);
         Ok(())
     }
@@ -131,6 +170,8 @@ impl TableWriter {
             .get(&self.records, &shaped)
             .ok_or(DataPlaneError::NotFound)?;
         let slot = self.write(grace, &shaped, content, self.records.cell(old))?;
+        self.refer(content.what, 1);
+        self.refer(self.records.what(old), -1);
         let old = self.index.replace(&self.records, &shaped, slot);
         old.into_iter().for_each(|slot| self.records.retire(slot));
         Ok(())
@@ -144,6 +185,7 @@ impl TableWriter {
         if let Some(cells) = &mut self.cells {
             cells.retire(self.records.cell(slot));
         }
+        self.refer(self.records.what(slot), -1);
         self.records.retire(slot);
         self.count_entries(self.entries - 1);
         Ok(())
@@ -176,6 +218,64 @@ impl TableWriter {
         Ok(self.records.cell(slot.ok_or(DataPlaneError::NotFound)?))
     }
 
+    /// What packets on the slow path did to a cell.
+    pub fn slow_use(&self, cell: u32) -> SlowUse {
+        self.slow_uses.get(&cell).copied().unwrap_or_default()
+    }
+
+    /// The same, to be changed, if there were any.
+    pub fn slow_use_mut(&mut self, cell: u32) -> Option<&mut SlowUse> {
+        self.slow_uses.get_mut(&cell)
+    }
+
+    /// Whether packets on the slow path are looked up here.
+    pub fn is_shared(&self) -> bool {
+        matches!(
+            self.index,
+            Index::Direct(_) | Index::Hash(_) | Index::Trie(_)
+        )
+    }
+
+    /// The record of the entry of a shared table that these values of the parts of its key hit.
+    pub fn lookup(&self, key: &[Bits]) -> Option<u32> {
+        let words = self.plan.layout.pack(key);
+        self.index.lookup(&self.records, words)
+    }
+
+    /// The records of its entries.
+    pub fn records(&self) -> &RecordPool {
+        &self.records
+    }
+
+    /// Counts and meters a packet on the slow path that hits an entry; says its colour.
+    pub fn pass(&mut self, slot: u32, packet: &Passing) -> Option<Color> {
+        // Entries without cells of their own count nothing.
+        self.cells.as_ref()?;
+        let cell = self.records.cell(slot);
+        let meter = self.plan.meter.zip(packet.units);
+        let color =
+            meter.map(|(meter, units)| meter.mark(&self.memory.cells, cell, units, packet.now));
+        self.slow_uses.entry(cell).or_default().add(packet, color);
+        color
+    }
+
+    /// Whether an entry has this member or group.
+    pub fn refers_to(&self, what: u32) -> bool {
+        self.references.contains_key(&what)
+    }
+
+    /// An entry begins or ceases to have a member or group.
+    fn refer(&mut self, what: u32, by: i32) {
+        if what & (MEMBER | GROUP) == 0 {
+            return;
+        }
+        let users = self.references.entry(what).or_default();
+        *users = users.saturating_add_signed(by);
+        if *users == 0 {
+            self.references.remove(&what);
+        }
+    }
+
     /// A table becomes populated after its first entry is there, and stops after its last has gone.
     fn count_entries(&mut self, entries: u32) {
         if (entries > 0) != (self.entries > 0) {
@@ -185,7 +285,8 @@ impl TableWriter {
         self.entries = entries;
     }
 
-    fn clear_cell(&self, cell: u32) {
+    fn clear_cell(&mut self, cell: u32) {
+        self.slow_uses.remove(&cell);
         if let Some(counter) = self.plan.counter {
             counter.write(&self.memory.cells, cell, Default::default());
         }

@@ -169,6 +169,20 @@ impl Trie {
         self.prefixes.get(prefix).copied()
     }
 
+    /// The record of the longest prefix of a whole key.
+    pub fn lookup(&self, key: &[u8]) -> Option<u32> {
+        let root = usize::from(key[0]) << 8 | usize::from(key[1]);
+        let mut cell = self.memory.u32(self.cell(Place::Root, root)).load(Relaxed);
+        for byte in &key[2..] {
+            if cell & CHILD == 0 {
+                break;
+            }
+            let at = self.cell(Place::Node(cell & !CHILD), usize::from(*byte));
+            cell = self.memory.u32(at).load(Relaxed);
+        }
+        (cell != 0).then_some(cell)
+    }
+
     /// Nodes that there can be.
     pub fn node_count(&self) -> u32 {
         self.plan.node_count

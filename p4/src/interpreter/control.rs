@@ -12,7 +12,7 @@ use super::action;
 use super::eval::Eval;
 use super::flight::Flight;
 use super::state::{count, units};
-use super::{Lookup, State};
+use super::{Hit, Lookup, Passing, State};
 
 /// Runs a control from a node on until it ends or exits.
 pub(super) fn run(program: &Program, state: &mut State, flight: &mut Flight, start: Option<Node>) {
@@ -53,32 +53,11 @@ fn eval<'a>(program: &'a Program, flight: &'a Flight) -> Eval<'a> {
 fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId) -> Option<Node> {
     let table = &program.tables[id.index()];
     let key = key_values(program, flight, table);
-    let widths: Vec<u32> = table.key.iter().map(|k| k.width).collect();
-    let (now, shared) = (state.now, state.shared.clone());
-    let entry = state.tables[id.index()].find(&key, &widths);
-    let hit = entry.is_some();
-    let mut marked = None;
-    let chosen = match entry {
-        Some(entry) => {
-            let length = flight.ingress_length;
-            entry.last_hit = now;
-            if table.counter.is_some() {
-                count(&mut entry.counter, length);
-            }
-            if let Some((meter, target)) = direct_meter(program, table) {
-                let units = units(program.meters[meter.index()].unit, length);
-                let shared = shared
-                    .as_ref()
-                    .and_then(|cells| cells.direct_meter(&entry.key, units, now));
-                let own = || entry.meter.as_mut().map(|meter| meter.mark(units, now));
-                let color = shared.or_else(own).unwrap_or(Color::Green);
-                let counts = entry.colors.get_or_insert_default();
-                count(counts.of_mut(color), length);
-                marked = Some((target, color));
-            }
-            Some(entry.action.clone())
-        }
-        None => state.tables[id.index()].default.clone(),
+    let found = find(program, state, id, &key, flight.ingress_length);
+    let hit = found.is_some();
+    let (chosen, color) = match found {
+        Some(Hit { action, color }) => (Some(action), color),
+        None => (state.tables[id.index()].default.clone(), None),
     };
     if let Some(lookups) = &mut state.lookups {
         lookups.push(Lookup {
@@ -87,7 +66,7 @@ fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId)
             hit,
         });
     }
-    if let Some((target, color)) = marked {
+    if let Some(((_, target), color)) = direct_meter(program, table).zip(color) {
         let color = BigInt::from(color as u8);
         flight.phv.set(program, target, &color);
     }
@@ -119,6 +98,41 @@ fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId)
 fn direct_meter(program: &Program, table: &Table) -> Option<(MeterId, FieldRef)> {
     let meter = table.meter?;
     Some((meter, program.meters[meter.index()].target?))
+}
+
+/// The entry that a packet hits, in whichever plane it is. The packet counts there.
+fn find(
+    program: &Program,
+    state: &mut State,
+    id: TableId,
+    key: &[Bits],
+    length: usize,
+) -> Option<Hit> {
+    let table = &program.tables[id.index()];
+    let meter = direct_meter(program, table).map(|(meter, _)| program.meters[meter.index()].unit);
+    let units = meter.map(|unit| units(unit, length));
+    let (now, cells) = (state.now, state.shared.clone());
+    if let Some(tables) = state.shared_table(id) {
+        let passing = Passing { length, units, now };
+        return tables.hit(id, key, &passing);
+    }
+    let widths: Vec<u32> = table.key.iter().map(|k| k.width).collect();
+    let entry = state.tables[id.index()].find(key, &widths)?;
+    entry.last_hit = now;
+    if table.counter.is_some() {
+        count(&mut entry.counter, length);
+    }
+    let color = units.map(|units| {
+        let shared = cells.and_then(|cells| cells.direct_meter(&entry.key, units, now));
+        let own = || entry.meter.as_mut().map(|meter| meter.mark(units, now));
+        let color = shared.or_else(own).unwrap_or(Color::Green);
+        count(entry.colors.get_or_insert_default().of_mut(color), length);
+        color
+    });
+    Some(Hit {
+        action: entry.action.clone(),
+        color,
+    })
 }
 
 /// The values that a table looks up. Fields of invalid headers match as 0.

@@ -72,11 +72,16 @@ impl Machine {
     /// Whether an entry or default of any table that uses the profile is this action.
     fn is_used(&self, profile: ActionProfileId, action: &EntryAction) -> bool {
         let tables = self.program.tables.iter().zip(&self.state.tables);
-        tables
-            .filter(|(table, _)| table.implementation == Implementation::Profile(profile))
-            .any(|(_, state)| {
-                state.default.as_ref() == Some(action)
-                    || state.entries().any(|e| e.action == *action)
+        (0..)
+            .map(TableId)
+            .zip(tables)
+            .filter(|(_, (table, _))| table.implementation == Implementation::Profile(profile))
+            .any(|(id, (_, own))| {
+                let in_entries = match self.state.shared_table(id) {
+                    Some(tables) => tables.has_action(id, action),
+                    None => own.entries().any(|e| e.action == *action),
+                };
+                own.default.as_ref() == Some(action) || in_entries
             })
     }
 }

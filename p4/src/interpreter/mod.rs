@@ -35,8 +35,9 @@ use crate::ir::{LearnListId, Program, TableId};
 pub use action::MAX_ROUNDS;
 pub use flight::Requests;
 pub use handoff::{Handoff, HeaderValues, Resume, Step};
-pub use shared::SharedCells;
+pub use shared::{Hit, Passing, SharedCells, SharedTables};
 use state::State;
+use table::TableState;
 
 /// A packet on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +135,17 @@ impl Interpreter {
     pub fn advance(&self, now: Duration) {
         let state = &mut self.lock().state;
         state.now = state.now.max(now);
+    }
+
+    /// Looks packets up in the tables that another plane of the same switch keeps. Its entries, which
+    /// are those that the program declares at least, take the place of what is in them here.
+    pub fn share_tables(&self, tables: Arc<dyn SharedTables>) {
+        let state = &mut self.lock().state;
+        let own = (0..).map(TableId).zip(&mut state.tables);
+        for (id, own) in own.filter(|(id, _)| tables.has_table(*id)) {
+            *own = TableState::new(&self.program.tables[id.index()]);
+        }
+        state.shared_tables = Some(tables);
     }
 
     /// The program that runs.

@@ -9,6 +9,7 @@ use num_bigint::BigUint;
 use crate::dataplane::{Bits, CloneSession, Color, ColorCounts, CounterData, Replica};
 use crate::ir::{
     CalculationId, CalculationInput, CounterId, FieldRef, MeterId, MeterUnit, Program, RegisterId,
+    TableId,
 };
 
 use super::bits::BitWriter;
@@ -18,7 +19,7 @@ use super::hash::Hasher;
 use super::meter::Meter;
 use super::phv::truncate;
 use super::profile::ProfileState;
-use super::shared::SharedCells;
+use super::shared::{SharedCells, SharedTables};
 use super::table::TableState;
 use super::{Anomalies, Lookup};
 
@@ -36,6 +37,8 @@ pub(super) struct State {
     registers: HashMap<(RegisterId, u32), BigUint>,
     /// Cells of another plane of the same switch.
     pub(super) shared: Option<Arc<dyn SharedCells>>,
+    /// Tables of another plane of the same switch.
+    pub(super) shared_tables: Option<Arc<dyn SharedTables>>,
     pub(super) value_sets: Vec<HashSet<BigUint>>,
     pub(super) ports_down: HashSet<u32>,
     pub(super) anomalies: Anomalies,
@@ -64,6 +67,7 @@ impl State {
             meter_counts: HashMap::new(),
             registers: HashMap::new(),
             shared: None,
+            shared_tables: None,
             value_sets: vec![HashSet::new(); program.value_sets.len()],
             ports_down: HashSet::new(),
             anomalies: Anomalies::default(),
@@ -81,6 +85,12 @@ impl State {
     ) -> impl Iterator<Item = (u32, u32)> {
         let replicas = replicas.into_iter();
         replicas.filter_map(|replica| replica.active(|port| !self.ports_down.contains(&port)))
+    }
+
+    /// The other plane, if it is the one that has the entries of a table.
+    pub(super) fn shared_table(&self, table: TableId) -> Option<&Arc<dyn SharedTables>> {
+        let tables = self.shared_tables.as_ref();
+        tables.filter(|tables| tables.has_table(table))
     }
 
     /// The hash of a calculation over a packet.

@@ -109,7 +109,8 @@ impl Args {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
+// The connection has a thread of its own: the server looks whether we are alive while we fill maps.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() -> ExitCode {
     let args = Args::parse();
     match run(&args)
