@@ -115,11 +115,13 @@ pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, Sta
     for spec in &config.ports {
         ports.add(spec.clone(), Origin::Configured)?;
     }
+    let presentation = config.presentation();
     let start = Start {
         device_id: config.device_id,
         target,
         ports,
         pipeline: pipeline(&config.pipeline)?,
+        presentation: presentation.clone(),
     };
     let restored = !records.is_empty();
     let state = restore(start, records).map_err(|error| StartError::Restore {
@@ -137,6 +139,7 @@ pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, Sta
         name: config.name.clone(),
         boot_id: boot_id(),
         started: Instant::now(),
+        presentation,
     };
     Ok(Agent::new(identity, state, journal))
 }

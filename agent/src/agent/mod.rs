@@ -24,6 +24,7 @@ use crate::arbitration::Arbitration;
 use crate::journal::{Journal, JournalError};
 use crate::objectives::Objectives;
 use crate::ports::Ports;
+use crate::schema::Presentation;
 use crate::switch::Switch;
 
 /// Who this agent is.
@@ -37,6 +38,8 @@ pub struct Identity {
     pub boot_id: String,
     /// When it started.
     pub started: Instant,
+    /// How it shows itself to controllers.
+    pub presentation: Presentation,
 }
 
 /// What the lock protects.

@@ -6,7 +6,6 @@ use tonic::Code;
 
 use super::Agent;
 use crate::arbitration::StreamId;
-use crate::schema::controller_bytes;
 use crate::target::TargetError;
 
 /// A packet for the controller.
@@ -75,7 +74,11 @@ impl Agent {
                     metadata: fields
                         .filter(|(field, _)| !field.padding)
                         .map(|(field, value)| {
-                            (field.id, controller_bytes(&value, field.strings.as_deref()))
+                            let translation = field.translation.as_deref();
+                            (
+                                field.id,
+                                pipeline.schema.bytes(&value, field.width, translation),
+                            )
                         })
                         .collect(),
                     payload: payload.to_vec(),
@@ -116,9 +119,9 @@ impl Agent {
                         PacketError::Metadata(format!("there is no field with id {id}"))
                     })?;
                     let field = &header.fields[index];
-                    let value = match &field.strings {
+                    let value = match &field.translation {
                         None => Bits::from_be_bytes(bytes),
-                        Some(strings) => strings.number(bytes).map_err(|error| {
+                        Some(translation) => translation.to_program(bytes).map_err(|error| {
                             PacketError::Metadata(format!("{}: {error}", field.name))
                         })?,
                     };

@@ -15,6 +15,7 @@ use crate::objectives::{Objectives, PersistError, Realised, Wanted};
 use crate::p4runtime::decode::{self, DecodeError};
 use crate::p4runtime::{encode, pipeline::saved_pipeline};
 use crate::ports::{Origin, PortSpec, Ports};
+use crate::schema::Presentation;
 use crate::switch::{Pipeline, PipelineError, PipelineSource, Switch};
 use crate::target::{Target, TargetError};
 
@@ -58,6 +59,8 @@ pub struct Start {
     pub ports: Ports,
     /// The pipeline to use if none is saved.
     pub pipeline: Option<PipelineSource>,
+    /// How the switch shows itself to controllers.
+    pub presentation: Presentation,
 }
 
 /// The sum of all records.
@@ -144,8 +147,12 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
             true => "configured",
             false => "saved",
         };
-        let pipeline = Pipeline::read_for(source, state.switch.target().device_config())
-            .map_err(|error| RestoreError::Pipeline { which, error })?;
+        let pipeline = Pipeline::read_as(
+            source,
+            state.switch.target().device_config(),
+            &start.presentation,
+        )
+        .map_err(|error| RestoreError::Pipeline { which, error })?;
         let updates = updates(&pipeline, &saved.updates, is_other)?;
         let realised = saved.realised;
         let loaded = state.load_pipeline(pipeline, updates, |objectives, context, sink| {

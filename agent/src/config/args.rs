@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::TargetKind;
+use crate::schema::ByteStrings;
 
 /// The agent of one switch: its data plane, P4Runtime server and flow objectives.
 #[derive(Debug, Clone, Parser)]
@@ -101,6 +102,11 @@ pub struct Args {
     /// The port of the controller in P4 programs [default: 255]
     #[arg(long, env = "POINTSMAN_AGENT_CPU_PORT", global = true)]
     pub cpu_port: Option<u32>,
+
+    /// How values are written to controllers: padded ones are as long as their type, for clients that
+    /// compare them byte for byte [default: canonical]
+    #[arg(long, env = "POINTSMAN_AGENT_BYTE_STRINGS", global = true)]
+    pub byte_strings: Option<ByteStrings>,
 
     /// What to do instead of running
     #[command(subcommand)]

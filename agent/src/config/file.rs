@@ -1,5 +1,6 @@
 //! The configuration file.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use super::serving::TlsSection;
 use super::{ConfigError, TargetKind};
 use crate::limits::Limits;
+use crate::schema::ByteStrings;
 
 /// What stands in the file; everything may be left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -37,6 +39,10 @@ pub struct ConfigFile {
     pub ports: Option<Vec<String>>,
     /// The controller's port in P4 programs.
     pub cpu_port: Option<u32>,
+    /// `canonical` or `padded`.
+    pub byte_strings: Option<ByteStrings>,
+    /// By the name or URI of a translated type: the program's number for a value of controllers.
+    pub translations: Option<BTreeMap<String, BTreeMap<String, u64>>>,
 }
 
 /// Reads the file.

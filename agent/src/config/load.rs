@@ -21,6 +21,7 @@ pub fn load(args: &Args) -> Result<Config, ConfigError> {
         pipeline: args.pipeline.clone().or(file.pipeline),
         ports: ports.or(file.ports),
         cpu_port: args.cpu_port.or(file.cpu_port),
+        byte_strings: args.byte_strings.or(file.byte_strings),
         ..file
     })
 }

@@ -13,6 +13,7 @@ pub use file::ConfigFile;
 pub use load::load;
 pub use serving::{Serving, TlsSection, Transport};
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{AddrParseError, IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use thiserror::Error;
 
 use crate::limits::LimitError;
 use crate::ports::{PortSpec, PortSpecError};
+use crate::schema::{ByteStrings, Presentation};
 use crate::target::DEFAULT_CPU_PORT;
 
 /// P4Runtime's port.
@@ -79,6 +81,26 @@ pub struct Config {
     pub ports: Vec<PortSpec>,
     /// The controller's port in P4 programs.
     pub cpu_port: u32,
+    /// How values are written to controllers.
+    pub byte_strings: ByteStrings,
+    /// What values of translated types stand for.
+    pub translations: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+impl Config {
+    /// How the switch shows itself to controllers.
+    pub fn presentation(&self) -> Presentation {
+        let ports = self.ports.iter().filter_map(|port| {
+            let name = port.name.clone().unwrap_or_else(|| port.interface.clone());
+            Some((name, port.number?))
+        });
+        Presentation {
+            byte_strings: self.byte_strings,
+            cpu_port: self.cpu_port,
+            port_names: ports.collect(),
+            translations: self.translations.clone(),
+        }
+    }
 }
 
 /// Why a configuration is refused.
@@ -174,6 +196,8 @@ impl TryFrom<ConfigFile> for Config {
             pipeline: pipeline(raw.pipeline.as_deref().unwrap_or(DEFAULT_PIPELINE))?,
             ports: ports.collect::<Result<_, _>>()?,
             cpu_port,
+            byte_strings: raw.byte_strings.unwrap_or_default(),
+            translations: raw.translations.unwrap_or_default(),
         })
     }
 }
@@ -212,6 +236,16 @@ impl fmt::Display for Config {
             PipelineChoice::Directory(path) => writeln!(f, "pipeline: {path:?}")?,
         }
         writeln!(f, "cpu_port: {}", self.cpu_port)?;
+        writeln!(f, "byte_strings: {}", self.byte_strings)?;
+        if !self.translations.is_empty() {
+            writeln!(f, "translations:")?;
+        }
+        for (name, values) in &self.translations {
+            writeln!(f, "  {name:?}:")?;
+            for (value, number) in values {
+                writeln!(f, "    {value:?}: {number}")?;
+            }
+        }
         if self.ports.is_empty() {
             return writeln!(f, "ports: []");
         }

@@ -14,7 +14,7 @@ use crate::entity::{
     CloneSession, DefaultAction, Entity, Group, Member, MulticastGroup, OneShot, Operation,
     PortForm, Replica, TableAction, TableEntry, Update, ValueSet,
 };
-use crate::schema::{FieldSchema, ProfileSchema, Schema, controller_bytes};
+use crate::schema::{CellSchema, FieldSchema, ProfileSchema, Schema, Translation};
 
 /// An update as a message.
 pub fn update(schema: &Schema, update: &Update) -> p4::Update {
@@ -37,16 +37,20 @@ pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
         Entity::Member(member) => Message::ActionProfileMember(self::member(schema, member)),
         Entity::Group(group) => Message::ActionProfileGroup(self::group(schema, group)),
         Entity::MulticastGroup(group) => replication(
-            p4::packet_replication_engine_entry::Type::MulticastGroupEntry(multicast(group)),
+            p4::packet_replication_engine_entry::Type::MulticastGroupEntry(multicast(
+                schema, group,
+            )),
         ),
         Entity::CloneSession(session) => replication(
-            p4::packet_replication_engine_entry::Type::CloneSessionEntry(clone_session(session)),
+            p4::packet_replication_engine_entry::Type::CloneSessionEntry(clone_session(
+                schema, session,
+            )),
         ),
         Entity::Counter(cell) => {
             let described = schema.counters.iter().find(|c| c.ir == cell.counter);
             Message::CounterEntry(p4::CounterEntry {
                 counter_id: described.map_or(0, |c| c.id),
-                index: cell.index.map(index),
+                index: cell.index.map(|cell| index(described, cell)),
                 data: cell.data.map(counter_data),
             })
         }
@@ -58,7 +62,7 @@ pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
             let described = schema.meters.iter().find(|m| m.ir == cell.meter);
             Message::MeterEntry(p4::MeterEntry {
                 meter_id: described.map_or(0, |m| m.id),
-                index: cell.index.map(index),
+                index: cell.index.map(|cell| index(described, cell)),
                 config: cell.config.map(meter_config),
                 counter_data: None,
             })
@@ -72,9 +76,13 @@ pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
             let described = schema.registers.iter().find(|r| r.ir == cell.register);
             Message::RegisterEntry(p4::RegisterEntry {
                 register_id: described.map_or(0, |r| r.id),
-                index: cell.index.map(index),
+                index: cell.index.map(|cell| index(described, cell)),
                 data: Some(p4::P4Data {
-                    data: Some(p4::p4_data::Data::Bitstring(cell.value.to_p4runtime())),
+                    data: Some(p4::p4_data::Data::Bitstring(schema.bytes(
+                        &cell.value,
+                        described.map_or(0, |r| r.width),
+                        None,
+                    ))),
                 }),
             })
         }
@@ -124,7 +132,7 @@ pub fn entry_key(schema: &Schema, key: &EntryKey) -> p4::TableEntry {
     p4::TableEntry {
         table_id: table.id,
         r#match: matches
-            .filter_map(|(field, value)| field_match(field, value))
+            .filter_map(|(field, value)| field_match(schema, field, value))
             .collect(),
         priority: key.priority,
         ..p4::TableEntry::default()
@@ -132,30 +140,40 @@ pub fn entry_key(schema: &Schema, key: &EntryKey) -> p4::TableEntry {
 }
 
 /// `None` for what matches everything.
-fn field_match(field: &FieldSchema, value: &Match) -> Option<p4::FieldMatch> {
+fn field_match(schema: &Schema, field: &FieldSchema, value: &Match) -> Option<p4::FieldMatch> {
+    let translation = field.translation.as_deref();
+    let sdn_width = translation.and_then(Translation::sdn_width);
+    let bytes = |value: &Bits| schema.bytes(value, field.width, translation);
     let kind = match value {
         Match::Exact(value) => FieldMatchType::Exact(field_match::Exact {
-            value: controller_bytes(value, field.strings.as_deref()),
+            value: bytes(value),
         }),
         Match::Lpm { prefix_len: 0, .. } => return None,
         Match::Lpm { value, prefix_len } => FieldMatchType::Lpm(field_match::Lpm {
-            value: value.to_p4runtime(),
-            prefix_len: i32::try_from(*prefix_len).ok()?,
+            value: bytes(value),
+            prefix_len: i32::try_from(match sdn_width {
+                Some(width) => width,
+                None => *prefix_len,
+            })
+            .ok()?,
         }),
         Match::Ternary { mask, .. } if mask.is_zero() => return None,
         Match::Ternary { value, mask } => FieldMatchType::Ternary(field_match::Ternary {
-            value: value.to_p4runtime(),
-            mask: mask.to_p4runtime(),
+            value: bytes(value),
+            mask: match sdn_width {
+                Some(width) => Bits::ones(width).to_p4runtime(),
+                None => bytes(mask),
+            },
         }),
         Match::Optional(value) => FieldMatchType::Optional(field_match::Optional {
-            value: controller_bytes(value.as_ref()?, field.strings.as_deref()),
+            value: bytes(value.as_ref()?),
         }),
         Match::Range { low, high } if low.is_zero() && *high == Bits::ones(field.width) => {
             return None;
         }
         Match::Range { low, high } => FieldMatchType::Range(field_match::Range {
-            low: low.to_p4runtime(),
-            high: high.to_p4runtime(),
+            low: bytes(low),
+            high: bytes(high),
         }),
     };
     Some(p4::FieldMatch {
@@ -190,9 +208,9 @@ fn one_shot(
         action: Some(self::action(schema, &action.call)),
         weight: weight(profile, action.weight),
         watch_kind: action.watch_port.map(|port| match group.ports {
-            PortForm::Bytes => WatchKind::WatchPort(port_bytes(port)),
+            PortForm::Bytes => WatchKind::WatchPort(schema.port_bytes(port)),
             #[allow(deprecated)]
-            PortForm::Number => WatchKind::Watch(port.cast_signed()),
+            PortForm::Number => WatchKind::Watch(port_number(schema, port).cast_signed()),
         }),
     });
     let mode = match group.says_mode {
@@ -223,7 +241,7 @@ pub fn action(schema: &Schema, call: &Call) -> p4::Action {
         params: params
             .map(|(param, value)| p4::action::Param {
                 param_id: param.id,
-                value: controller_bytes(value, param.strings.as_deref()),
+                value: schema.bytes(value, param.width, param.translation.as_deref()),
             })
             .collect(),
     }
@@ -248,9 +266,9 @@ fn group(schema: &Schema, group: &Group) -> p4::ActionProfileGroup {
         member_id: member.member,
         weight: weight(profile, member.weight),
         watch_kind: member.watch_port.map(|port| match group.ports {
-            PortForm::Bytes => WatchKind::WatchPort(port_bytes(port)),
+            PortForm::Bytes => WatchKind::WatchPort(schema.port_bytes(port)),
             #[allow(deprecated)]
-            PortForm::Number => WatchKind::Watch(port.cast_signed()),
+            PortForm::Number => WatchKind::Watch(port_number(schema, port).cast_signed()),
         }),
     });
     p4::ActionProfileGroup {
@@ -273,46 +291,56 @@ fn replication(kind: p4::packet_replication_engine_entry::Type) -> Message {
     Message::PacketReplicationEngineEntry(p4::PacketReplicationEngineEntry { r#type: Some(kind) })
 }
 
-fn multicast(group: &MulticastGroup) -> p4::MulticastGroupEntry {
+fn multicast(schema: &Schema, group: &MulticastGroup) -> p4::MulticastGroupEntry {
     p4::MulticastGroupEntry {
         multicast_group_id: group.id,
-        replicas: replicas(&group.replicas, group.ports),
+        replicas: replicas(schema, &group.replicas, group.ports),
         metadata: group.metadata.clone(),
     }
 }
 
-fn clone_session(session: &CloneSession) -> p4::CloneSessionEntry {
+fn clone_session(schema: &Schema, session: &CloneSession) -> p4::CloneSessionEntry {
     p4::CloneSessionEntry {
         session_id: session.id,
-        replicas: replicas(&session.replicas, session.ports),
+        replicas: replicas(schema, &session.replicas, session.ports),
         class_of_service: session.class_of_service,
         packet_length_bytes: i32::try_from(session.packet_length_bytes).unwrap_or(i32::MAX),
     }
 }
 
-fn replicas(replicas: &[Replica], form: PortForm) -> Vec<p4::Replica> {
+fn replicas(schema: &Schema, replicas: &[Replica], form: PortForm) -> Vec<p4::Replica> {
     use p4::replica::PortKind;
     let replicas = replicas.iter().map(|replica| p4::Replica {
         port_kind: Some(match form {
-            PortForm::Bytes => PortKind::Port(port_bytes(replica.port)),
+            PortForm::Bytes => PortKind::Port(schema.port_bytes(replica.port)),
             #[allow(deprecated)]
-            PortForm::Number => PortKind::EgressPort(replica.port),
+            PortForm::Number => PortKind::EgressPort(port_number(schema, replica.port)),
         }),
         instance: replica.instance,
-        backup_replicas: replica.backups.iter().map(backup).collect(),
+        backup_replicas: backups(schema, &replica.backups),
     });
     replicas.collect()
 }
 
-fn backup(backup: &BackupReplica) -> p4::BackupReplica {
-    p4::BackupReplica {
-        port: port_bytes(backup.port),
+fn backups(schema: &Schema, backups: &[BackupReplica]) -> Vec<p4::BackupReplica> {
+    let backups = backups.iter().map(|backup| p4::BackupReplica {
+        port: schema.port_bytes(backup.port),
         instance: backup.instance,
-    }
+    });
+    backups.collect()
 }
 
-fn port_bytes(port: u32) -> Vec<u8> {
-    Bits::from(u64::from(port)).to_p4runtime()
+/// A port in the deprecated form, a number; one that is a string to controllers has none.
+fn port_number(schema: &Schema, port: u32) -> u32 {
+    let bytes = Bits::from_be_bytes(&schema.port_bytes(port));
+    let is_number = schema
+        .ports
+        .as_ref()
+        .is_none_or(|ports| ports.sdn_width().is_some());
+    let number = bytes.to_u64().filter(|_| is_number);
+    number
+        .and_then(|number| u32::try_from(number).ok())
+        .unwrap_or(port)
 }
 
 fn value_set(schema: &Schema, set: &ValueSet) -> p4::ValueSetEntry {
@@ -325,7 +353,7 @@ fn value_set(schema: &Schema, set: &ValueSet) -> p4::ValueSetEntry {
         for field in described.fields.iter().rev() {
             let modulus = num_bigint::BigUint::from(1u8) << field.width;
             let value = Match::Exact(Bits::from(&(&rest % &modulus)));
-            matches.extend(field_match(field, &value));
+            matches.extend(field_match(schema, field, &value));
             rest >>= field.width;
         }
         matches.reverse();
@@ -337,10 +365,16 @@ fn value_set(schema: &Schema, set: &ValueSet) -> p4::ValueSetEntry {
     }
 }
 
-/// A cell of an array.
-pub fn index(index: u32) -> p4::Index {
+/// A cell of an array, as controllers number it.
+pub fn index<Id>(array: Option<&CellSchema<Id>>, index: u32) -> p4::Index {
+    let translation = array.and_then(|array| array.index.as_deref());
+    let seen = translation.and_then(|translation| {
+        let bytes = translation.to_controller(&Bits::from(u64::from(index)));
+        let number = Bits::from_be_bytes(&bytes).to_u64()?;
+        i64::try_from(number).ok()
+    });
     p4::Index {
-        index: i64::from(index),
+        index: seen.unwrap_or(i64::from(index)),
     }
 }
 

@@ -158,7 +158,7 @@ fn read(agent: &Agent, config: p4::ForwardingPipelineConfig) -> Result<Pipeline,
         manifest: None,
         configured: false,
     };
-    Pipeline::read_for(source, device_config)
+    Pipeline::read_as(source, device_config, &agent.identity.presentation)
         .map_err(|error| Status::invalid_argument(error.to_string()))
 }
 

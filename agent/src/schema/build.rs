@@ -14,16 +14,25 @@ use pointsman_proto::p4::config::v1::p4_new_type_translation::SdnType;
 
 use super::object::{ActionSchema, CellSchema, ParamSchema, ProfileSchema, ValueSetSchema};
 use super::packet::{PacketField, PacketHeader};
+use super::presentation::is_port;
 use super::table::{ActionRef, FieldSchema, Scope, TableSchema};
-use super::{Schema, SchemaError, Strings};
+use super::{Presentation, Schema, SchemaError, Translation};
 
 impl Schema {
     /// Joins a p4info with the program that it was made with.
-    pub fn build(info: &p4info::P4Info, program: &Program) -> Result<Schema, SchemaError> {
+    pub fn build(
+        info: &p4info::P4Info,
+        program: &Program,
+        presentation: &Presentation,
+    ) -> Result<Schema, SchemaError> {
         Builder {
             info,
             program,
-            schema: Schema::default(),
+            presentation,
+            schema: Schema {
+                byte_strings: presentation.byte_strings,
+                ..Schema::default()
+            },
             seen: HashMap::new(),
             types: HashMap::new(),
         }
@@ -31,14 +40,18 @@ impl Schema {
     }
 }
 
+/// Bits of a port in v1model.
+const PORT_BITS: u32 = 9;
+
 struct Builder<'a> {
     info: &'a p4info::P4Info,
     program: &'a Program,
+    presentation: &'a Presentation,
     schema: Schema,
     /// Every id so far, with the name of its object.
     seen: HashMap<u32, String>,
-    /// The types that are translated to strings, by name.
-    types: HashMap<String, Arc<Strings>>,
+    /// The types that are translated, by name.
+    types: HashMap<String, Arc<Translation>>,
 }
 
 impl Builder<'_> {
@@ -58,11 +71,12 @@ impl Builder<'_> {
                 let found = actions.find(|a| a.name == preamble.name);
                 let found = found.and_then(|a| a.params.iter().find(|p| p.name == param.name));
                 let in_program = found.map_or(0, |p| p.width);
+                let translation = self.translation(param.type_name.as_ref(), in_program);
                 params.push(ParamSchema {
                     id: param.id,
                     name: param.name.clone(),
-                    width: width(param.bitwidth, in_program),
-                    strings: self.strings(param.type_name.as_ref(), param.bitwidth, in_program),
+                    width: width(param.bitwidth, in_program, translation.as_deref()),
+                    translation,
                 });
             }
             in_program_order(self.program, &preamble.name, &mut params, |p| &p.name);
@@ -71,7 +85,7 @@ impl Builder<'_> {
                 .insert(preamble.id, self.schema.actions.len());
             let variables = params.iter().map(|param| Variable {
                 name: param.name.clone(),
-                shape: Shape::Parameter(param.strings.is_none().then_some(param.width)),
+                shape: Shape::Parameter(seen_width(param.width, param.translation.as_deref())),
             });
             let variables = variables.collect();
             let restriction =
@@ -105,7 +119,27 @@ impl Builder<'_> {
                 _ => {}
             }
         }
+        self.schema.ports = self.ports();
         Ok(self.schema)
+    }
+
+    /// The type that the program has for ports. Of several, the one that is named as the
+    /// architecture names it.
+    fn ports(&mut self) -> Option<Arc<Translation>> {
+        let types = &self.info.type_info.as_ref()?.new_types;
+        let mut names: Vec<&String> = types.keys().collect();
+        names.sort_by_key(|name| (!name.eq_ignore_ascii_case("PortId_t"), *name));
+        let translated = names.into_iter().find_map(|name| {
+            let representation = types.get(name)?.representation.as_ref()?;
+            let Representation::TranslatedType(translated) = representation else {
+                return None;
+            };
+            is_port(name, &translated.uri).then_some(name)
+        })?;
+        let name = p4info::P4NamedType {
+            name: translated.clone(),
+        };
+        self.translation(Some(&name), PORT_BITS)
     }
 
     /// Whether the program does not have an object because no packet gets to it.
@@ -194,7 +228,10 @@ impl Builder<'_> {
         };
         let variables = fields.iter().map(|field| Variable {
             name: field.name.clone(),
-            shape: Shape::Key(field.kind, field.strings.is_none().then_some(field.width)),
+            shape: Shape::Key(
+                field.kind,
+                seen_width(field.width, field.translation.as_deref()),
+            ),
         });
         let variables = variables.collect();
         let restriction = Constraint::of_entries(&name, &preamble.annotations, variables)?;
@@ -301,7 +338,10 @@ impl Builder<'_> {
             let (index, size) = position("counter", &preamble.name, names)
                 .map(|index| (index, program.counters[index].size))?;
             let ir = ir::CounterId(index as u32);
-            self.schema.counters.push(cell(preamble, ir, size, 64));
+            let index = self.translation(counter.index_type_name.as_ref(), 0);
+            self.schema
+                .counters
+                .push(cell(preamble, ir, size, 64, index));
         }
         for meter in &info.meters {
             if self.is_left_out("meter", meter.preamble.as_ref()) {
@@ -312,7 +352,8 @@ impl Builder<'_> {
             let index = position("meter", &preamble.name, names)?;
             let ir = ir::MeterId(index as u32);
             let size = program.meters[index].size;
-            self.schema.meters.push(cell(preamble, ir, size, 64));
+            let index = self.translation(meter.index_type_name.as_ref(), 0);
+            self.schema.meters.push(cell(preamble, ir, size, 64, index));
         }
         for register in &info.registers {
             if self.is_left_out("register", register.preamble.as_ref()) {
@@ -323,7 +364,8 @@ impl Builder<'_> {
             let index = position("register", &preamble.name, names)?;
             let ir = ir::RegisterId(index as u32);
             let found = &program.registers[index];
-            let register = cell(preamble, ir, found.size, found.width);
+            let index = self.translation(register.index_type_name.as_ref(), 0);
+            let register = cell(preamble, ir, found.size, found.width, index);
             self.schema.registers.push(register);
         }
         for set in &info.value_sets {
@@ -375,12 +417,13 @@ impl Builder<'_> {
             Some(Match::OtherMatchType(other)) => return Err(unsupported(other.clone())),
             None => return Err(unsupported("unspecified".to_owned())),
         };
+        let translation = self.translation(field.type_name.as_ref(), in_program);
         Ok(FieldSchema {
             id: field.id,
             name: field.name.clone(),
             kind,
-            width: width(field.bitwidth, in_program),
-            strings: self.strings(field.type_name.as_ref(), field.bitwidth, in_program),
+            width: width(field.bitwidth, in_program, translation.as_deref()),
+            translation,
             position,
         })
     }
@@ -392,11 +435,12 @@ impl Builder<'_> {
         let found = headers.find(|h| h.fields.iter().map(|f| f.name.as_str()).eq(names()));
         let fields = header.metadata.iter().enumerate().map(|(index, field)| {
             let in_program = found.map_or(0, |h| h.fields[index].width);
+            let translation = self.translation(field.type_name.as_ref(), in_program);
             PacketField {
                 id: field.id,
                 name: field.name.clone(),
-                width: width(field.bitwidth, in_program),
-                strings: self.strings(field.type_name.as_ref(), field.bitwidth, in_program),
+                width: width(field.bitwidth, in_program, translation.as_deref()),
+                translation,
                 padding: field.annotations.iter().any(|a| a.starts_with("@padding")),
             }
         });
@@ -405,25 +449,27 @@ impl Builder<'_> {
         }
     }
 
-    /// What the strings of a type stand for, if the type is translated to strings.
-    fn strings(
+    /// How a type is translated, if it is. `in_program` is 0 where there is no program.
+    fn translation(
         &mut self,
         type_name: Option<&p4info::P4NamedType>,
-        in_p4info: i32,
         in_program: u32,
-    ) -> Option<Arc<Strings>> {
-        let name = &type_name.filter(|_| in_p4info == 0)?.name;
+    ) -> Option<Arc<Translation>> {
+        let name = &type_name?.name;
         let types = &self.info.type_info.as_ref()?.new_types;
         let translated = match types.get(name)?.representation.as_ref()? {
             Representation::TranslatedType(translated) => translated,
             Representation::OriginalType(_) => return None,
         };
-        if !matches!(translated.sdn_type, Some(SdnType::SdnString(_))) {
-            return None;
-        }
-        let strings = self.types.entry(name.clone());
-        let strings = strings.or_insert_with(|| Arc::new(Strings::new(in_program)));
-        Some(Arc::clone(strings))
+        let presentation = self.presentation;
+        let translation = self.types.entry(name.clone()).or_insert_with(|| {
+            let width = match (in_program, &translated.sdn_type) {
+                (0, Some(SdnType::SdnBitwidth(width))) => width.unsigned_abs(),
+                (width, _) => width,
+            };
+            Arc::new(presentation.translation(name, translated, width))
+        });
+        Some(Arc::clone(translation))
     }
 }
 
@@ -432,6 +478,7 @@ fn cell<Id: Copy + Eq + Hash>(
     ir: Id,
     size: u32,
     width: u32,
+    index: Option<Arc<Translation>>,
 ) -> CellSchema<Id> {
     CellSchema {
         id: preamble.id,
@@ -439,6 +486,8 @@ fn cell<Id: Copy + Eq + Hash>(
         ir,
         size,
         width,
+        // An index is a number, whatever its type is to controllers.
+        index: index.filter(|index| index.sdn_width().is_some()),
     }
 }
 
@@ -455,10 +504,20 @@ fn position<'n>(
         })
 }
 
-/// P4Runtime has no width for strings, and for types such as `bool` and `error`.
-fn width(in_p4info: i32, in_program: u32) -> u32 {
-    match in_p4info.unsigned_abs() {
-        0 => in_program,
-        width => width,
+/// Bits of a value in the program. P4Runtime has no width for types such as `bool` and `error`, and
+/// for what is translated that of controllers.
+fn width(in_p4info: i32, in_program: u32, translation: Option<&Translation>) -> u32 {
+    match (in_p4info.unsigned_abs(), in_program, translation) {
+        (0, in_program, _) => in_program,
+        (_, 1.., Some(_)) => in_program,
+        (in_p4info, ..) => in_p4info,
+    }
+}
+
+/// Bits of a value as controllers see it; `None` for strings.
+fn seen_width(in_program: u32, translation: Option<&Translation>) -> Option<u32> {
+    match translation {
+        None => Some(in_program),
+        Some(translation) => translation.sdn_width(),
     }
 }

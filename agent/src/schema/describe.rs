@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use pointsman_p4::dataplane::{Call, EntryKey, Match};
+use pointsman_p4::dataplane::{Bits, Call, EntryKey, Match};
 
 use super::{FieldSchema, Schema};
 use crate::entity::{DefaultAction, Entity, TableAction, TableEntry};
@@ -91,7 +91,10 @@ impl Schema {
             return format!("action #{}", call.action.0);
         };
         let arguments = action.params.iter().zip(&call.args);
-        let arguments = arguments.map(|(param, value)| format!("{}={value}", param.name));
+        let arguments = arguments.map(|(param, value)| match &param.translation {
+            Some(translation) => format!("{}={}", param.name, translation.describe(value)),
+            None => format!("{}={value}", param.name),
+        });
         let arguments: Vec<_> = arguments.collect();
         format!("{}({})", action.alias, arguments.join(", "))
     }
@@ -148,20 +151,24 @@ fn ports(replicas: &[crate::entity::Replica]) -> String {
 }
 
 fn match_text(field: &FieldSchema, value: &Match) -> Option<String> {
+    let translation = field.translation.as_deref();
+    let text = |value: &Bits| match translation {
+        Some(translation) => translation.describe(value),
+        None => value.to_string(),
+    };
     Some(match value {
-        Match::Exact(value) | Match::Optional(Some(value)) => value.to_string(),
+        Match::Exact(value) | Match::Optional(Some(value)) => text(value),
         Match::Optional(None) => return None,
         Match::Lpm { prefix_len: 0, .. } => return None,
-        Match::Lpm { value, prefix_len } => format!("{value}/{prefix_len}"),
         Match::Ternary { mask, .. } if mask.is_zero() => return None,
-        Match::Ternary { value, mask } => format!("{value}&{mask}"),
-        Match::Range { low, high } => {
-            let everything =
-                low.is_zero() && *high == pointsman_p4::dataplane::Bits::ones(field.width);
-            if everything {
-                return None;
-            }
-            format!("{low}..{high}")
+        Match::Lpm { value, .. } | Match::Ternary { value, .. } if translation.is_some() => {
+            text(value)
         }
+        Match::Lpm { value, prefix_len } => format!("{value}/{prefix_len}"),
+        Match::Ternary { value, mask } => format!("{value}&{mask}"),
+        Match::Range { low, high } if low.is_zero() && *high == Bits::ones(field.width) => {
+            return None;
+        }
+        Match::Range { low, high } => format!("{}..{}", text(low), text(high)),
     })
 }

@@ -11,19 +11,23 @@ mod describe;
 mod error;
 mod object;
 mod packet;
-mod strings;
+mod presentation;
 mod table;
+mod translation;
 
 pub use error::SchemaError;
 pub use object::{
     ActionSchema, CellSchema, ParamSchema, ProfileSchema, ValueSetSchema, p4_id_kind,
 };
 pub use packet::{PacketField, PacketHeader};
-pub use strings::{StringError, Strings, controller_bytes};
+pub use presentation::{ByteStrings, Presentation};
 pub use table::{ActionRef, FieldSchema, Scope, TableSchema};
+pub use translation::{SDN_PORT_CPU, Translation, TranslationError};
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use pointsman_p4::dataplane::Bits;
 use pointsman_p4::ir::{
     ActionId, ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId,
 };
@@ -39,6 +43,11 @@ pub struct Schema {
     pub actions: Vec<ActionSchema>,
     /// In p4info's order.
     pub profiles: Vec<ProfileSchema>,
+    /// How values are written to controllers.
+    pub byte_strings: ByteStrings,
+    /// How ports are translated where P4Runtime names them itself: in replicas, and as ports that are
+    /// watched. It is the type that the program has for ports, if it is translated.
+    pub ports: Option<Arc<Translation>>,
     /// Indirect counters.
     pub counters: Vec<CellSchema<CounterId>>,
     /// Indirect meters.
@@ -58,6 +67,35 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// A value of `width` bits as controllers see it.
+    pub fn bytes(&self, value: &Bits, width: u32, translation: Option<&Translation>) -> Vec<u8> {
+        let (bytes, width) = match translation {
+            None => (value.to_p4runtime(), width),
+            Some(translation) => match translation.sdn_width() {
+                Some(width) => (translation.to_controller(value), width),
+                None => return translation.to_controller(value),
+            },
+        };
+        match self.byte_strings {
+            ByteStrings::Canonical => bytes,
+            ByteStrings::Padded => {
+                let length = (width.div_ceil(8) as usize).max(bytes.len());
+                let mut padded = vec![0; length - bytes.len()];
+                padded.extend(bytes);
+                padded
+            }
+        }
+    }
+
+    /// A port as controllers see it, in a place that has no type of its own.
+    pub fn port_bytes(&self, port: u32) -> Vec<u8> {
+        let port = Bits::from(u64::from(port));
+        match &self.ports {
+            None => port.to_p4runtime(),
+            Some(translation) => translation.to_controller(&port),
+        }
+    }
+
     /// The table with this p4info id.
     pub fn table(&self, id: u32) -> Option<&TableSchema> {
         self.tables

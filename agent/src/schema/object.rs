@@ -7,7 +7,7 @@ use pointsman_p4::constraints::Constraint;
 use pointsman_p4::dataplane::Bits;
 use pointsman_p4::ir::{ActionId, ActionProfileId, ValueSetId};
 
-use super::{FieldSchema, Strings, controller_bytes};
+use super::{FieldSchema, Translation};
 
 /// An action, whichever table uses it.
 #[derive(Debug, Clone)]
@@ -25,14 +25,15 @@ pub struct ActionSchema {
 }
 
 impl ActionSchema {
-    /// Arguments as controllers see them: where a type is translated to strings, the bytes of those.
+    /// Arguments as controllers see them; a string is the number that its bytes are.
     pub fn seen_by_controllers<'a>(&self, args: &'a [Bits]) -> Cow<'a, [Bits]> {
-        if self.params.iter().all(|param| param.strings.is_none()) {
+        if self.params.iter().all(|param| param.translation.is_none()) {
             return Cow::Borrowed(args);
         }
         let params = self.params.iter().zip(args);
-        let seen = params.map(|(param, value)| {
-            Bits::from_be_bytes(&controller_bytes(value, param.strings.as_deref()))
+        let seen = params.map(|(param, value)| match &param.translation {
+            None => value.clone(),
+            Some(translation) => Bits::from_be_bytes(&translation.to_controller(value)),
         });
         Cow::Owned(seen.collect())
     }
@@ -47,8 +48,8 @@ pub struct ParamSchema {
     pub name: String,
     /// Bits.
     pub width: u32,
-    /// Controllers see strings.
-    pub strings: Option<Arc<Strings>>,
+    /// Controllers see other values than the program.
+    pub translation: Option<Arc<Translation>>,
 }
 
 /// An action profile or selector.
@@ -91,6 +92,8 @@ pub struct CellSchema<Id> {
     pub size: u32,
     /// Bits of a cell, of a register.
     pub width: u32,
+    /// Controllers see other indices than the program.
+    pub index: Option<Arc<Translation>>,
 }
 
 /// A parser value set.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pointsman_p4::dataplane::Bits;
 
-use super::Strings;
+use super::Translation;
 
 /// A controller header: its fields in the order they are on the wire.
 #[derive(Debug, Clone, Default)]
@@ -22,8 +22,8 @@ pub struct PacketField {
     pub name: String,
     /// Bits.
     pub width: u32,
-    /// Controllers see strings.
-    pub strings: Option<Arc<Strings>>,
+    /// Controllers see other values than the program.
+    pub translation: Option<Arc<Translation>>,
     /// Padding is not shown to controllers (`@padding`).
     pub padding: bool,
 }
@@ -103,7 +103,7 @@ mod tests {
             id,
             name: String::new(),
             width,
-            strings: None,
+            translation: None,
             padding: false,
         };
         let header = PacketHeader {

@@ -7,7 +7,7 @@ use pointsman_p4::constraints::Constraint;
 use pointsman_p4::dataplane::{Bits, Match};
 use pointsman_p4::ir::{ActionId, ActionProfileId, MatchKind, TableId};
 
-use super::{Strings, controller_bytes};
+use super::Translation;
 
 /// A table.
 #[derive(Debug, Clone)]
@@ -55,19 +55,38 @@ impl TableSchema {
         })
     }
 
-    /// Matches as controllers see them: where a type is translated to strings, the bytes of those.
+    /// Matches as controllers see them; a string is the number that its bytes are.
     pub fn seen_by_controllers<'m>(&self, matches: &'m [Match]) -> Cow<'m, [Match]> {
-        if self.fields.iter().all(|field| field.strings.is_none()) {
+        if self.fields.iter().all(|field| field.translation.is_none()) {
             return Cow::Borrowed(matches);
         }
         let fields = self.fields.iter().zip(matches);
         let seen = fields.map(|(field, value)| {
-            let text = |bits: &Bits| {
-                Bits::from_be_bytes(&controller_bytes(bits, field.strings.as_deref()))
+            let Some(translation) = &field.translation else {
+                return value.clone();
             };
+            let seen = |bits: &Bits| Bits::from_be_bytes(&translation.to_controller(bits));
+            let width = translation.sdn_width().unwrap_or_default();
             match value {
-                Match::Exact(bits) => Match::Exact(text(bits)),
-                Match::Optional(Some(bits)) => Match::Optional(Some(text(bits))),
+                Match::Exact(bits) => Match::Exact(seen(bits)),
+                Match::Optional(Some(bits)) => Match::Optional(Some(seen(bits))),
+                // What is not exactly one value is all of them.
+                Match::Ternary { value, mask } if !mask.is_zero() => Match::Ternary {
+                    value: seen(value),
+                    mask: Bits::ones(width),
+                },
+                Match::Lpm { value, prefix_len } if *prefix_len > 0 => Match::Lpm {
+                    value: seen(value),
+                    prefix_len: width,
+                },
+                Match::Range { low, high } if low == high => Match::Range {
+                    low: seen(low),
+                    high: seen(high),
+                },
+                Match::Range { .. } => Match::Range {
+                    low: Bits::zero(),
+                    high: Bits::ones(width),
+                },
                 other => other.clone(),
             }
         });
@@ -96,8 +115,8 @@ pub struct FieldSchema {
     pub kind: MatchKind,
     /// Bits.
     pub width: u32,
-    /// Controllers see strings.
-    pub strings: Option<Arc<Strings>>,
+    /// Controllers see other values than the program.
+    pub translation: Option<Arc<Translation>>,
     /// Its position in the program's key, and so in `EntryKey::matches`.
     pub position: usize,
 }

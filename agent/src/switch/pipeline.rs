@@ -8,7 +8,7 @@ use pointsman_p4::p4info::{P4InfoError, program_of, restore_parameters};
 use pointsman_proto::p4::config::v1::P4Info;
 use thiserror::Error;
 
-use crate::schema::{Schema, SchemaError};
+use crate::schema::{Presentation, Schema, SchemaError};
 use crate::target::DeviceConfig;
 
 /// A pipeline, as it was set and as it is understood.
@@ -68,6 +68,15 @@ impl Pipeline {
         source: PipelineSource,
         device_config: DeviceConfig,
     ) -> Result<Pipeline, PipelineError> {
+        Pipeline::read_as(source, device_config, &Presentation::default())
+    }
+
+    /// The same, with what the configuration says of values.
+    pub fn read_as(
+        source: PipelineSource,
+        device_config: DeviceConfig,
+        presentation: &Presentation,
+    ) -> Result<Pipeline, PipelineError> {
         let program = match device_config {
             _ if source.device_config.is_empty() => program_of(&source.p4info)?,
             DeviceConfig::Bmv2Json => read_json(&source)?,
@@ -81,7 +90,7 @@ impl Pipeline {
                 }
             },
         };
-        let schema = Schema::build(&source.p4info, &program)?;
+        let schema = Schema::build(&source.p4info, &program, presentation)?;
         Ok(Pipeline {
             source,
             program: Arc::new(program),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use pointsman_agent::agent::Agent;
 use pointsman_agent::config::{Config, PipelineChoice, Serving, TargetKind};
+use pointsman_agent::schema::ByteStrings;
 use pointsman_agent::server::{self, Admission};
 use pointsman_agent::start::{forward_packet_ins, start_with};
 use pointsman_agent::target::interpreter::{Engine, InterpreterTarget};
@@ -49,6 +50,8 @@ pub fn config(state_dir: &Path) -> Config {
             .map(|port| port.parse().expect("a port"))
             .to_vec(),
         cpu_port: CPU_PORT,
+        byte_strings: ByteStrings::Canonical,
+        translations: Default::default(),
     }
 }
 

@@ -4,6 +4,8 @@ use pointsman_p4::constraints::Violation;
 use thiserror::Error;
 use tonic::Code;
 
+use crate::schema::TranslationError;
+
 /// Why a message is not an entity of the loaded pipeline. Each says what was refused,
 /// where it stands in the update, and what would be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -37,6 +39,14 @@ pub enum DecodeError {
         value: String,
         /// Bits there are.
         width: u32,
+    },
+    /// A value that stands for nothing in the program.
+    #[error("{place}: {error}")]
+    Translation {
+        /// Where.
+        place: String,
+        /// Why.
+        error: TranslationError,
     },
     /// An index beyond the end.
     #[error("{place}: index {index} is out of range; it has {size} cells")]
@@ -139,7 +149,11 @@ impl DecodeError {
             | DecodeError::Invalid { .. } => Code::InvalidArgument,
             DecodeError::TooMany { .. } => Code::ResourceExhausted,
             DecodeError::AlreadyThere { .. } => Code::AlreadyExists,
+            DecodeError::Translation { error, .. } if !error.is_out_of_range() => {
+                Code::InvalidArgument
+            }
             DecodeError::ValueTooLarge { .. }
+            | DecodeError::Translation { .. }
             | DecodeError::IndexTooLarge { .. }
             | DecodeError::EmptyValue { .. } => Code::OutOfRange,
             DecodeError::ActionNotAllowed { .. } | DecodeError::NotPermitted { .. } => {

@@ -44,7 +44,9 @@ pub fn update(schema: &Schema, update: &p4::Update) -> Result<Update, DecodeErro
         Message::TableEntry(entry) => table::table_entry(schema, operation, entry)?,
         Message::ActionProfileMember(member) => profile::member(schema, operation, member)?,
         Message::ActionProfileGroup(group) => profile::group(schema, operation, group)?,
-        Message::PacketReplicationEngineEntry(entry) => replication::entry(operation, entry)?,
+        Message::PacketReplicationEngineEntry(entry) => {
+            replication::entry(schema, operation, entry)?
+        }
         Message::CounterEntry(entry) => resource::counter(schema, operation, entry)?,
         Message::DirectCounterEntry(entry) => resource::direct_counter(schema, operation, entry)?,
         Message::MeterEntry(entry) => resource::meter(schema, operation, entry)?,

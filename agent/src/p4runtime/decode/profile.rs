@@ -104,12 +104,12 @@ pub(super) fn group(
     for member in &group.members {
         let watch_port = match &member.watch_kind {
             Some(action_profile_group::member::WatchKind::WatchPort(bytes)) => {
-                watch_port(bytes, &place)?
+                watch_port(schema, bytes, &place)?
             }
             #[allow(deprecated)]
             Some(action_profile_group::member::WatchKind::Watch(port)) => {
                 decoded.ports = PortForm::Number;
-                watch_number(*port)
+                watch_number(schema, *port, &place)?
             }
             None => None,
         };
@@ -157,11 +157,13 @@ pub(super) fn one_shot(
             });
         };
         let watch_port = match &action.watch_kind {
-            Some(action_profile_action::WatchKind::WatchPort(bytes)) => watch_port(bytes, &place)?,
+            Some(action_profile_action::WatchKind::WatchPort(bytes)) => {
+                watch_port(schema, bytes, &place)?
+            }
             #[allow(deprecated)]
             Some(action_profile_action::WatchKind::Watch(port)) => {
                 group.ports = PortForm::Number;
-                watch_number(*port)
+                watch_number(schema, *port, &place)?
             }
             None => None,
         };
@@ -223,16 +225,19 @@ fn max_size(profile: &ProfileSchema, place: &str, given: i32) -> Result<u32, Dec
 }
 
 /// The deprecated form of a watched port, in which 0 watches nothing.
-fn watch_number(port: i32) -> Option<u32> {
-    Some(port.cast_unsigned()).filter(|port| *port != 0)
+fn watch_number(schema: &Schema, port: i32, place: &str) -> Result<Option<u32>, DecodeError> {
+    match port {
+        0 => Ok(None),
+        port => watch_port(schema, &port.to_be_bytes(), place),
+    }
 }
 
 /// An empty byte string watches nothing.
-fn watch_port(bytes: &[u8], place: &str) -> Result<Option<u32>, DecodeError> {
+fn watch_port(schema: &Schema, bytes: &[u8], place: &str) -> Result<Option<u32>, DecodeError> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    port(bytes, || format!("{place}, watch_port")).map(Some)
+    port(schema, bytes, || format!("{place}, watch_port")).map(Some)
 }
 
 fn weight(profile: &ProfileSchema, place: &str, weight: i32) -> Result<u32, DecodeError> {

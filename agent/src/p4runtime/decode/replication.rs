@@ -9,6 +9,7 @@ use pointsman_proto::p4::v1::{self as p4, replica::PortKind};
 use super::error::{DecodeError, invalid};
 use super::value::port;
 use crate::entity::{CloneSession, Entity, MulticastGroup, Operation, PortForm, Replica};
+use crate::schema::Schema;
 
 /// The highest multicast group: `mcast_grp` has 16 bits.
 const HIGHEST_GROUP: u32 = 0xffff;
@@ -20,6 +21,7 @@ const HIGHEST_INSTANCE: u32 = 0xffff;
 const HIGHEST_CLASS: u32 = 7;
 
 pub(super) fn entry(
+    schema: &Schema,
     operation: Operation,
     entry: &p4::PacketReplicationEngineEntry,
 ) -> Result<Entity, DecodeError> {
@@ -35,7 +37,7 @@ pub(super) fn entry(
             Ok(Entity::MulticastGroup(MulticastGroup {
                 id,
                 replicas: if keep {
-                    replicas(&place, &group.replicas)?
+                    replicas(schema, &place, &group.replicas)?
                 } else {
                     Vec::new()
                 },
@@ -57,7 +59,7 @@ pub(super) fn entry(
                 packet_length_bytes: 0,
             };
             if keep {
-                decoded.replicas = replicas(&place, &session.replicas)?;
+                decoded.replicas = replicas(schema, &place, &session.replicas)?;
                 decoded.packet_length_bytes =
                     u32::try_from(session.packet_length_bytes).map_err(|_| {
                         invalid(&place, "packet_length_bytes is negative; 0 does not cut")
@@ -87,7 +89,11 @@ fn port_form(replicas: &[p4::Replica]) -> PortForm {
     }
 }
 
-fn replicas(place: &str, given: &[p4::Replica]) -> Result<Vec<Replica>, DecodeError> {
+fn replicas(
+    schema: &Schema,
+    place: &str,
+    given: &[p4::Replica],
+) -> Result<Vec<Replica>, DecodeError> {
     let mut replicas = Vec::with_capacity(given.len());
     let mut seen = HashSet::with_capacity(given.len());
     let mut distinct = |port: u32, instance: u32| {
@@ -105,9 +111,13 @@ fn replicas(place: &str, given: &[p4::Replica]) -> Result<Vec<Replica>, DecodeEr
     };
     for replica in given {
         let port = match &replica.port_kind {
-            Some(PortKind::Port(bytes)) => port(bytes, || format!("{place}, replica port"))?,
+            Some(PortKind::Port(bytes)) => {
+                port(schema, bytes, || format!("{place}, replica port"))?
+            }
             #[allow(deprecated)]
-            Some(PortKind::EgressPort(port)) => *port,
+            Some(PortKind::EgressPort(number)) => port(schema, &number.to_be_bytes(), || {
+                format!("{place}, replica egress_port")
+            })?,
             None => {
                 return Err(DecodeError::Missing {
                     place: place.to_owned(),
@@ -119,7 +129,9 @@ fn replicas(place: &str, given: &[p4::Replica]) -> Result<Vec<Replica>, DecodeEr
         let mut decoded = Replica::new(port, replica.instance);
         for backup in &replica.backup_replicas {
             let instance = backup.instance;
-            let port = self::port(&backup.port, || format!("{place}, backup replica port"))?;
+            let port = self::port(schema, &backup.port, || {
+                format!("{place}, backup replica port")
+            })?;
             if port == decoded.port {
                 let what = format!("port {port} cannot be the backup of itself");
                 return Err(invalid(place, what));

@@ -74,8 +74,19 @@ pub fn index<Id>(
         let what = format!("index {} is negative", index.index);
         return Err(invalid(&array.name, what));
     }
-    match u32::try_from(index.index) {
-        Ok(index) if index < array.size => Ok(Some(index)),
+    let cell = match &array.index {
+        None => u32::try_from(index.index).ok(),
+        Some(translation) => {
+            let value = translation.to_program(&index.index.to_be_bytes());
+            let value = value.map_err(|error| DecodeError::Translation {
+                place: format!("{}, index", array.name),
+                error,
+            })?;
+            value.to_u64().and_then(|value| u32::try_from(value).ok())
+        }
+    };
+    match cell {
+        Some(cell) if cell < array.size => Ok(Some(cell)),
         _ => Err(DecodeError::IndexTooLarge {
             place: array.name.clone(),
             index: index.index,

@@ -324,9 +324,12 @@ pub(super) fn arguments(
             });
         };
         let known = &described.params[index];
-        let value = value(&param.value, known.width, known.strings.as_deref(), || {
-            format!("{}, parameter {}", place(), known.name)
-        })?;
+        let value = value(
+            &param.value,
+            known.width,
+            known.translation.as_deref(),
+            || format!("{}, parameter {}", place(), known.name),
+        )?;
         if arguments[index].replace(value).is_some() {
             return Err(DecodeError::Duplicate {
                 place: place(),

@@ -6,7 +6,7 @@ use pointsman_proto::p4::v1::FieldMatch;
 use pointsman_proto::p4::v1::field_match::FieldMatchType;
 
 use super::error::{DecodeError, invalid};
-use crate::schema::{FieldSchema, Strings};
+use crate::schema::{FieldSchema, Schema, Translation};
 
 /// A byte string of at most `width` bits, whatever its length.
 pub(super) fn bits(
@@ -28,24 +28,38 @@ pub(super) fn bits(
     Ok(value)
 }
 
-/// A value as a controller writes it: a byte string, or a string of a type that has strings.
+/// A value as a controller writes it: a byte string, or a value of a type that is translated.
 pub(super) fn value(
     bytes: &[u8],
     width: u32,
-    strings: Option<&Strings>,
+    translation: Option<&Translation>,
     place: impl Fn() -> String,
 ) -> Result<Bits, DecodeError> {
-    match strings {
+    match translation {
         None => self::bits(bytes, width, place),
-        Some(strings) => strings
-            .number(bytes)
-            .map_err(|error| invalid(place(), error.to_string())),
+        Some(translation) => translated(translation, bytes, place),
     }
 }
 
-/// A port number: canonical bytes of at most 32 bits.
-pub(super) fn port(bytes: &[u8], place: impl Fn() -> String) -> Result<u32, DecodeError> {
-    let value = bits(bytes, 32, &place)?;
+fn translated(
+    translation: &Translation,
+    bytes: &[u8],
+    place: impl Fn() -> String,
+) -> Result<Bits, DecodeError> {
+    let value = translation.to_program(bytes);
+    value.map_err(|error| DecodeError::Translation {
+        place: place(),
+        error,
+    })
+}
+
+/// A port in a place that has no type of its own.
+pub(super) fn port(
+    schema: &Schema,
+    bytes: &[u8],
+    place: impl Fn() -> String,
+) -> Result<u32, DecodeError> {
+    let value = value(bytes, 32, schema.ports.as_deref(), &place)?;
     let port = value.to_u64().and_then(|port| u32::try_from(port).ok());
     Ok(port.expect("32 bits fit a u32"))
 }
@@ -120,7 +134,10 @@ fn one_match(
     kind: &FieldMatchType,
     place: impl Fn() -> String,
 ) -> Result<Match, DecodeError> {
-    let number = |bytes: &[u8]| value(bytes, field.width, field.strings.as_deref(), &place);
+    let number = |bytes: &[u8]| value(bytes, field.width, field.translation.as_deref(), &place);
+    if let Some(translation) = &field.translation {
+        only_one_value(translation, kind, &place)?;
+    }
     match (field.kind, kind) {
         (MatchKind::Exact, FieldMatchType::Exact(exact)) => Ok(Match::Exact(number(&exact.value)?)),
         (MatchKind::Optional, FieldMatchType::Optional(optional)) => {
@@ -128,6 +145,10 @@ fn one_match(
         }
         (MatchKind::Lpm, FieldMatchType::Lpm(lpm)) => {
             let value = number(&lpm.value)?;
+            if field.translation.is_some() {
+                let prefix_len = field.width;
+                return Ok(Match::Lpm { value, prefix_len });
+            }
             let prefix_len = u32::try_from(lpm.prefix_len)
                 .ok()
                 .filter(|len| (1..=field.width).contains(len))
@@ -146,6 +167,10 @@ fn one_match(
         }
         (MatchKind::Ternary, FieldMatchType::Ternary(ternary)) => {
             let value = number(&ternary.value)?;
+            if field.translation.is_some() {
+                let mask = Bits::ones(field.width);
+                return Ok(Match::Ternary { value, mask });
+            }
             let mask = number(&ternary.mask)?;
             if mask.is_zero() {
                 let what = "the mask is zero; leave the field out to match everything";
@@ -175,6 +200,32 @@ fn one_match(
             expected: kind_name(field.kind),
             given: given_name(kind),
         }),
+    }
+}
+
+/// A range of values of a type that is translated is none of values of the program, so that only one
+/// value can be matched (P4Runtime, "Translation of Match Fields").
+fn only_one_value(
+    translation: &Translation,
+    kind: &FieldMatchType,
+    place: impl Fn() -> String,
+) -> Result<(), DecodeError> {
+    let one = match (kind, translation.sdn_width()) {
+        (FieldMatchType::Ternary(ternary), Some(width)) => {
+            Bits::from_be_bytes(&ternary.mask) == Bits::ones(width)
+        }
+        (FieldMatchType::Lpm(lpm), Some(width)) => u32::try_from(lpm.prefix_len) == Ok(width),
+        (FieldMatchType::Range(range), _) => range.low == range.high,
+        (FieldMatchType::Ternary(_) | FieldMatchType::Lpm(_), None) => false,
+        _ => true,
+    };
+    match one {
+        true => Ok(()),
+        false => Err(invalid(
+            place(),
+            "its type is translated, so that it can be matched only as one value (a mask of ones, a \
+             prefix of all bits, a range from a value to itself) or left out",
+        )),
     }
 }
 

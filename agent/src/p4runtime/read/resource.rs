@@ -79,7 +79,7 @@ impl Reader<'_> {
                 let data = self.plane.counter(array.ir, index)?;
                 self.push(Message::CounterEntry(p4::CounterEntry {
                     counter_id: array.id,
-                    index: Some(encode::index(index)),
+                    index: Some(encode::index(Some(array), index)),
                     data: Some(encode::counter_data(data)),
                 }));
             }
@@ -97,7 +97,7 @@ impl Reader<'_> {
                 let config = self.store.meters.get(&(array.ir, index));
                 self.push(Message::MeterEntry(p4::MeterEntry {
                     meter_id: array.id,
-                    index: Some(encode::index(index)),
+                    index: Some(encode::index(Some(array), index)),
                     config: config.copied().map(encode::meter_config),
                     counter_data: None,
                 }));
