@@ -53,7 +53,7 @@ impl Presentation {
         translated: &P4NewTypeTranslation,
         width: u32,
     ) -> Translation {
-        let configured = [name, translated.uri.as_str()].into_iter();
+        let mut configured = [name, translated.uri.as_str()].into_iter();
         let configured = configured.find_map(|key| self.translations.get(key));
         let pairs = configured.into_iter().flatten();
         let is_port = is_port(name, &translated.uri);

@@ -72,8 +72,8 @@ pub enum TranslationError {
     },
     /// A number that is no port.
     #[error(
-        "{value} is no port of this switch: ports are numbered 1 to {SDN_PORT_MAX:#x}, \
-         and the controller's is {SDN_PORT_CPU:#x}"
+        "{value} is no port of this switch: ports are numbered 1 to {SDN_PORT_MAX:#x}, the \
+         controller's is {SDN_PORT_CPU:#x}, and none recirculates ({SDN_PORT_RECIRCULATE:#x})"
     )]
     NoPort {
         /// The number.
