@@ -51,7 +51,7 @@ fn every_p4info_can_stand_without_its_program() {
             let keys = |t: &pointsman_agent::schema::TableSchema| {
                 let fields = t.fields.iter();
                 fields
-                    .map(|f| (f.id, f.kind, f.strings.is_some()))
+                    .map(|f| (f.id, f.kind, f.translation.is_some()))
                     .collect::<Vec<_>>()
             };
             assert_eq!(
