@@ -2,4 +2,5 @@
 
 pub mod conformance;
 pub mod fuzz;
+pub mod p4rt_fuzz;
 pub mod synthetic;

@@ -9,14 +9,14 @@
 //! no interface.
 
 pub mod case;
-mod classes;
+pub(crate) mod classes;
 pub mod damage;
-mod matching;
+pub(crate) mod matching;
 pub mod mutate;
 mod names;
 pub mod packet;
 mod pair;
-mod pool;
+pub(crate) mod pool;
 mod random;
 pub mod replay;
 mod report;

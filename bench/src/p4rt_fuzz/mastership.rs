@@ -1,0 +1,536 @@
+//! Clients that fight for being primary, with random disconnections, and what their history has to look like.
+//!
+//! Each contender writes under its election id, whether it has heard that it is primary or not: a new entry of
+//! its own, and in the same batch one entry that all share. A reader looks at the shared entry all the
+//! time. Afterwards [`History::check`] looks for a trace of two primaries or of a lost write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use pointsman_proto::p4::config::v1::P4Info;
+use pointsman_proto::p4::v1 as p4;
+use pointsman_proto::p4::v1::entity::Entity;
+use pointsman_proto::p4::v1::field_match::{self, FieldMatchType};
+use pointsman_proto::p4::v1::stream_message_request::Update as ToServer;
+use pointsman_proto::p4::v1::stream_message_response::Update as FromServer;
+use pointsman_proto::p4::v1::update::Type;
+use pointsman_proto::p4::v1::write_request::Atomicity;
+use tokio::task::JoinSet;
+use tonic::Code;
+
+use super::client::{Client, Reply};
+use crate::fuzz::Random;
+
+/// Writes of a contender between two disconnections, at most.
+const WRITES: usize = 60;
+
+/// Who fights where, and for how long.
+#[derive(Clone)]
+pub struct Fight {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// P4Runtime's `device_id`; it has a pipeline.
+    pub device_id: u64,
+    /// How many fight.
+    pub contenders: u64,
+    /// For the random numbers.
+    pub seed: u64,
+    /// When they stop.
+    pub duration: Duration,
+    /// Election ids start above this.
+    pub election_base: u64,
+    /// What they write to.
+    pub arena: Arena,
+}
+
+/// A table with an exact key, and an action for its entries.
+#[derive(Debug, Clone)]
+pub struct Arena {
+    table: u32,
+    field: u32,
+    action: p4::Action,
+}
+
+impl Arena {
+    /// Finds one in a p4info: one exact field of at least 48 bits, and an action.
+    pub fn find(info: &P4Info) -> Option<Arena> {
+        use pointsman_proto::p4::config::v1::action_ref::Scope;
+        use pointsman_proto::p4::config::v1::match_field::{Match, MatchType};
+        let id = |preamble: &Option<_>| {
+            let preamble: &pointsman_proto::p4::config::v1::Preamble = preamble.as_ref()?;
+            Some(preamble.id)
+        };
+        let mut tables = info.tables.iter();
+        tables.find_map(|table| {
+            let [field] = table.match_fields.as_slice() else {
+                return None;
+            };
+            let exact = Some(Match::MatchType(MatchType::Exact.into()));
+            let fits = field.r#match == exact && field.bitwidth >= 48;
+            let mut actions = table.action_refs.iter();
+            let action = actions.find(|a| a.scope() != Scope::DefaultOnly)?;
+            let params = info
+                .actions
+                .iter()
+                .find(|a| id(&a.preamble) == Some(action.id))?;
+            let params = params.params.iter().map(|param| p4::action::Param {
+                param_id: param.id,
+                value: vec![1],
+            });
+            (fits && table.implementation_id == 0).then_some(())?;
+            Some(Arena {
+                table: id(&table.preamble)?,
+                field: field.id,
+                action: p4::Action {
+                    action_id: action.id,
+                    params: params.collect(),
+                },
+            })
+        })
+    }
+
+    fn entry(&self, key: u64, metadata: Vec<u8>) -> Entity {
+        let bytes = key.to_be_bytes();
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        Entity::TableEntry(p4::TableEntry {
+            table_id: self.table,
+            r#match: vec![p4::FieldMatch {
+                field_id: self.field,
+                field_match_type: Some(FieldMatchType::Exact(field_match::Exact {
+                    value: bytes[zeros.min(7)..].to_vec(),
+                })),
+            }],
+            action: Some(p4::TableAction {
+                r#type: Some(p4::table_action::Type::Action(self.action.clone())),
+            }),
+            metadata,
+            ..Default::default()
+        })
+    }
+}
+
+/// The key of the entry that all share.
+const SHARED: u64 = 1;
+
+/// The number of a write: the key of its entry, and the mark it leaves on the shared one.
+type Number = u64;
+
+/// What a contender heard of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is done.
+    Acknowledged,
+    /// It is refused.
+    Refused,
+    /// The connection broke before the answer.
+    Unknown,
+}
+
+/// A write.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// Which contender's.
+    pub contender: u64,
+    /// Under which election id.
+    pub election_id: u64,
+    /// Which one.
+    pub number: Number,
+    /// When it was sent.
+    pub sent: Instant,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// A contender was told that it is primary.
+#[derive(Debug, Clone)]
+pub struct Crowned {
+    /// Which one.
+    pub contender: u64,
+    /// Under which election id.
+    pub election_id: u64,
+    /// When it heard of it.
+    pub heard: Instant,
+}
+
+/// The shared entry, as it was read.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// When the read was sent.
+    pub sent: Instant,
+    /// When it was answered.
+    pub answered: Instant,
+    /// Under which election id the entry was written.
+    pub election_id: u64,
+    /// By which write.
+    pub number: Number,
+}
+
+/// Everything that was seen.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// In no order.
+    pub writes: Vec<Write>,
+    /// In no order.
+    pub crowned: Vec<Crowned>,
+    /// One after the other.
+    pub looks: Vec<Look>,
+    /// The entries at the end.
+    pub entries: BTreeSet<Number>,
+}
+
+/// Lets them fight, and says what was seen.
+pub async fn fight(fight: &Fight) -> Result<History> {
+    let shared = Arc::new(Shared {
+        fight: fight.clone(),
+        deadline: Instant::now() + fight.duration,
+        election_id: AtomicU64::new(fight.election_base),
+        // Numbers are keys, and the first is the shared entry's.
+        number: AtomicU64::new(SHARED),
+        history: Mutex::new(History::default()),
+    });
+    let mut first = Client::primary(&fight.address, fight.device_id, fight.election_base).await?;
+    let entry = update(Type::Insert, fight.arena.entry(SHARED, mark(0, 0)));
+    let made = first.write(vec![entry], Atomicity::ContinueOnError).await;
+    anyhow::ensure!(made == Reply::Done, "the shared entry: {made:?}");
+    drop(first);
+    let mut tasks = JoinSet::new();
+    for contender in 0..fight.contenders {
+        tasks.spawn(contend(Arc::clone(&shared), contender));
+    }
+    tasks.spawn(look(Arc::clone(&shared)));
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    let mut reader = Client::connect(&fight.address, fight.device_id, None).await?;
+    let entries = read_marks(&mut reader, &fight.arena, None).await?;
+    let mut history = shared.lock().clone();
+    history.entries = entries.into_keys().filter(|key| *key != SHARED).collect();
+    Ok(history)
+}
+
+struct Shared {
+    fight: Fight,
+    deadline: Instant,
+    election_id: AtomicU64,
+    number: AtomicU64,
+    history: Mutex<History>,
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn update(kind: Type, entity: Entity) -> p4::Update {
+    p4::Update {
+        r#type: kind.into(),
+        entity: Some(p4::Entity {
+            entity: Some(entity),
+        }),
+    }
+}
+
+fn mark(election_id: u64, number: Number) -> Vec<u8> {
+    [election_id.to_be_bytes(), number.to_be_bytes()].concat()
+}
+
+/// One contender, until the time is over.
+async fn contend(shared: Arc<Shared>, contender: u64) -> Result<()> {
+    let fight = &shared.fight;
+    let mut random = Random::new(fight.seed ^ (contender + 1).wrapping_mul(0x9e37_79b9));
+    while Instant::now() < shared.deadline {
+        let step = 1 + random.below(3) as u64;
+        let election_id = shared.election_id.fetch_add(step, Ordering::SeqCst) + step;
+        let mut client =
+            Client::connect(&fight.address, fight.device_id, Some(election_id)).await?;
+        // Half of them do not wait to hear that they are primary.
+        if random.one_in(2) {
+            hear(&shared, contender, client.message().await, election_id);
+        }
+        for _ in 0..1 + random.below(WRITES) {
+            while let Some(message) = client.try_message() {
+                hear(&shared, contender, Some(message), election_id);
+            }
+            let number = shared.number.fetch_add(1, Ordering::SeqCst) + 1;
+            let updates = vec![
+                update(
+                    Type::Insert,
+                    fight.arena.entry(number, mark(election_id, number)),
+                ),
+                update(
+                    Type::Modify,
+                    fight.arena.entry(SHARED, mark(election_id, number)),
+                ),
+            ];
+            let sent = Instant::now();
+            let write = client.write(updates, Atomicity::RollbackOnError);
+            // Some connections are cut while a write is on its way.
+            let answer = match random.one_in(WRITES) {
+                true => {
+                    let cut = Duration::from_micros(random.below(2000) as u64);
+                    tokio::time::timeout(cut, write).await.ok()
+                }
+                false => Some(write.await),
+            };
+            let outcome = match &answer {
+                Some(Reply::Done) => Outcome::Acknowledged,
+                Some(Reply::Refused(Code::PermissionDenied, _)) => Outcome::Refused,
+                Some(Reply::Refused(Code::Unavailable | Code::Cancelled, _)) | None => {
+                    Outcome::Unknown
+                }
+                Some(reply) => anyhow::bail!("a write of contender {contender}: {reply:?}"),
+            };
+            shared.lock().writes.push(Write {
+                contender,
+                election_id,
+                number,
+                sent,
+                outcome,
+            });
+            if answer.is_none() {
+                break;
+            }
+            if outcome == Outcome::Refused && random.one_in(4) {
+                break;
+            }
+            if random.one_in(WRITES) {
+                // It gives up being primary without leaving.
+                let lower = p4::MasterArbitrationUpdate {
+                    device_id: fight.device_id,
+                    election_id: None,
+                    ..Default::default()
+                };
+                if client.send(ToServer::Arbitration(lower)).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn hear(shared: &Shared, contender: u64, message: Option<FromServer>, election_id: u64) {
+    let Some(FromServer::Arbitration(update)) = message else {
+        return;
+    };
+    if update
+        .status
+        .is_some_and(|status| status.code == Code::Ok as i32)
+    {
+        shared.lock().crowned.push(Crowned {
+            contender,
+            election_id,
+            heard: Instant::now(),
+        });
+    }
+}
+
+/// Reads the shared entry until the time is over.
+async fn look(shared: Arc<Shared>) -> Result<()> {
+    let fight = &shared.fight;
+    let mut client = Client::connect(&fight.address, fight.device_id, None).await?;
+    while Instant::now() < shared.deadline {
+        let sent = Instant::now();
+        let marks = read_marks(&mut client, &fight.arena, Some(SHARED)).await?;
+        let (election_id, number) = *marks.get(&SHARED).context("the shared entry is gone")?;
+        shared.lock().looks.push(Look {
+            sent,
+            answered: Instant::now(),
+            election_id,
+            number,
+        });
+    }
+    Ok(())
+}
+
+/// The marks on entries, by key.
+async fn read_marks(
+    client: &mut Client,
+    arena: &Arena,
+    key: Option<u64>,
+) -> Result<BTreeMap<u64, (u64, Number)>> {
+    let filter = match key.map(|key| arena.entry(key, Vec::new())) {
+        Some(Entity::TableEntry(entry)) => super::model::key_message(&entry),
+        _ => p4::TableEntry {
+            table_id: arena.table,
+            ..Default::default()
+        },
+    };
+    let filter = p4::Entity {
+        entity: Some(Entity::TableEntry(filter)),
+    };
+    let entities = client.read(vec![filter]).await?;
+    let mut marks = BTreeMap::new();
+    for entity in entities {
+        let Some(Entity::TableEntry(entry)) = entity.entity else {
+            continue;
+        };
+        let number = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+        };
+        let key = entry
+            .r#match
+            .iter()
+            .find_map(|m| match &m.field_match_type {
+                Some(FieldMatchType::Exact(exact)) => Some(number(&exact.value)),
+                _ => None,
+            });
+        let (election_id, written) = entry.metadata.split_at(entry.metadata.len().min(8));
+        marks.insert(
+            key.context("an entry without a key")?,
+            (number(election_id), number(written)),
+        );
+    }
+    Ok(marks)
+}
+
+impl History {
+    /// Looks for what must not have happened.
+    ///
+    /// # Errors
+    /// The first trace of two primaries at a time, or of an acknowledged write that is lost, or of a refused
+    /// one that was done.
+    pub fn check(&self) -> Result<(), String> {
+        self.check_entries()?;
+        self.check_looks()?;
+        self.check_writes()
+    }
+
+    fn check_entries(&self) -> Result<(), String> {
+        for write in &self.writes {
+            let there = self.entries.contains(&write.number);
+            match write.outcome {
+                Outcome::Acknowledged if !there => {
+                    return Err(format!("an acknowledged write is lost: {write:?}"));
+                }
+                Outcome::Refused if there => {
+                    return Err(format!("a refused write was done: {write:?}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What a later primary has written is never followed by what an earlier one wrote.
+    fn check_looks(&self) -> Result<(), String> {
+        for pair in self.looks.windows(2) {
+            let (before, after) = (&pair[0], &pair[1]);
+            let mark = |look: &Look| (look.election_id, look.number);
+            if mark(after) < mark(before) {
+                return Err(format!(
+                    "a write of an earlier primary was seen after one of a later primary: {before:?}, {after:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// No write succeeds that was sent after somebody else had heard that it is primary with a higher id; and an
+    /// acknowledged write is seen by every look that was sent after its acknowledgement, or one that came later.
+    fn check_writes(&self) -> Result<(), String> {
+        let mut crowned = self.crowned.clone();
+        crowned.sort_by_key(|crowned| crowned.heard);
+        let mut highest = Vec::with_capacity(crowned.len());
+        for crowned in &crowned {
+            let before = highest.last().map_or(0, |(_, id)| *id);
+            highest.push((crowned.heard, before.max(crowned.election_id)));
+        }
+        for write in &self.writes {
+            let earlier = highest.partition_point(|(heard, _)| *heard < write.sent);
+            let primary = earlier.checked_sub(1).map_or(0, |last| highest[last].1);
+            if write.outcome == Outcome::Acknowledged && primary > write.election_id {
+                return Err(format!(
+                    "a write was done although {primary} had heard that it is primary: {write:?}"
+                ));
+            }
+        }
+        let mut owners = BTreeMap::new();
+        for write in &self.writes {
+            if write.outcome == Outcome::Acknowledged {
+                let owner = owners.entry(write.election_id).or_insert(write.contender);
+                if *owner != write.contender {
+                    return Err(format!(
+                        "{owner} wrote under the same election id: {write:?}"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many writes came out so.
+    pub fn count(&self, outcome: Outcome) -> usize {
+        let writes = self.writes.iter();
+        writes.filter(|write| write.outcome == outcome).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(election_id: u64, number: Number, sent: Instant, outcome: Outcome) -> Write {
+        Write {
+            contender: election_id,
+            election_id,
+            number,
+            sent,
+            outcome,
+        }
+    }
+
+    #[test]
+    fn a_lost_write_is_found() {
+        let now = Instant::now();
+        let mut history = History {
+            writes: vec![write(1, 2, now, Outcome::Acknowledged)],
+            ..History::default()
+        };
+        assert!(history.check().is_err());
+        history.entries.insert(2);
+        assert!(history.check().is_ok());
+    }
+
+    #[test]
+    fn a_write_of_an_old_primary_is_found() {
+        let now = Instant::now();
+        let later = now + Duration::from_millis(1);
+        let crowned = Crowned {
+            contender: 2,
+            election_id: 2,
+            heard: now,
+        };
+        let history = |sent| History {
+            writes: vec![write(1, 2, sent, Outcome::Acknowledged)],
+            crowned: vec![crowned.clone()],
+            entries: [2].into(),
+            ..History::default()
+        };
+        assert!(history(now).check().is_ok());
+        assert!(history(later).check().is_err());
+    }
+
+    #[test]
+    fn an_old_value_after_a_new_one_is_found() {
+        let now = Instant::now();
+        let look = |election_id| Look {
+            sent: now,
+            answered: now,
+            election_id,
+            number: 0,
+        };
+        let history = |looks| History {
+            looks,
+            ..History::default()
+        };
+        assert!(history(vec![look(1), look(2)]).check().is_ok());
+        assert!(history(vec![look(2), look(1)]).check().is_err());
+    }
+}
