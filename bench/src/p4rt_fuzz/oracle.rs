@@ -21,7 +21,7 @@ const MADE: u32 = 1 << 20;
 
 /// An interpreter that holds what the model holds.
 pub fn interpreter(model: &Model) -> Result<Interpreter> {
-    let mut interpreter = Interpreter::new(Arc::clone(&model.pipeline.program));
+    let interpreter = Interpreter::new(Arc::clone(&model.pipeline.program));
     for entity in entities(model) {
         let update = p4::Update {
             r#type: Type::Insert.into(),
@@ -32,7 +32,7 @@ pub fn interpreter(model: &Model) -> Result<Interpreter> {
         let operation = decode_update(&model.pipeline, &update)
             .with_context(|| format!("the oracle does not understand {update:?}"))?;
         operation
-            .apply(&mut interpreter)
+            .apply(&interpreter)
             .with_context(|| format!("the oracle refuses {update:?}"))?;
     }
     Ok(interpreter)
