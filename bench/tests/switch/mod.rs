@@ -111,10 +111,6 @@ impl Switch {
         command
     }
 
-    /// A directory that ends with the switch.
-    pub fn directory(&self) -> &Path {
-        self.state.path()
-    }
 
     fn log(&self) -> PathBuf {
         self.state.path().join("agent.log")
