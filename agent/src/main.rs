@@ -89,7 +89,7 @@ async fn serve(
         () = signalled() => {
             tracing::info!("stopping");
             cancel.cancel();
-            agent.lock().streams.close_all();
+            agent.streams.close_all();
             match tokio::time::timeout(DRAIN, server).await {
                 Ok(result) => result?,
                 Err(_) => tracing::warn!("some requests were still open"),

@@ -124,11 +124,11 @@ pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, Sta
         presentation: presentation.clone(),
     };
     let restored = !records.is_empty();
-    let state = restore(start, records).map_err(|error| StartError::Restore {
+    let (state, arbitration) = restore(start, records).map_err(|error| StartError::Restore {
         path: config.state_dir.clone(),
         error: Box::new(error),
     })?;
-    let journal = Journal::start(directory, &snapshot(&state))?;
+    let journal = Journal::start(directory, &snapshot(&state, &arbitration))?;
     let pipeline = state.switch.pipeline().map(|p| p.schema.name.clone());
     tracing::info!(
         state_dir = %config.state_dir.display(), restored, pipeline,
@@ -141,7 +141,7 @@ pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, Sta
         started: Instant::now(),
         presentation,
     };
-    Ok(Agent::new(identity, state, journal))
+    Ok(Agent::new(identity, state, arbitration, journal))
 }
 
 /// The pipeline that is configured.

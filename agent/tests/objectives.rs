@@ -178,7 +178,7 @@ async fn a_forward_waits_for_its_next_and_a_next_stays_while_it_is_used() {
     );
     let both = master.delete(&["forward rack2"]).await;
     assert_eq!(both, ["forward rack2: gone", "next out: gone"]);
-    let state = agent.agent.lock();
+    let state = agent.agent.shared();
     let (_, store) = state.switch.contents().expect("a pipeline");
     assert!(store.updates().is_empty(), "{:?}", store.updates());
 }
@@ -191,7 +191,7 @@ async fn what_the_switch_cannot_do_leaves_the_version_before_in_force() {
     master.put(NEXT).await;
     let acks = master.put(&NEXT.replace("swp2", "swp9")).await;
     assert_eq!(acks, ["next out: Failed UnknownPort"]);
-    let state = agent.agent.lock();
+    let state = agent.agent.shared();
     let id = ObjectiveId {
         kind: Kind::Next,
         name: Name::new("out").expect("a name"),
@@ -213,7 +213,7 @@ async fn clients_and_objectives_keep_out_of_each_others_entries() {
     master.put(&format!("{NEXT}{ROUTE}")).await;
     let mut client = agent.primary(2).await;
     let table = {
-        let state = agent.agent.lock();
+        let state = agent.agent.shared();
         let pipeline = state.switch.pipeline().expect("a pipeline");
         pipeline
             .schema
@@ -357,7 +357,7 @@ async fn a_pipeline_that_is_set_anew_has_the_objectives_in_it_again() {
     let mut client = agent.primary(2).await;
     let source = agent
         .agent
-        .lock()
+        .shared()
         .switch
         .pipeline()
         .expect("a pipeline")
@@ -419,7 +419,7 @@ async fn another_pipeline_in_the_configuration_takes_the_objectives_over() {
     config.pipeline = PipelineChoice::None;
     let agent = TestAgent::start(&config).await;
     let name = |agent: &TestAgent| {
-        let state = agent.agent.lock();
+        let state = agent.agent.shared();
         state
             .switch
             .pipeline()

@@ -15,7 +15,7 @@ struct Names(std::sync::Arc<Schema>);
 
 impl Names {
     fn of(agent: &TestAgent) -> Names {
-        let state = agent.agent.lock();
+        let state = agent.agent.shared();
         Names(state.switch.pipeline().expect("a pipeline").schema.clone())
     }
 
@@ -252,7 +252,7 @@ async fn a_pipeline_can_be_set_saved_and_read_back() {
     let mut controller = agent.primary(1).await;
     let source = agent
         .agent
-        .lock()
+        .shared()
         .switch
         .pipeline()
         .expect("a pipeline")
@@ -411,7 +411,7 @@ async fn what_is_written_after_a_save_is_in_force_with_the_commit() {
         .expect("they are new");
     let source = agent
         .agent
-        .lock()
+        .shared()
         .switch
         .pipeline()
         .expect("a pipeline")
@@ -464,7 +464,7 @@ async fn what_is_written_after_a_save_is_in_force_with_the_commit() {
 
 /// Entries of the switch that forwards.
 fn stored_routes(agent: &TestAgent) -> usize {
-    let state = agent.agent.lock();
+    let state = agent.agent.shared();
     let (_, store) = state.switch.contents().expect("a pipeline");
     store.updates().len()
 }

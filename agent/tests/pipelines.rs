@@ -211,7 +211,7 @@ async fn a_p4info_alone_takes_the_place_of_a_program_and_gives_it_back() {
     .await
     .expect("the program has the same tables");
     assert_eq!(entries(&mut controller).await.len(), 1);
-    let state = agent.agent.lock();
+    let state = agent.agent.shared();
     assert!(
         !state
             .switch
@@ -290,7 +290,7 @@ async fn a_saved_pipeline_and_what_was_written_to_it_survive_a_restart() {
 
 /// Entries of the pipeline that forwards.
 fn stored(agent: &TestAgent) -> usize {
-    let state = agent.agent.lock();
+    let state = agent.agent.shared();
     state
         .switch
         .contents()

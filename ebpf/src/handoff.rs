@@ -55,7 +55,6 @@ impl Decoder {
             stack_next: stacks.map(|at| u32::from(state.byte(at))).collect(),
             requests: requests(state),
             resume: resume(state, point),
-            version: event.version,
         })
     }
 

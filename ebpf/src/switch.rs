@@ -2,9 +2,9 @@
 
 pub mod events;
 pub mod ports;
-pub mod root;
 
 use std::collections::HashMap;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -22,7 +22,6 @@ use crate::sys::{
 
 use self::events::{Events, EventsError};
 use self::ports::{MAX_INTERFACE, MAX_PORTS, Ports};
-use self::root::Root;
 
 const HELPER_TAIL_CALL: u32 = 12;
 const XDP_DROP: u64 = 1;
@@ -37,8 +36,6 @@ pub struct Shared {
     pub devmap: Map,
     /// Packets for the agent, see [`crate::compile::event`].
     pub events: Map,
-    /// The way into the pipeline.
-    pub root: Root,
     cpus: u32,
     /// Pipelines so far.
     pipelines: AtomicU32,
@@ -52,7 +49,6 @@ impl Shared {
             ports: Ports::new()?,
             devmap: Map::create(MapKind::DevMap, "egress", 4, MAX_PORTS)?,
             events: Map::create(MapKind::RingBuffer, "events", EVENT_BUFFER_BYTES, 1)?,
-            root: Root::new()?,
             cpus,
             pipelines: AtomicU32::new(0),
         })
@@ -97,6 +93,7 @@ pub enum SwitchError {
 pub struct Switch {
     shared: Arc<Shared>,
     root: Arc<Program>,
+    pipelines: Map,
     options: Options,
     plane: Option<Plane>,
     ports: HashMap<u32, AttachedPort>,
@@ -110,11 +107,12 @@ struct AttachedPort {
 impl Switch {
     /// A switch without ports and without a pipeline.
     pub fn new(options: Options) -> Result<Switch, SwitchError> {
-        let shared = Shared::new()?;
-        let root = Program::load(ProgramKind::Xdp, "pointsman", &root_code(&shared.root))?;
+        let pipelines = Map::create(MapKind::ProgramArray, "pipelines", 4, 1)?;
+        let root = Program::load(ProgramKind::Xdp, "pointsman", &root_code(&pipelines))?;
         Ok(Switch {
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new()?),
             root: Arc::new(root),
+            pipelines,
             options,
             plane: None,
             ports: HashMap::new(),
@@ -129,7 +127,7 @@ impl Switch {
 
     /// Forwards by this pipeline from the next packet on; none is lost.
     pub fn activate(&mut self, plane: Plane) -> Result<(), SwitchError> {
-        plane.fast().activate()?;
+        self.pipelines.set_fd(0, plane.fast().loaded().as_fd())?;
         self.plane = Some(plane);
         Ok(())
     }
@@ -137,7 +135,7 @@ impl Switch {
     /// Forwards nothing from the next packet on.
     pub fn deactivate(&mut self) -> Result<(), SwitchError> {
         if self.plane.take().is_some() {
-            self.shared.root.clear()?;
+            self.pipelines.remove(0)?;
         }
         Ok(())
     }
@@ -215,7 +213,7 @@ impl Switch {
     }
 }
 
-fn root_code(pipelines: &Root) -> Code {
+fn root_code(pipelines: &Map) -> Code {
     let mut asm = Assembler::new();
     asm.note(Note::stage("root"));
     asm.map(Reg::R2, pipelines.insn_fd());

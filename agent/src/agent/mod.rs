@@ -1,27 +1,42 @@
-//! The agent: one switch, who may write it, what is wanted of it, and its journal, behind
-//! one lock.
+//! The agent: one switch, who may write it, what is wanted of it, and its journal.
 //!
-//! Everything here is synchronous. The gRPC services call it from blocking threads, so the
-//! lock is never held across an await; it *is* held while an election id goes to the disk,
-//! which happens once in a change of mastership. A write leaves the lock before it waits for
-//! the disk, so that concurrent writes share one `fsync`.
+//! Everything here is synchronous. The gRPC services call it from blocking threads, so that no lock
+//! is held across an await. Who needs several locks takes them in this order:
+//!
+//! 1. a [`Permit`] of [`Mastership`]: requests of a primary, until they are applied and in the journal;
+//!    whoever becomes primary waits for them;
+//! 2. [`State`]: *shared* by P4Runtime's Write and Read, and by whoever looks; *exclusive* for pipelines,
+//!    objectives and ports;
+//! 3. the parts of the switch's store that a batch touches, in the order of
+//!    [`Part`](crate::switch::Part), all before its first update and until it is in the journal; so writes
+//!    without a common part go on side by side, and all are strictly serialisable;
+//! 4. a lock inside the data plane;
+//! 5. mastership's own, for a moment, or while an election id goes to the disk;
+//! 6. [`Streams`] and [`PacketIo`], for a moment.
+//!
+//! Packets to and from controllers need none of the first five ([`packet`]). Nobody waits for the disk
+//! with a lock, but as 5 says, so that concurrent writes share one `fsync`; and nobody waits for a client.
 
+mod mastership;
 mod objective;
 mod packet;
 mod port;
 mod restore;
 mod stream;
 
+pub use mastership::{Mastership, Permit};
 pub use objective::{PipelinerState, SyncError};
-pub use packet::{PacketError, PacketIn};
+pub use packet::{PacketError, PacketIn, PacketIo};
 pub use restore::{RestoreError, Start, restore, snapshot};
-pub use stream::{StreamNote, Streams};
+pub use stream::{Inbox, StreamNote, Streams, Subscriber, Subscribers};
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
+use pointsman_proto::pointsman::agent::v1::Ack;
+
 use crate::arbitration::Arbitration;
-use crate::journal::{Journal, JournalError};
+use crate::journal::Journal;
 use crate::objectives::Objectives;
 use crate::ports::Ports;
 use crate::schema::Presentation;
@@ -42,62 +57,87 @@ pub struct Identity {
     pub presentation: Presentation,
 }
 
-/// What the lock protects.
+/// The switch and what is wanted of it.
 pub struct State {
     /// Pipeline, entries and target.
     pub switch: Switch,
     /// What VERIFY_AND_SAVE saved, with what was written since; clients read and write this
     /// until they commit it. It forwards nothing.
     pub draft: Option<Switch>,
-    /// Who may write.
-    pub arbitration: Arbitration,
-    /// Where to tell streams what they must know.
-    pub streams: Streams,
     /// What is wanted, and what of it is done.
     pub objectives: Objectives,
     /// How objectives become entries of the pipeline.
     pub pipeliner: PipelinerState,
+    /// News of objectives that no controller has been given yet.
+    pub acks: Vec<Ack>,
     /// The ports there are.
     pub ports: Ports,
+    /// What packets need of the pipeline.
+    pub packet_io: Arc<PacketIo>,
 }
 
 /// One switch and everything that is known about it.
 pub struct Agent {
     /// Who it is.
     pub identity: Identity,
-    state: Mutex<State>,
+    /// Who may write.
+    pub mastership: Mastership,
+    /// Where to tell streams what they must know.
+    pub streams: Streams,
+    /// Packets to and from controllers.
+    pub packet_io: Arc<PacketIo>,
+    state: RwLock<State>,
     journal: Journal,
 }
 
 impl Agent {
     /// An agent over a state that was restored or is new.
-    pub fn new(identity: Identity, state: State, journal: Journal) -> Agent {
+    pub fn new(
+        identity: Identity,
+        state: State,
+        arbitration: Arbitration,
+        journal: Journal,
+    ) -> Agent {
         Agent {
             identity,
-            state: Mutex::new(state),
+            mastership: Mastership::new(arbitration),
+            streams: Streams::default(),
+            packet_io: Arc::clone(&state.packet_io),
+            state: RwLock::new(state),
             journal,
         }
     }
 
-    /// The state, for as long as the guard lives. Do not wait for anything slow with it.
-    pub fn lock(&self) -> MutexGuard<'_, State> {
+    /// The state, with others who read it or write parts of the switch.
+    pub fn shared(&self) -> RwLockReadGuard<'_, State> {
         // A panic of another request leaves the state as consistent as an error would:
         // an update is applied to the data plane before the store.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where changes are kept. Append with the lock held, wait without it.
+    /// The state, when nobody else has it. Do not wait for anything slow with it.
+    pub fn exclusive(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where changes are kept. Append with the locks of a change held, wait without them.
     pub fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// Replaces the journal by a snapshot if it has grown too long. Call with the lock held.
-    pub fn compact(&self, state: &State) -> Result<(), JournalError> {
+    /// Replaces the journal by a snapshot if it has grown too long. Call without locks.
+    pub fn compact(&self) {
+        if !self.journal.wants_compaction() {
+            return;
+        }
+        let state = self.exclusive();
+        // Another may have done it meanwhile.
         if self.journal.wants_compaction() {
             tracing::info!("compacting the state file");
-            // It holds only what earlier tickets were for; nobody needs to wait for it.
-            let _ticket = self.journal.replace(snapshot(state));
+            self.mastership.with(|arbitration| {
+                // It holds only what earlier tickets were for; nobody needs to wait for it.
+                let _ticket = self.journal.replace(snapshot(&state, arbitration));
+            });
         }
-        Ok(())
     }
 }

@@ -7,6 +7,7 @@ use pointsman_proto::pointsman::agent::v1::{StateObjectives, StateRecord};
 use pointsman_proto::pointsman::objective::v1::Reason;
 use thiserror::Error;
 
+use super::stream::StreamNote;
 use super::{Agent, State};
 use crate::arbitration::{RoleName, StreamId};
 use crate::entity::Update;
@@ -83,7 +84,7 @@ impl State {
             pipeliner: self.pipeliner.get(),
             ports: &ports,
         };
-        match self.switch.begin() {
+        match self.switch.begin_all() {
             Some(transaction) => {
                 let mut sink = SwitchSink(transaction);
                 change(&mut self.objectives, &context, &mut sink);
@@ -118,7 +119,7 @@ impl State {
         prepare(&mut objectives, &context, &mut sink);
         let written = updates.len();
         updates.append(&mut sink.0);
-        match self.switch.load(pipeline.clone(), &updates) {
+        match self.load(pipeline.clone(), &updates) {
             Ok(()) => {
                 self.objectives = objectives;
                 self.pipeliner = pipeliner;
@@ -128,13 +129,19 @@ impl State {
                 // What one objective needs must not keep the others from working.
                 tracing::warn!(%error, "realising the objectives one by one");
                 updates.truncate(written);
-                self.switch.load(pipeline, &updates)?;
+                self.load(pipeline, &updates)?;
                 self.pipeliner = pipeliner;
                 self.change_objectives(Objectives::restart);
                 Ok(())
             }
             Err(error) => Err(error),
         }
+    }
+
+    fn load(&mut self, pipeline: Pipeline, updates: &[Update]) -> Result<(), TargetError> {
+        self.switch.load(pipeline, updates)?;
+        self.packet_io.follow(&self.switch);
+        Ok(())
     }
 
     /// There are other ports: objectives that named one that was not there may be possible.
@@ -145,9 +152,14 @@ impl State {
         })
     }
 
+    /// Whether an objective waits until other entries are gone.
+    pub fn lacks_room(&self) -> bool {
+        self.objectives.iter().any(Wanted::lacks_room)
+    }
+
     /// Entries are gone: objectives that needed their place may be possible.
     pub fn entries_freed(&mut self) -> Option<StateObjectives> {
-        if !self.objectives.iter().any(Wanted::lacks_room) {
+        if !self.lacks_room() {
             return None;
         }
         self.change_objectives(|objectives, context, sink| {
@@ -162,12 +174,30 @@ impl State {
             return None;
         }
         let acks: Vec<_> = changed.iter().map(|id| self.objectives.ack(id)).collect();
-        self.streams.acknowledge(acks);
+        self.acks.extend(acks);
         Some(self.objectives.to_record(&changed))
     }
 }
 
 impl Agent {
+    /// Keeps what has changed of objectives outside a batch, and tells the controller.
+    pub fn objectives_changed(&self, state: &mut State, record: Option<StateObjectives>) {
+        if let Some(objectives) = record {
+            // Nobody is told of more than what follows from what is kept already.
+            let _ticket = self.journal.append(StateRecord {
+                objectives: Some(objectives),
+                ..StateRecord::default()
+            });
+        }
+        let acks = std::mem::take(&mut state.acks);
+        let master = self.mastership.primary(&RoleName::default());
+        match master.filter(|stream| self.streams.controller(*stream).is_some()) {
+            Some(stream) if !acks.is_empty() => self.streams.tell(stream, StreamNote::Acks(acks)),
+            // The next controller is told in its hello.
+            _ => {}
+        }
+    }
+
     /// Takes a batch of the controller whose stream this is. When it returns, what it reports
     /// survives a restart.
     pub fn take_batch(
@@ -177,10 +207,9 @@ impl Agent {
         batch: Batch,
         revision: u64,
     ) -> Result<pb::AckBatch, SyncError> {
-        let mut state = self.lock();
-        if state.arbitration.primary(&RoleName::default()) != Some(stream) {
-            return Err(SyncError::NotMaster);
-        }
+        let permit = self.mastership.admit_controller(stream);
+        let permit = permit.ok_or(SyncError::NotMaster)?;
+        let mut state = self.exclusive();
         if state.objectives.cluster_id != cluster_id && !batch.snapshot {
             return Err(SyncError::SnapshotNeeded);
         }
@@ -191,13 +220,14 @@ impl Agent {
             objectives.take(batch, context, sink);
         });
         let record = record.unwrap_or_else(|| state.objectives.to_record(&[]));
-        let acks = state.streams.take_acks();
+        let acks = std::mem::take(&mut state.acks);
         let ticket = self.journal.append(StateRecord {
             objectives: Some(record),
             ..StateRecord::default()
         });
-        self.compact(&state)?;
         drop(state);
+        drop(permit);
+        self.compact();
         ticket.wait()?;
         tracing::debug!(revision, changes = size, "objectives taken");
         Ok(pb::AckBatch { acks, revision })
@@ -205,7 +235,7 @@ impl Agent {
 
     /// Would these changes, one after the other, be accepted? Changes nothing.
     pub fn check_objectives(&self, changes: Vec<Change>) -> Vec<Status> {
-        let state = self.lock();
+        let state = self.shared();
         let ports = state.pipeliner_ports();
         let context = Context {
             pipeliner: state.pipeliner.get(),
@@ -219,7 +249,7 @@ impl Agent {
         };
         match state.switch.contents() {
             Some((pipeline, store)) => {
-                let mut sink = DrySink::new(&pipeline.schema, store);
+                let mut sink = DrySink::new(&pipeline.schema, &store);
                 objectives.take(batch, &context, &mut sink);
             }
             None => objectives.take(batch, &context, &mut RecordingSink::default()),

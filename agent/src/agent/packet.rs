@@ -1,12 +1,18 @@
-//! Packets to and from controllers.
+//! Packets to and from controllers. They wait for no Write and no change of the pipeline: what they need
+//! is published here whenever it changes.
+
+use std::sync::{Arc, PoisonError, RwLock};
 
 use pointsman_p4::dataplane::Bits;
 use thiserror::Error;
 use tonic::Code;
 
 use super::Agent;
+use super::stream::{StreamNote, Subscribers};
 use crate::arbitration::StreamId;
-use crate::target::TargetError;
+use crate::schema::Schema;
+use crate::switch::Switch;
+use crate::target::{PacketOut, TargetError};
 
 /// A packet for the controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,15 +54,48 @@ impl PacketError {
     }
 }
 
+/// What packets to and from controllers need, each part replaced as a whole when it changes.
+#[derive(Default)]
+pub struct PacketIo {
+    /// Who may send packets, and who is told what the switch notices.
+    pub subscribers: Subscribers,
+    path: RwLock<Option<Arc<Path>>>,
+}
+
+/// A pipeline as packets see it.
+struct Path {
+    /// What it prepends to packets.
+    schema: Arc<Schema>,
+    out: Arc<dyn PacketOut>,
+}
+
+impl PacketIo {
+    /// Takes note of the pipeline that a switch has now.
+    pub fn follow(&self, switch: &Switch) {
+        let path = switch.pipeline().zip(switch.packet_out());
+        let path = path.map(|(pipeline, out)| {
+            Arc::new(Path {
+                schema: Arc::clone(&pipeline.schema),
+                out,
+            })
+        });
+        *self.path.write().unwrap_or_else(PoisonError::into_inner) = path;
+    }
+
+    fn path(&self) -> Option<Arc<Path>> {
+        let path = self.path.read().unwrap_or_else(PoisonError::into_inner);
+        path.clone()
+    }
+}
+
 impl Agent {
     /// Gives a packet that left at the CPU port to the primary of each role. Returns how many
     /// of them could not take it.
     pub fn packet_in(&self, packet: &[u8]) -> usize {
-        let state = self.lock();
-        let Some(pipeline) = state.switch.pipeline() else {
+        let Some(path) = self.packet_io.path() else {
             return 0;
         };
-        let packet = match &pipeline.schema.packet_in {
+        let packet = match &path.schema.packet_in {
             None => PacketIn {
                 metadata: Vec::new(),
                 payload: packet.to_vec(),
@@ -77,7 +116,7 @@ impl Agent {
                             let translation = field.translation.as_deref();
                             (
                                 field.id,
-                                pipeline.schema.bytes(&value, field.width, translation),
+                                path.schema.bytes(&value, field.width, translation),
                             )
                         })
                         .collect(),
@@ -85,8 +124,10 @@ impl Agent {
                 }
             }
         };
-        let primaries = state.arbitration.primaries();
-        let missed = primaries.filter(|stream| !state.streams.packet_in(*stream, packet.clone()));
+        let subscribers = self.packet_io.subscribers.get();
+        let missed = subscribers
+            .iter()
+            .filter(|subscriber| !subscriber.offer(StreamNote::PacketIn(packet.clone())));
         missed.count()
     }
 
@@ -97,14 +138,12 @@ impl Agent {
         metadata: &[(u32, Vec<u8>)],
         payload: &[u8],
     ) -> Result<(), PacketError> {
-        let mut state = self.lock();
-        let role = state.arbitration.role_of(stream);
-        let primary = role.and_then(|role| state.arbitration.primary(role));
-        if primary != Some(stream) {
+        let primaries = self.packet_io.subscribers.get();
+        if !primaries.iter().any(|primary| primary.stream == stream) {
             return Err(PacketError::NotPrimary);
         }
-        let pipeline = state.switch.pipeline().ok_or(PacketError::NoPipeline)?;
-        let packet = match &pipeline.schema.packet_out {
+        let path = self.packet_io.path().ok_or(PacketError::NoPipeline)?;
+        let packet = match &path.schema.packet_out {
             None if metadata.is_empty() => payload.to_vec(),
             None => {
                 let what = "this pipeline has no packet_out header";
@@ -146,6 +185,6 @@ impl Agent {
                 header.join(&values.collect::<Result<Vec<_>, _>>()?, payload)
             }
         };
-        Ok(state.switch.packet_out(&packet)?)
+        Ok(path.out.send(&packet)?)
     }
 }

@@ -9,7 +9,7 @@ use crate::ports::{Link, LinkEvent, Origin, PortCommand, PortError, PortSpec};
 impl Agent {
     /// A link has changed.
     pub fn link_event(&self, event: &LinkEvent) {
-        let mut state = self.lock();
+        let mut state = self.exclusive();
         let commands = match event {
             LinkEvent::Changed(link) => state.ports.link_changed(link),
             LinkEvent::Gone { index } => state.ports.link_gone(*index),
@@ -19,7 +19,7 @@ impl Agent {
 
     /// Adds a port. `links` are those there are now. Returns its number.
     pub fn add_port(&self, spec: PortSpec, links: &[Link]) -> Result<(u32, Ticket), PortError> {
-        let mut guard = self.lock();
+        let mut guard = self.exclusive();
         let state = &mut *guard;
         let number = state.ports.add(spec, Origin::Requested)?;
         state.switch.target_mut().set_port_up(number, false);
@@ -48,7 +48,7 @@ impl Agent {
 
     /// Removes a port. Entries that name it stay, and go nowhere.
     pub fn remove_port(&self, number: u32) -> Result<Ticket, PortError> {
-        let mut state = self.lock();
+        let mut state = self.exclusive();
         let (port, commands) = state.ports.remove(number)?;
         state.carry_out(commands);
         tracing::info!(

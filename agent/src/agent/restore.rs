@@ -1,6 +1,7 @@
 //! Saved state to a running agent, and back to a snapshot.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::pointsman::agent::v1::{StateElection, StatePipeline, StatePort, StateRecord};
@@ -107,7 +108,10 @@ impl Saved {
 }
 
 /// Builds the state of an agent from what is saved and what is configured.
-pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, RestoreError> {
+pub fn restore(
+    start: Start,
+    records: Vec<StateRecord>,
+) -> Result<(State, Arbitration), RestoreError> {
     let saved = Saved::read(records)?;
     let mut ports = start.ports;
     for port in saved.ports.into_values().filter(|port| !port.removed) {
@@ -125,12 +129,13 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
     let mut state = State {
         switch: Switch::new(start.target),
         draft: None,
-        arbitration: Arbitration::new(start.device_id, STREAM_LIMIT, saved.elections),
-        streams: Default::default(),
         objectives: saved.objectives,
         pipeliner: PipelinerState::None,
+        acks: Vec::new(),
         ports,
+        packet_io: Arc::default(),
     };
+    let arbitration = Arbitration::new(start.device_id, STREAM_LIMIT, saved.elections);
     for port in state.ports.iter() {
         // Until its interface is attached and has a link.
         state.switch.target_mut().set_port_up(port.number, false);
@@ -168,7 +173,7 @@ pub fn restore(start: Start, records: Vec<StateRecord>) -> Result<State, Restore
     if let Some((pipeline, updates)) = saved.draft {
         state.draft = Some(draft(&state, pipeline, &updates)?);
     }
-    Ok(state)
+    Ok((state, arbitration))
 }
 
 /// The pipeline that was saved and not committed, with what clients wrote to it.
@@ -218,7 +223,7 @@ impl From<StatePipeline> for PipelineSource {
 }
 
 /// Records that restore to the state as it is.
-pub fn snapshot(state: &State) -> Vec<StateRecord> {
+pub fn snapshot(state: &State, arbitration: &Arbitration) -> Vec<StateRecord> {
     let mut records = Vec::new();
     if let Some((pipeline, store)) = state.switch.contents() {
         let updates = store.updates().into_iter();
@@ -241,7 +246,7 @@ pub fn snapshot(state: &State) -> Vec<StateRecord> {
             ..StateRecord::default()
         });
     }
-    let elections = state.arbitration.highest().map(|(role, id)| {
+    let elections = arbitration.highest().map(|(role, id)| {
         let (high, low) = id.halves();
         StateElection {
             role: role.0.clone(),

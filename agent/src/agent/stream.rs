@@ -1,15 +1,23 @@
-//! Streams of clients: who is told what about mastership.
+//! The open streams: what each has to know, in two queues that its task reads.
+//!
+//! Whoever tells a stream something never waits for its client. *Notices* (mastership, objectives) are
+//! few and none is lost: a stream that cannot take one more is closed. *News* (packets, and whatever
+//! else a switch notices) may be many, and what does not fit is lost and counted by who sent it.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use pointsman_proto::pointsman::agent::v1::{Ack, StateElection, StateObjectives, StateRecord};
+use pointsman_proto::pointsman::agent::v1::Ack;
 use tokio::sync::mpsc;
 
 use super::packet::PacketIn;
-use super::{Agent, State};
-use crate::arbitration::{
-    ArbitrationError, Command, ElectionId, Event, Notice, RoleName, StreamId,
-};
+use crate::arbitration::{ArbitrationError, Notice, RoleName, StreamId};
+
+/// Notices that may wait for a slow client.
+const NOTICES: usize = 256;
+
+/// News that may wait for a slow client.
+const NEWS: usize = 4096;
 
 /// What a stream has to know.
 #[derive(Debug, Clone)]
@@ -18,181 +26,157 @@ pub enum StreamNote {
     Standing(Notice),
     /// It is ended, and why.
     Refused(ArbitrationError),
-    /// A packet for the controller.
-    PacketIn(PacketIn),
     /// How objectives fare.
     Acks(Vec<Ack>),
+    /// A packet for the controller; news.
+    PacketIn(PacketIn),
 }
 
-/// The open streams. A queue that is full loses packets but not notices: a stream that
-/// cannot take a notice is closed.
+/// The end of a stream's queues that is written to.
+#[derive(Debug, Clone)]
+struct Outbox {
+    notices: mpsc::Sender<StreamNote>,
+    news: mpsc::Sender<StreamNote>,
+}
+
+/// The end of a stream's queues that its task reads.
+#[derive(Debug)]
+pub struct Inbox {
+    notices: mpsc::Receiver<StreamNote>,
+    news: mpsc::Receiver<StreamNote>,
+}
+
+impl Inbox {
+    /// The next note, notices first; `None` when the stream is to end.
+    pub async fn recv(&mut self) -> Option<StreamNote> {
+        tokio::select! {
+            biased;
+            notice = self.notices.recv() => notice,
+            Some(news) = self.news.recv() => Some(news),
+        }
+    }
+}
+
+/// The open streams. Its lock is held for a moment only, and no other is taken under it.
 #[derive(Debug, Default)]
-pub struct Streams {
+pub struct Streams(Mutex<Open>);
+
+#[derive(Debug, Default)]
+struct Open {
     last: u64,
-    outboxes: HashMap<StreamId, mpsc::Sender<StreamNote>>,
+    outboxes: HashMap<StreamId, Outbox>,
     /// The controllers that synchronise objectives.
     controllers: HashMap<StreamId, String>,
-    /// News of objectives that no stream has been given yet.
-    acks: Vec<Ack>,
 }
 
 impl Streams {
     /// Adds a stream.
-    pub fn open(&mut self, outbox: mpsc::Sender<StreamNote>) -> StreamId {
-        self.last += 1;
-        let stream = StreamId(self.last);
-        self.outboxes.insert(stream, outbox);
-        stream
+    pub fn open(&self) -> (StreamId, Inbox) {
+        let (notices, notices_out) = mpsc::channel(NOTICES);
+        let (news, news_out) = mpsc::channel(NEWS);
+        let mut open = self.lock();
+        open.last += 1;
+        let stream = StreamId(open.last);
+        open.outboxes.insert(stream, Outbox { notices, news });
+        let inbox = Inbox {
+            notices: notices_out,
+            news: news_out,
+        };
+        (stream, inbox)
     }
 
     /// Notes that a stream is a controller's, which synchronises objectives.
-    pub fn set_controller(&mut self, stream: StreamId, name: String) {
-        self.controllers.insert(stream, name);
+    pub fn set_controller(&self, stream: StreamId, name: String) {
+        self.lock().controllers.insert(stream, name);
+    }
+
+    /// The stream is a controller's no more.
+    pub fn forget_controller(&self, stream: StreamId) {
+        self.lock().controllers.remove(&stream);
     }
 
     /// The controller whose stream this is.
-    pub fn controller(&self, stream: StreamId) -> Option<&str> {
-        self.controllers.get(&stream).map(String::as_str)
+    pub fn controller(&self, stream: StreamId) -> Option<String> {
+        self.lock().controllers.get(&stream).cloned()
     }
 
-    /// Notes news of objectives.
-    pub fn acknowledge(&mut self, acks: Vec<Ack>) {
-        self.acks.extend(acks);
-    }
-
-    /// The news that no stream has been given yet.
-    pub fn take_acks(&mut self) -> Vec<Ack> {
-        std::mem::take(&mut self.acks)
-    }
-
-    /// Gives the news to the controller.
-    fn send_acks(&mut self, master: Option<StreamId>) {
-        let acks = self.take_acks();
-        match master.filter(|stream| self.controllers.contains_key(stream)) {
-            Some(stream) if !acks.is_empty() => self.tell(stream, StreamNote::Acks(acks)),
-            // The next controller is told in its hello.
-            _ => {}
-        }
+    /// Ends a stream; its task sees the end of its inbox.
+    pub fn close(&self, stream: StreamId) {
+        let mut open = self.lock();
+        open.outboxes.remove(&stream);
+        open.controllers.remove(&stream);
     }
 
     /// Ends all streams.
-    pub fn close_all(&mut self) {
-        self.outboxes.clear();
+    pub fn close_all(&self) {
+        self.lock().outboxes.clear();
     }
 
-    /// Gives a stream a packet; `false` if its queue is full.
-    pub fn packet_in(&self, stream: StreamId, packet: PacketIn) -> bool {
-        let outbox = self.outboxes.get(&stream);
-        outbox.is_some_and(|outbox| outbox.try_send(StreamNote::PacketIn(packet)).is_ok())
-    }
-
-    fn tell(&mut self, stream: StreamId, note: StreamNote) {
+    /// Gives a stream a notice, or closes it.
+    pub fn tell(&self, stream: StreamId, note: StreamNote) {
         let ends = matches!(note, StreamNote::Refused(_));
-        let sent = match self.outboxes.get(&stream) {
-            Some(outbox) => outbox.try_send(note).is_ok(),
-            None => return,
+        let mut open = self.lock();
+        let Some(outbox) = open.outboxes.get(&stream) else {
+            return;
         };
+        let sent = outbox.notices.try_send(note).is_ok();
         if ends || !sent {
-            // Its task sees the end of the queue and closes the stream.
-            self.outboxes.remove(&stream);
+            open.outboxes.remove(&stream);
         }
+    }
+
+    /// Those of these streams that are open, as subscribers of news.
+    pub fn subscribers<'a>(
+        &self,
+        primaries: impl Iterator<Item = (&'a RoleName, StreamId)>,
+    ) -> Vec<Subscriber> {
+        let open = self.lock();
+        let subscribers = primaries.filter_map(|(role, stream)| {
+            Some(Subscriber {
+                stream,
+                role: role.clone(),
+                news: open.outboxes.get(&stream)?.news.clone(),
+            })
+        });
+        subscribers.collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Agent {
-    /// Keeps what has changed of objectives outside a batch, and tells the controller.
-    pub fn objectives_changed(&self, state: &mut State, record: Option<StateObjectives>) {
-        if let Some(objectives) = record {
-            // Nobody is told of more than what follows from what is kept already.
-            let _ticket = self.journal.append(StateRecord {
-                objectives: Some(objectives),
-                ..StateRecord::default()
-            });
-        }
-        let master = state.arbitration.primary(&RoleName::default());
-        state.streams.send_acks(master);
+/// A stream that is told what the switch notices: the primary of its role.
+#[derive(Debug, Clone)]
+pub struct Subscriber {
+    /// Which one.
+    pub stream: StreamId,
+    /// Its role.
+    pub role: RoleName,
+    news: mpsc::Sender<StreamNote>,
+}
+
+impl Subscriber {
+    /// Gives it news; `false` if it has too many unread.
+    pub fn offer(&self, news: StreamNote) -> bool {
+        self.news.try_send(news).is_ok()
+    }
+}
+
+/// Who is told what the switch notices. It is replaced as a whole when mastership changes, and
+/// read without waiting for anything.
+#[derive(Debug, Default)]
+pub struct Subscribers(RwLock<Arc<[Subscriber]>>);
+
+impl Subscribers {
+    /// Those there are now.
+    pub fn get(&self) -> Arc<[Subscriber]> {
+        let subscribers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&subscribers)
     }
 
-    /// Opens the stream of a controller. A stream of the same controller with the same
-    /// election id is the same connection before it broke, and ends.
-    pub fn open_controller(
-        &self,
-        outbox: mpsc::Sender<StreamNote>,
-        name: String,
-        device_id: u64,
-        election_id: ElectionId,
-    ) -> StreamId {
-        let mut state = self.lock();
-        let role = RoleName::default();
-        let stream = state.streams.open(outbox);
-        let old = state.arbitration.primary(&role);
-        let same = old.filter(|old| state.streams.controller(*old) == Some(&name));
-        if let Some(old) = same.filter(|_| {
-            state
-                .arbitration
-                .check_write(&role, Some(election_id))
-                .is_ok()
-        }) {
-            let refused =
-                StreamNote::Refused(ArbitrationError::DuplicateElectionId { election_id });
-            state.streams.tell(old, refused);
-            state.streams.controllers.remove(&old);
-            let commands = state.arbitration.step(Event::Closed { stream: old });
-            self.carry_out(&mut state, commands);
-        }
-        state.streams.set_controller(stream, name);
-        let commands = state.arbitration.step(Event::Update {
-            stream,
-            device_id,
-            role,
-            role_config: None,
-            election_id: Some(election_id),
-        });
-        self.carry_out(&mut state, commands);
-        stream
-    }
-
-    /// Lets an event change who is primary, and tells the streams concerned.
-    pub fn arbitrate(&self, event: Event) {
-        let mut state = self.lock();
-        if let Event::Closed { stream } = event {
-            state.streams.outboxes.remove(&stream);
-            state.streams.controllers.remove(&stream);
-        }
-        let commands = state.arbitration.step(event);
-        self.carry_out(&mut state, commands);
-    }
-
-    fn carry_out(&self, state: &mut State, commands: Vec<Command>) {
-        for command in commands {
-            match command {
-                Command::Persist { role, highest } => {
-                    let (high, low) = highest.halves();
-                    let ticket = self.journal.append(StateRecord {
-                        elections: vec![StateElection {
-                            role: role.0,
-                            high,
-                            low,
-                        }],
-                        ..StateRecord::default()
-                    });
-                    // The new primary must not hear of it before it is on the disk.
-                    if let Err(error) = ticket.wait() {
-                        tracing::error!(%error, "the highest election id is not kept");
-                    }
-                }
-                Command::Notify { stream, notice } => {
-                    tracing::info!(
-                        stream = stream.0, role = %notice.role.0, standing = ?notice.standing,
-                        election_id = ?notice.highest.map(|id| id.to_string()), "arbitration"
-                    );
-                    state.streams.tell(stream, StreamNote::Standing(notice));
-                }
-                Command::Refuse { stream, error } => {
-                    tracing::info!(stream = stream.0, %error, "stream refused");
-                    state.streams.tell(stream, StreamNote::Refused(error));
-                }
-            }
-        }
+    /// Replaces them.
+    pub fn set(&self, subscribers: Vec<Subscriber>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = subscribers.into();
     }
 }

@@ -233,8 +233,9 @@ impl Arbitration {
     }
 
     /// The primary streams of all roles.
-    pub fn primaries(&self) -> impl Iterator<Item = StreamId> {
-        self.roles.values().filter_map(|role| role.primary)
+    pub fn primaries(&self) -> impl Iterator<Item = (&RoleName, StreamId)> {
+        let roles = self.roles.iter();
+        roles.filter_map(|(name, role)| Some((name, role.primary?)))
     }
 
     /// The role of a stream that has sent its first arbitration message.

@@ -2,7 +2,7 @@
 
 use crate::entity::{Entity, Operation, Update};
 use crate::schema::Schema;
-use crate::switch::{Savepoint, Store, Transaction, UpdateError};
+use crate::switch::{Locked, Savepoint, Transaction, UpdateError};
 
 /// Where entities are written to: the switch, or nowhere in a dry run.
 pub trait Sink {
@@ -54,13 +54,13 @@ impl Sink for RecordingSink {
 /// that would overflow.
 pub struct DrySink<'a> {
     schema: &'a Schema,
-    store: &'a Store,
+    store: &'a Locked<'a>,
     applied: Vec<Update>,
 }
 
 impl<'a> DrySink<'a> {
     /// A dry run on a switch that holds this.
-    pub fn new(schema: &'a Schema, store: &'a Store) -> DrySink<'a> {
+    pub fn new(schema: &'a Schema, store: &'a Locked<'a>) -> DrySink<'a> {
         DrySink {
             schema,
             store,
@@ -71,8 +71,14 @@ impl<'a> DrySink<'a> {
     fn holds(&self, entity: &Entity) -> bool {
         match entity {
             Entity::TableEntry(entry) => self.store.entry(&entry.key).is_some(),
-            Entity::MulticastGroup(group) => self.store.multicast_groups.contains_key(&group.id),
-            Entity::CloneSession(session) => self.store.clone_sessions.contains_key(&session.id),
+            Entity::MulticastGroup(group) => {
+                let groups = &self.store.replication().multicast_groups;
+                groups.contains_key(&group.id)
+            }
+            Entity::CloneSession(session) => {
+                let sessions = &self.store.replication().clone_sessions;
+                sessions.contains_key(&session.id)
+            }
             _ => false,
         }
     }

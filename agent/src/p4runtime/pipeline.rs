@@ -24,7 +24,7 @@ const MAX_NOTICES: usize = 32;
 
 /// What of the pipeline that runs takes the slow path.
 pub fn slow_path_notices(agent: &Agent) -> Vec<AsciiMetadataValue> {
-    let uses = agent.lock().switch.target().slow_path().into_iter();
+    let uses = agent.shared().switch.target().slow_path().into_iter();
     let notices = uses.map(|slow| format!("{}: {}", slow.source, slow.what));
     notices
         .filter_map(|notice| notice.try_into().ok())
@@ -36,7 +36,7 @@ pub fn slow_path_notices(agent: &Agent) -> Vec<AsciiMetadataValue> {
 pub fn set(agent: &Agent, request: p4::SetForwardingPipelineConfigRequest) -> Result<(), Status> {
     request::check_device(agent, request.device_id)?;
     let election_id = request.election_id;
-    request::check_primary(&agent.lock(), &request.role, election_id.as_ref())?;
+    let permit = request::permit(agent, &request.role, election_id.as_ref())?;
     let given = match (request.action(), request.config) {
         (Action::Unspecified, _) => {
             return Err(Status::invalid_argument(
@@ -57,18 +57,16 @@ pub fn set(agent: &Agent, request: p4::SetForwardingPipelineConfigRequest) -> Re
         // Reading takes a while and needs no lock.
         (_, Some(config)) => Some(read(agent, config)?),
     };
-    let mut state = agent.lock();
-    // Mastership may have changed since.
-    request::check_primary(&state, &request.role, election_id.as_ref())?;
+    if let (Some(pipeline), Ok(Action::Verify)) = (&given, Action::try_from(request.action)) {
+        return agent.shared().switch.verify(pipeline).map_err(refused);
+    }
+    let mut state = agent.exclusive();
     let ticket = match (request.action, given) {
-        (action, Some(pipeline)) if action == Action::Verify as i32 => {
-            return state.switch.verify(&pipeline).map_err(refused);
-        }
         (action, Some(pipeline)) if action == Action::VerifyAndSave as i32 => {
             save(agent, &mut state, pipeline)?
         }
         (action, Some(pipeline)) if action == Action::ReconcileAndCommit as i32 => {
-            let entities = carried_over(&mut state, &pipeline)?;
+            let entities = carried_over(&state, &pipeline)?;
             commit(agent, &mut state, pipeline, entities)?
         }
         (_, Some(pipeline)) => commit(agent, &mut state, pipeline, Vec::new())?,
@@ -78,12 +76,14 @@ pub fn set(agent: &Agent, request: p4::SetForwardingPipelineConfigRequest) -> Re
                 Status::not_found("no config is saved; save one with VERIFY_AND_SAVE before COMMIT")
             })?;
             let (pipeline, entities) = (pipeline.clone(), store.updates());
+            drop(store);
             let counts = state.draft.as_ref().map(Switch::counts);
             let entities = entities.into_iter().chain(counts.into_iter().flatten());
             commit(agent, &mut state, pipeline, entities.collect())?
         }
     };
     drop(state);
+    drop(permit);
     ticket.wait().map_err(|error| status::journal(&error))
 }
 
@@ -146,7 +146,7 @@ fn read(agent: &Agent, config: p4::ForwardingPipelineConfig) -> Result<Pipeline,
         .p4info
         .ok_or_else(|| Status::invalid_argument("the p4info is missing"))?;
     let (device_config, limits) = {
-        let state = agent.lock();
+        let state = agent.shared();
         let target = state.switch.target();
         (target.device_config(), target.multicast_limits())
     };
@@ -163,12 +163,12 @@ fn read(agent: &Agent, config: p4::ForwardingPipelineConfig) -> Result<Pipeline,
 }
 
 /// What was written and counted, in the terms of the new pipeline.
-fn carried_over(state: &mut State, pipeline: &Pipeline) -> Result<Vec<Update>, Status> {
+fn carried_over(state: &State, pipeline: &Pipeline) -> Result<Vec<Update>, Status> {
     let counts = state.switch.counts();
     let Some((old, store)) = state.switch.contents() else {
         return Ok(Vec::new());
     };
-    reconcile::carried_over(old, store, counts, &state.objectives, pipeline)
+    reconcile::carried_over(old, &store, counts, &state.objectives, pipeline)
         .map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
@@ -187,7 +187,7 @@ pub fn get(
     request: &p4::GetForwardingPipelineConfigRequest,
 ) -> Result<p4::GetForwardingPipelineConfigResponse, Status> {
     request::check_device(agent, request.device_id)?;
-    let state = agent.lock();
+    let state = agent.shared();
     let pipeline = state.draft.as_ref().unwrap_or(&state.switch).pipeline();
     let config = pipeline.map(|pipeline| {
         let source = &pipeline.source;

@@ -16,7 +16,7 @@ use super::rename::Renames;
 use super::{decode, encode};
 use crate::entity::{Entity, Operation, Update};
 use crate::objectives::Objectives;
-use crate::switch::{Pipeline, Store};
+use crate::switch::{Locked, Pipeline, Store};
 
 /// Entities that are named in a refusal; a status is metadata, which clients limit.
 const NAMED: usize = 12;
@@ -45,13 +45,14 @@ fn named(lost: &[String]) -> String {
 /// What was written to a pipeline, and its counts, as updates for another.
 pub fn carried_over(
     old: &Pipeline,
-    store: &Store,
+    store: &Locked<'_>,
     counts: Vec<Update>,
     objectives: &Objectives,
     new: &Pipeline,
 ) -> Result<Vec<Update>, CannotKeep> {
     let renames = Renames::new(&old.source.p4info, &new.source.p4info);
     let declared = Store::new(&new.program, &new.schema);
+    let declared = declared.read();
     let renamed = |update: &Update| {
         let message = encode::update(&old.schema, update);
         let message = renames.update(message).map_err(|e| e.to_string())?;
@@ -106,7 +107,7 @@ fn inserted(update: &Update) -> Option<EntryKey> {
 }
 
 /// An update for a switch that holds what its program declares; none if there is nothing to do.
-fn onto(declared: &Store, update: Update) -> Result<Option<Update>, String> {
+fn onto(declared: &Locked<'_>, update: Update) -> Result<Option<Update>, String> {
     let operation = match (&update.entity, update.operation) {
         (Entity::TableEntry(entry), Operation::Delete) => match declared.entry(&entry.key) {
             Some(there) if !there.is_const => Operation::Delete,

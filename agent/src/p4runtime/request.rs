@@ -4,7 +4,7 @@ use pointsman_proto::p4::v1 as p4;
 use tonic::Status;
 
 use super::status;
-use crate::agent::{Agent, State};
+use crate::agent::{Agent, Permit};
 use crate::arbitration::{ElectionId, RoleName};
 
 /// Is the request for this switch?
@@ -15,11 +15,15 @@ pub fn check_device(agent: &Agent, device_id: u64) -> Result<(), Status> {
     }
 }
 
-/// Does the request come from the primary of its role?
-pub fn check_primary(state: &State, role: &str, id: Option<&p4::Uint128>) -> Result<(), Status> {
+/// Does the request come from the primary of its role? It stays primary while the permit is out.
+pub fn permit<'a>(
+    agent: &'a Agent,
+    role: &str,
+    id: Option<&p4::Uint128>,
+) -> Result<Permit<'a>, Status> {
     let role = RoleName(role.to_owned());
-    let checked = state.arbitration.check_write(&role, id.map(election_id));
-    checked.map_err(|error| status::arbitration(&error))
+    let permit = agent.mastership.admit(&role, id.map(election_id));
+    permit.map_err(|error| status::arbitration(&error))
 }
 
 /// An election id as a number.

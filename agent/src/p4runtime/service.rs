@@ -8,15 +8,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{pipeline, read, request, status, stream, write};
+use super::{pipeline, read, request, stream, write};
 use crate::agent::Agent;
 use crate::authorization::{Caller, Permission};
 
 /// The version of the specification that the server follows.
 const API_VERSION: &str = "1.5.0";
-
-/// Entities in one message of a Read; keeps messages well below 4 MB.
-const READ_CHUNK: usize = 1024;
 
 /// Messages of a Read that may wait for a slow client.
 const READ_QUEUE: usize = 4;
@@ -67,27 +64,11 @@ impl P4Runtime for P4RuntimeService {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         caller.may(Permission::Read, Some(&request.role))?;
-        let (entities, errors) = self
-            .blocking(move |agent| read_all(agent, &request))
+        let answer = self
+            .blocking(move |agent| read::begin(agent, &request))
             .await?;
         let (responses, stream) = mpsc::channel(READ_QUEUE);
-        tokio::spawn(async move {
-            let mut entities = entities.into_iter();
-            loop {
-                let chunk: Vec<_> = entities.by_ref().take(READ_CHUNK).collect();
-                if chunk.is_empty() {
-                    break;
-                }
-                let response = p4::ReadResponse { entities: chunk };
-                if responses.send(Ok(response)).await.is_err() {
-                    return;
-                }
-            }
-            if errors.iter().any(|error| error.canonical_code != 0) {
-                // A client that has gone does not mind.
-                let _ = responses.send(Err(status::batch(&errors))).await;
-            }
-        });
+        tokio::spawn(read::send(answer, responses));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
@@ -147,27 +128,4 @@ impl P4Runtime for P4RuntimeService {
             experimental: None,
         }))
     }
-}
-
-/// Answers every filter of a request from one moment's state.
-fn read_all(
-    agent: &Agent,
-    request: &p4::ReadRequest,
-) -> Result<(Vec<p4::Entity>, Vec<p4::Error>), Status> {
-    request::check_device(agent, request.device_id)?;
-    let mut guard = agent.lock();
-    let state = &mut *guard;
-    let switch = state.draft.as_mut().unwrap_or(&mut state.switch);
-    let mut entities = Vec::new();
-    let mut errors = Vec::with_capacity(request.entities.len());
-    for filter in &request.entities {
-        match read::read(switch, filter).ok_or_else(status::no_pipeline)? {
-            Ok(found) => {
-                entities.extend(found);
-                errors.push(p4::Error::default());
-            }
-            Err(error) => errors.push(status::error(error.code(), error.to_string())),
-        }
-    }
-    Ok((entities, errors))
 }

@@ -8,20 +8,21 @@ use pointsman_proto::p4::v1::stream_message_request::Update as Message;
 use pointsman_proto::p4::v1::stream_message_response::Update as Answer;
 use prost::Message as _;
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use super::{request, status};
-use crate::agent::{Agent, PacketIn, StreamNote};
+use crate::agent::{Agent, Inbox, PacketIn, StreamNote};
 use crate::arbitration::{Event, Notice, RoleName, StreamId};
 use crate::authorization::{Caller, Permission};
 
 /// What a client is sent.
 pub type Responses = ReceiverStream<Result<p4::StreamMessageResponse, Status>>;
 
-/// Notes and packets that may wait for a slow client; more packets are dropped.
-const QUEUE: usize = 4096;
+/// Answers on their way to the client; more wait in the stream's inbox.
+const QUEUE: usize = 256;
 
 /// Serves a stream until either side ends it.
 pub fn open(
@@ -38,50 +39,93 @@ async fn serve(
     agent: Arc<Agent>,
     caller: Caller,
     mut requests: Streaming<p4::StreamMessageRequest>,
-    responses: mpsc::Sender<Result<p4::StreamMessageResponse, Status>>,
+    responses: mpsc::Sender<Reply>,
 ) {
-    let (outbox, mut notes) = mpsc::channel(QUEUE);
-    let stream = agent.lock().streams.open(outbox);
-    loop {
-        let answer = tokio::select! {
-            note = notes.recv() => match note.and_then(|note| answer(&agent, note)) {
-                Some(answer) => answer,
-                None => break,
-            },
-            request = requests.next() => match request {
-                Some(Ok(request)) => match handle(&agent, &caller, stream, request).await {
-                    Ok(()) => continue,
-                    Err(answer) => answer,
+    let (stream, mut notes) = agent.streams.open();
+    // An arbitration message may wait for writes under way. Notes go on; further messages wait.
+    let mut arbitrating: Option<JoinHandle<()>> = None;
+    let ending = loop {
+        tokio::select! {
+            note = next(&mut notes, &responses) => match note {
+                Some((room, note)) => match answer(&agent, note) {
+                    Some(Ok(answer)) => room.send(Ok(answer)),
+                    ending => break ending,
                 },
-                Some(Err(_)) | None => break,
+                None => break None,
             },
-        };
-        let ends = answer.is_err();
-        if responses.send(answer).await.is_err() || ends {
-            break;
+            done = finished(&mut arbitrating), if arbitrating.is_some() => {
+                arbitrating = None;
+                if let Err(error) = done {
+                    break Some(Err(Status::internal(error.to_string())));
+                }
+            }
+            request = requests.next(), if arbitrating.is_none() => match request {
+                Some(Ok(request)) => match handle(&agent, &caller, stream, request) {
+                    Reaction::Nothing => {}
+                    Reaction::Arbitrating(task) => arbitrating = Some(task),
+                    // A client that does not read loses what it is told about its packets.
+                    Reaction::Answer(answer) => drop(responses.try_send(Ok(answer))),
+                    Reaction::End(status) => break Some(Err(status)),
+                },
+                Some(Err(_)) | None => break None,
+            },
         }
-    }
+    };
     let closed = tokio::task::spawn_blocking(move || agent.arbitrate(Event::Closed { stream }));
     if let Err(error) = closed.await {
         tracing::error!(%error, "a stream was not closed properly");
     }
+    if let Some(status) = ending {
+        // It is nobody's primary any more and may take its time to read this.
+        let _ = responses.send(status).await;
+    }
+}
+
+async fn finished(task: &mut Option<JoinHandle<()>>) -> Result<(), JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => Ok(()),
+    }
+}
+
+/// The next note when the client has room for it; packets from the client are taken meanwhile.
+async fn next<'a>(
+    notes: &mut Inbox,
+    responses: &'a mpsc::Sender<Reply>,
+) -> Option<(mpsc::Permit<'a, Reply>, StreamNote)> {
+    let room = responses.reserve().await.ok()?;
+    Some((room, notes.recv().await?))
 }
 
 type Reply = Result<p4::StreamMessageResponse, Status>;
 
-/// Acts on a message. An error is the answer to it; other answers come as notes.
-async fn handle(
+/// What follows from a message at once; other answers come as notes.
+enum Reaction {
+    Nothing,
+    /// Arbitration goes on.
+    Arbitrating(JoinHandle<()>),
+    /// Something is wrong with it.
+    Answer(p4::StreamMessageResponse),
+    /// The stream ends.
+    End(Status),
+}
+
+fn handle(
     agent: &Arc<Agent>,
     caller: &Caller,
     stream: StreamId,
     request: p4::StreamMessageRequest,
-) -> Result<(), Reply> {
-    match request.update {
+) -> Reaction {
+    let (code, message, details) = match request.update {
         Some(Message::Arbitration(update)) => {
-            let event = arbitration(caller, stream, update).map_err(Err)?;
-            let agent = agent.clone();
-            let done = tokio::task::spawn_blocking(move || agent.arbitrate(event)).await;
-            done.map_err(|error| Err(Status::internal(error.to_string())))
+            return match arbitration(caller, stream, update) {
+                Ok(event) => {
+                    let agent = agent.clone();
+                    let arbitrate = move || agent.arbitrate(event);
+                    Reaction::Arbitrating(tokio::task::spawn_blocking(arbitrate))
+                }
+                Err(status) => Reaction::End(status),
+            };
         }
         Some(Message::Packet(packet)) => {
             let metadata = packet.metadata.iter();
@@ -94,35 +138,34 @@ async fn handle(
                 let sent = agent.packet_out(stream, &metadata, &packet.payload);
                 sent.map_err(|error| (error.code(), error.to_string()))
             });
-            sent.map_err(|(code, message)| {
-                let details = p4::stream_error::Details::PacketOut(p4::PacketOutError {
-                    packet_out: Some(packet),
-                });
-                Ok(stream_error(code, message, Some(details)))
-            })
+            let Err((code, message)) = sent else {
+                return Reaction::Nothing;
+            };
+            let details = p4::stream_error::Details::PacketOut(p4::PacketOutError {
+                packet_out: Some(packet),
+            });
+            (code, message, Some(details))
         }
         Some(Message::DigestAck(ack)) => {
             let details = p4::stream_error::Details::DigestListAck(p4::DigestListAckError {
                 digest_list_ack: Some(ack),
             });
             let message = "no such digest list was sent".to_owned();
-            Err(Ok(stream_error(Code::NotFound, message, Some(details))))
+            (Code::NotFound, message, Some(details))
         }
         Some(Message::Other(other)) => {
             let details =
                 p4::stream_error::Details::Other(p4::StreamOtherError { other: Some(other) });
             let message = "this message is not known here".to_owned();
-            Err(Ok(stream_error(
-                Code::Unimplemented,
-                message,
-                Some(details),
-            )))
+            (Code::Unimplemented, message, Some(details))
         }
-        None => {
-            let message = "the message is empty".to_owned();
-            Err(Ok(stream_error(Code::InvalidArgument, message, None)))
-        }
-    }
+        None => (
+            Code::InvalidArgument,
+            "the message is empty".to_owned(),
+            None,
+        ),
+    };
+    Reaction::Answer(stream_error(code, message, details))
 }
 
 fn arbitration(

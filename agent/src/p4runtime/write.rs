@@ -1,4 +1,7 @@
 //! Write: checks in the order of the specification, then one update after the other.
+//!
+//! The parts of the switch that a request touches are its own from the first update until all that was
+//! applied is in the journal; requests that touch other parts go on meanwhile.
 
 use std::sync::Arc;
 
@@ -9,9 +12,10 @@ use tonic::{Code, Status};
 use super::{decode, encode, request, status};
 use crate::agent::Agent;
 use crate::entity::{Entity, Operation, Update};
+use crate::journal::Ticket;
 use crate::objectives::Objectives;
 use crate::schema::Schema;
-use crate::switch::{Switch, UpdateError};
+use crate::switch::{Footprint, Switch, UpdateError};
 
 /// Applies a request. When it returns, what it reports as done is visible to the next packet
 /// and survives a restart.
@@ -27,35 +31,41 @@ pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
         }
     };
     request::check_device(agent, request.device_id)?;
-    let mut guard = agent.lock();
-    let state = &mut *guard;
-    let election_id = request.election_id.as_ref();
-    request::check_primary(state, &request.role, election_id)?;
-    if let Some(draft) = &mut state.draft {
-        let outcome = apply_to(draft, None, &request.updates, atomic)?;
-        let ticket = agent.journal().append(StateRecord {
-            saved_updates: outcome.to_record(),
-            ..StateRecord::default()
-        });
-        drop(guard);
-        ticket.wait().map_err(|error| status::journal(&error))?;
-        return outcome.into_result();
-    }
-    let objectives = Some(&state.objectives);
-    let outcome = apply_to(&mut state.switch, objectives, &request.updates, atomic)?;
-    let record = StateRecord {
-        updates: outcome.to_record(),
-        ..StateRecord::default()
+    let permit = request::permit(agent, &request.role, request.election_id.as_ref())?;
+    let state = agent.shared();
+    let (outcome, ticket) = match &state.draft {
+        Some(draft) => apply_to(draft, None, &request.updates, atomic, |saved_updates| {
+            agent.journal().append(StateRecord {
+                saved_updates,
+                ..StateRecord::default()
+            })
+        })?,
+        None => {
+            let objectives = Some(&state.objectives);
+            apply_to(
+                &state.switch,
+                objectives,
+                &request.updates,
+                atomic,
+                |updates| {
+                    agent.journal().append(StateRecord {
+                        updates,
+                        ..StateRecord::default()
+                    })
+                },
+            )?
+        }
     };
-    let ticket = (!record.updates.is_empty()).then(|| agent.journal().append(record));
-    if kept_any_deletion(&outcome.kept) {
-        // What a client had may be what an objective waits for.
+    // What a client had may be what an objective waits for.
+    let makes_room = kept_any_deletion(&outcome.kept) && state.lacks_room();
+    drop(state);
+    drop(permit);
+    if makes_room {
+        let mut state = agent.exclusive();
         let objectives = state.entries_freed();
-        agent.objectives_changed(state, objectives);
+        agent.objectives_changed(&mut state, objectives);
     }
-    let compacted = agent.compact(state);
-    drop(guard);
-    compacted.map_err(|error| status::journal(&error))?;
+    agent.compact();
     if let Some(ticket) = ticket {
         ticket.wait().map_err(|error| status::journal(&error))?;
     }
@@ -87,34 +97,41 @@ impl Outcome {
     }
 }
 
-/// Applies updates to a switch. What belongs to `objectives` is not touched.
+/// Applies updates to a switch. What belongs to `objectives` is not touched. What is applied is
+/// given to `keep` before others can see it, so that what depends on each other is kept in the order
+/// in which it was applied.
 fn apply_to(
-    switch: &mut Switch,
+    switch: &Switch,
     objectives: Option<&Objectives>,
     updates: &[p4::Update],
     atomic: bool,
-) -> Result<Outcome, Status> {
+    keep: impl FnOnce(Vec<p4::Update>) -> Ticket,
+) -> Result<(Outcome, Option<Ticket>), Status> {
     let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
     let schema = pipeline.schema.clone();
-    let mut transaction = switch.begin().ok_or_else(status::no_pipeline)?;
+    let decoded = updates.iter().map(|message| {
+        let update = decode::update(&schema, message);
+        update.map_err(|error| status::error(error.code(), error.to_string()))
+    });
+    let decoded: Vec<Result<Update, p4::Error>> = decoded.collect();
+    let footprint = Footprint::of(&schema, decoded.iter().flatten());
+    let mut transaction = switch.begin(&footprint).ok_or_else(status::no_pipeline)?;
     let start = transaction.savepoint();
     let mut errors = Vec::with_capacity(updates.len());
     let mut kept = Vec::with_capacity(updates.len());
-    for message in updates {
-        let result = decode::update(&schema, message)
-            .map_err(|error| status::error(error.code(), error.to_string()))
-            .and_then(|update| {
-                let owner = objectives.and_then(|o| o.owner(&update.entity));
-                let applied = match owner {
-                    Some(owner) => Err(UpdateError::Owned {
-                        what: schema.describe(&update.entity),
-                        owner: owner.to_string(),
-                    }),
-                    None => transaction.apply(&update),
-                };
-                applied.map_err(|error| status::error(error.code(), error.to_string()))?;
-                Ok(update)
-            });
+    for update in decoded {
+        let result = update.and_then(|update| {
+            let owner = objectives.and_then(|o| o.owner(&update.entity));
+            let applied = match owner {
+                Some(owner) => Err(UpdateError::Owned {
+                    what: schema.describe(&update.entity),
+                    owner: owner.to_string(),
+                }),
+                None => transaction.apply(&update),
+            };
+            applied.map_err(|error| status::error(error.code(), error.to_string()))?;
+            Ok(update)
+        });
         match result {
             Ok(update) => {
                 kept.push(update);
@@ -133,11 +150,15 @@ fn apply_to(
             Err(error) => errors.push(error),
         }
     }
-    Ok(Outcome {
+    let outcome = Outcome {
         errors,
         kept,
         schema,
-    })
+    };
+    let record = outcome.to_record();
+    let ticket = (!record.is_empty()).then(|| keep(record));
+    drop(transaction);
+    Ok((outcome, ticket))
 }
 
 fn kept_any_deletion(updates: &[Update]) -> bool {

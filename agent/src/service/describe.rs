@@ -13,11 +13,11 @@ use crate::target::SlowPathUse;
 
 /// The agent at a glance.
 pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
-    let state = agent.lock();
+    let state = agent.shared();
     let identity = &agent.identity;
     let pipeline = state.switch.pipeline();
     let count = |wanted| small(state.objectives.count(wanted));
-    let master = state.arbitration.primary(&RoleName::default());
+    let master = agent.mastership.primary(&RoleName::default());
     pb::AgentStatus {
         device_id: identity.device_id,
         name: identity.name.clone(),
@@ -34,9 +34,8 @@ pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
         ports_total: small(state.ports.iter().count()),
         revision: state.objectives.revision,
         master: master
-            .and_then(|stream| state.streams.controller(stream))
-            .unwrap_or_default()
-            .to_owned(),
+            .and_then(|stream| agent.streams.controller(stream))
+            .unwrap_or_default(),
         slow_path_packets: state.switch.target().slow_path_packets(),
         slow_path: state
             .switch
@@ -59,7 +58,7 @@ fn slow_path_use(slow: SlowPathUse) -> pb::SlowPathUse {
 
 /// All ports; `links` has their counters.
 pub(super) fn ports(agent: &Agent, links: &[Link]) -> Vec<pb::Port> {
-    let state = agent.lock();
+    let state = agent.shared();
     state.ports.iter().map(|p| port(p, links)).collect()
 }
 
@@ -94,15 +93,15 @@ fn port(port: &Port, links: &[Link]) -> pb::Port {
 
 /// All tables, with their entries as text if asked for.
 pub(super) fn tables(agent: &Agent, with_entries: bool) -> Vec<pb::Table> {
-    let state = agent.lock();
-    let Some((pipeline, store, plane)) = state.switch.inspect() else {
+    let state = agent.shared();
+    let Some(view) = state.switch.view_all() else {
         return Vec::new();
     };
-    let schema = &pipeline.schema;
+    let schema = &view.pipeline.schema;
     let tables = schema.tables.iter().map(|table| {
-        let occupancy = plane.occupancy(table.table);
-        let entries = store.tables.get(&table.table);
-        let text = entries.into_iter().flatten().map(|(key, stored)| {
+        let occupancy = view.plane.occupancy(table.table);
+        let entries = view.store.table(table.table).entries.iter();
+        let text = entries.map(|(key, stored)| {
             let entry = TableEntry::new(key.clone(), stored.action.clone());
             schema.describe(&Entity::TableEntry(entry))
         });
@@ -124,7 +123,7 @@ pub(super) fn tables(agent: &Agent, with_entries: bool) -> Vec<pb::Table> {
 
 /// All objectives, with their entries as text if asked for.
 pub(super) fn objectives(agent: &Agent, with_entries: bool) -> pb::ListObjectivesResponse {
-    let state = agent.lock();
+    let state = agent.shared();
     let schema = state.switch.pipeline().map(|p| p.schema.clone());
     let objectives = state.objectives.iter().map(|wanted| {
         let entities = state.objectives.entities(&wanted.objective.id()).iter();

@@ -116,7 +116,7 @@ impl AgentRpc for AgentService {
             let number = match port {
                 PortRef::Number(number) => number,
                 PortRef::Name(name) => {
-                    let state = agent.lock();
+                    let state = agent.shared();
                     let found = state.ports.by_name(&name);
                     found.map_err(|error| port_status(&error))?.number
                 }

@@ -21,16 +21,13 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use crate::agent::{Agent, StreamNote, SyncError};
+use crate::agent::{Agent, Inbox, StreamNote, SyncError};
 use crate::arbitration::{ArbitrationError, ElectionId, Event, Standing, StreamId};
 use crate::objectives::{self, Batch};
 use crate::p4runtime::status;
 use crate::pipeliner::Refusal;
 
 type Responses = ReceiverStream<Result<pb::SyncResponse, Status>>;
-
-/// Notes that may wait for the stream's task.
-const NOTES: usize = 256;
 
 /// Answers that may wait for a slow controller, which then sends no more.
 const ANSWERS: usize = 16;
@@ -55,10 +52,9 @@ pub(super) async fn open(
     let election_id = election_id.map(|id| ElectionId::new(id.high, id.low));
     let election_id =
         election_id.ok_or_else(|| Status::invalid_argument("the hello has no election id"))?;
-    let (outbox, notes) = mpsc::channel(NOTES);
     let name = hello.controller.clone();
-    let stream = blocking(&agent, move |agent| {
-        agent.open_controller(outbox, name, ours, election_id)
+    let (stream, notes) = blocking(&agent, move |agent| {
+        agent.open_controller(name, ours, election_id)
     })
     .await?;
     let mut session = Session {
@@ -81,7 +77,7 @@ struct Session {
     agent: Arc<Agent>,
     stream: StreamId,
     cluster_id: String,
-    notes: mpsc::Receiver<StreamNote>,
+    notes: Inbox,
     requests: Streaming<pb::SyncRequest>,
 }
 
@@ -140,7 +136,7 @@ impl Session {
     }
 
     fn hello(&self) -> pb::SyncResponse {
-        let state = self.agent.lock();
+        let state = self.agent.shared();
         let objectives = &state.objectives;
         let ours = objectives.cluster_id == self.cluster_id;
         let ids = objectives.iter().map(|wanted| wanted.objective.id());
@@ -156,7 +152,7 @@ impl Session {
     fn note(&self, note: StreamNote) -> Option<Result<pb::SyncResponse, Status>> {
         match note {
             StreamNote::Acks(acks) => {
-                let revision = self.agent.lock().objectives.revision;
+                let revision = self.agent.shared().objectives.revision;
                 Some(Ok(response(sync_response::Message::Acks(pb::AckBatch {
                     acks,
                     revision,

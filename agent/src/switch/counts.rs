@@ -1,13 +1,14 @@
 //! The state that packets leave in a data plane, as updates that would write it.
 
-use pointsman_p4::dataplane::{CounterData, DataPlane};
+use pointsman_p4::dataplane::CounterData;
 
-use super::store::Store;
+use super::View;
 use crate::entity::{CounterCell, Entity, RegisterCell, Update};
-use crate::schema::Schema;
 
 /// Counters and registers that are not zero. What cannot be read is left out.
-pub(super) fn counts(schema: &Schema, store: &Store, plane: &dyn DataPlane) -> Vec<Update> {
+pub(super) fn counts(view: &View<'_>) -> Vec<Update> {
+    let View { store, plane, .. } = view;
+    let schema = &view.pipeline.schema;
     let mut updates = Vec::new();
     let nothing = CounterData::default();
     for array in &schema.counters {
@@ -38,8 +39,7 @@ pub(super) fn counts(schema: &Schema, store: &Store, plane: &dyn DataPlane) -> V
     }
     let counted = schema.tables.iter().filter(|t| t.direct_counter.is_some());
     for table in counted {
-        let entries = store.tables.get(&table.table).into_iter().flatten();
-        for (key, _) in entries {
+        for (key, _) in store.table(table.table).entries.iter() {
             if let Ok(data) = plane.direct_counter(key)
                 && data != nothing
             {

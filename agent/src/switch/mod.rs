@@ -1,6 +1,10 @@
 //! The switch itself: the loaded pipeline, the store of what was written, and the target
 //! that forwards. A plain synchronous structure without clocks or sockets of its own.
 //!
+//! Many may write and read it at the same time: each locks the parts of the store that its batch
+//! touches (see [`Store`]), and the data plane has locks of its own. To load a pipeline or to change ports
+//! takes the switch alone.
+//!
 //! [`Transaction`] is the one path to the data plane: P4Runtime's Write, objectives and the
 //! restoring of saved state all go through it. Who may write is not decided here but in
 //! [`crate::arbitration`]; keeping it on disk is [`crate::journal`]'s part.
@@ -14,18 +18,25 @@ mod counts;
 mod error;
 mod pipeline;
 mod store;
+mod transaction;
 mod write;
 
 pub use error::UpdateError;
 pub use pipeline::{Pipeline, PipelineError, PipelineSource};
-pub use store::{OneShotGroup, Store, StoredEntry, StoredGroup, StoredMember};
+pub use store::{
+    Access, CowMap, Footprint, Locked, OneShotGroup, Part, Store, StoredEntry, StoredGroup,
+    StoredMember,
+};
+pub use transaction::{Savepoint, Transaction};
+
+use std::sync::Arc;
 
 use pointsman_p4::dataplane::DataPlane;
 use write::{Undo, Writer};
 
 use crate::entity::Update;
 use crate::target::store_only::StoreOnly;
-use crate::target::{Target, TargetError};
+use crate::target::{PacketOut, Target, TargetError};
 
 /// A switch.
 pub struct Switch {
@@ -62,25 +73,31 @@ impl Switch {
         self.loaded.as_ref().map(|loaded| &loaded.pipeline)
     }
 
-    /// The pipeline and what was written to it.
-    pub fn contents(&self) -> Option<(&Pipeline, &Store)> {
+    /// The pipeline and all that was written to it; nobody writes while this is held.
+    pub fn contents(&self) -> Option<(&Pipeline, Locked<'_>)> {
         let loaded = self.loaded.as_ref()?;
-        Some((&loaded.pipeline, &loaded.store))
+        Some((&loaded.pipeline, loaded.store.read()))
     }
 
-    /// The pipeline, what was written to it, and the data plane, whose counters can be read.
-    pub fn inspect(&self) -> Option<(&Pipeline, &Store, &dyn DataPlane)> {
+    /// These parts of the switch, to be read; nobody writes them while the view is held.
+    pub fn view(&self, footprint: &Footprint) -> Option<View<'_>> {
         let loaded = self.loaded.as_ref()?;
-        let plane = holder(&*self.target, &self.store_only, loaded).plane()?;
-        Some((&loaded.pipeline, &loaded.store, plane))
+        Some(View {
+            pipeline: &loaded.pipeline,
+            store: loaded.store.lock(footprint),
+            plane: self.holder(loaded).plane()?,
+        })
+    }
+
+    /// All parts of the switch, to be read.
+    pub fn view_all(&self) -> Option<View<'_>> {
+        self.view(&self.loaded.as_ref()?.store.footprint(Access::Read))
     }
 
     /// The counters and register cells that are not zero, as updates that would set them.
     pub fn counts(&self) -> Vec<Update> {
-        match self.inspect() {
-            Some((pipeline, store, plane)) => counts::counts(&pipeline.schema, store, plane),
-            None => Vec::new(),
-        }
+        let view = self.view_all();
+        view.map_or_else(Vec::new, |view| counts::counts(&view))
     }
 
     /// What forwards.
@@ -93,12 +110,10 @@ impl Switch {
         self.target.as_mut()
     }
 
-    /// Sends a packet through the pipeline.
-    pub fn packet_out(&mut self, packet: &[u8]) -> Result<(), TargetError> {
-        match self.pipeline().ok_or(TargetError::NoPipeline)? {
-            pipeline if pipeline.is_p4info_only() => self.store_only.packet_out(packet),
-            _ => self.target.packet_out(packet),
-        }
+    /// By which packets go through the pipeline. Another pipeline may have another one.
+    pub fn packet_out(&self) -> Option<Arc<dyn PacketOut>> {
+        let loaded = self.loaded.as_ref()?;
+        Some(self.holder(loaded).packet_out())
     }
 
     /// Would this pipeline be taken?
@@ -111,11 +126,11 @@ impl Switch {
 
     /// Loads a pipeline with these entities, in order. If that fails, all stays as it was.
     pub fn load(&mut self, pipeline: Pipeline, entities: &[Update]) -> Result<(), TargetError> {
-        let mut store = Store::new(&pipeline.program, &pipeline.schema);
+        let store = Store::new(&pipeline.program, &pipeline.schema);
         let mut fill = |plane: &dyn DataPlane| {
             let mut writer = Writer {
                 schema: &pipeline.schema,
-                store: &mut store,
+                store: store.lock(&store.footprint(Access::Write)),
                 plane,
             };
             let mut undo = Undo::new();
@@ -133,71 +148,36 @@ impl Switch {
         Ok(())
     }
 
-    /// Starts to write. `None` without a pipeline.
-    pub fn begin(&mut self) -> Option<Transaction<'_>> {
-        let loaded = self.loaded.as_mut()?;
-        let plane = holder(&*self.target, &self.store_only, loaded).plane()?;
-        let writer = Writer {
+    /// Starts to write these parts of the switch, when nobody else does. `None` without a pipeline.
+    pub fn begin(&self, footprint: &Footprint) -> Option<Transaction<'_>> {
+        let loaded = self.loaded.as_ref()?;
+        Some(Transaction::new(Writer {
             schema: &loaded.pipeline.schema,
-            store: &mut loaded.store,
-            plane,
-        };
-        Some(Transaction {
-            writer,
-            undo: Undo::new(),
-        })
+            store: loaded.store.lock(footprint),
+            plane: self.holder(loaded).plane()?,
+        }))
+    }
+
+    /// Starts to write whatever there is.
+    pub fn begin_all(&self) -> Option<Transaction<'_>> {
+        self.begin(&self.loaded.as_ref()?.store.footprint(Access::Write))
+    }
+
+    /// What holds the entries of the pipeline that is loaded.
+    fn holder(&self, loaded: &Loaded) -> &dyn Target {
+        match loaded.pipeline.is_p4info_only() {
+            true => &self.store_only,
+            false => &*self.target,
+        }
     }
 }
 
-/// What holds the entries of the pipeline that is loaded.
-fn holder<'a>(
-    target: &'a dyn Target,
-    store_only: &'a StoreOnly,
-    loaded: &Loaded,
-) -> &'a dyn Target {
-    match loaded.pipeline.is_p4info_only() {
-        true => store_only,
-        false => target,
-    }
-}
-
-/// Updates that can still be taken back. Each is visible to the next packet once applied;
-/// dropping the transaction keeps them.
-pub struct Transaction<'a> {
-    writer: Writer<'a>,
-    undo: Undo,
-}
-
-/// A point of a transaction to go back to.
-#[derive(Debug, Clone, Copy)]
-pub struct Savepoint(usize);
-
-impl Savepoint {
-    /// The point after so many updates.
-    pub fn at(updates: usize) -> Savepoint {
-        Savepoint(updates)
-    }
-
-    /// How many updates came before.
-    pub fn updates(self) -> usize {
-        self.0
-    }
-}
-
-impl Transaction<'_> {
-    /// Applies one update, wholly or not at all.
-    pub fn apply(&mut self, update: &Update) -> Result<(), UpdateError> {
-        self.writer.apply(update, &mut self.undo)
-    }
-
-    /// Where the transaction is now.
-    pub fn savepoint(&self) -> Savepoint {
-        Savepoint(self.undo.len())
-    }
-
-    /// Takes back what was applied after a savepoint.
-    pub fn roll_back_to(&mut self, savepoint: Savepoint) {
-        let undo = self.undo.split_off(savepoint.0.min(self.undo.len()));
-        self.writer.roll_back(undo);
-    }
+/// Parts of a switch as they are.
+pub struct View<'a> {
+    /// The pipeline.
+    pub pipeline: &'a Pipeline,
+    /// What was written to it.
+    pub store: Locked<'a>,
+    /// The data plane, whose counters can be read.
+    pub plane: &'a dyn DataPlane,
 }

@@ -14,7 +14,7 @@ use pointsman_p4::interpreter::{Interpreter, Output, Packet};
 use tokio::sync::mpsc;
 
 use super::packet_socket::PacketSocket;
-use super::{Attachment, Fill, Interface, Target, TargetError};
+use super::{Attachment, Fill, Interface, PacketOut, Target, TargetError};
 use crate::switch::Pipeline;
 
 /// The interpreter with its ports.
@@ -82,6 +82,16 @@ impl Engine {
     }
 }
 
+impl PacketOut for Engine {
+    fn send(&self, packet: &[u8]) -> Result<(), TargetError> {
+        if lock(&self.interpreter).is_none() {
+            return Err(TargetError::NoPipeline);
+        }
+        self.receive(self.cpu_port, packet.to_vec());
+        Ok(())
+    }
+}
+
 impl Target for InterpreterTarget {
     fn kind(&self) -> &'static str {
         "interpreter"
@@ -145,12 +155,8 @@ impl Target for InterpreterTarget {
         }
     }
 
-    fn packet_out(&mut self, packet: &[u8]) -> Result<(), TargetError> {
-        if self.plane.is_none() {
-            return Err(TargetError::NoPipeline);
-        }
-        self.engine.receive(self.engine.cpu_port, packet.to_vec());
-        Ok(())
+    fn packet_out(&self) -> Arc<dyn PacketOut> {
+        self.engine.clone()
     }
 
     fn slow_path_packets(&self) -> u64 {

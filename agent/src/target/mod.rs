@@ -7,12 +7,15 @@
 //! | [`store_only`] | entries without packets: pipelines that have no device config, or are not committed |
 //!
 //! A target runs one program at a time and owns the ports. It knows nothing of P4Runtime,
-//! objectives or files; [`crate::switch`] calls it, under the agent's one lock.
+//! objectives or files; [`crate::switch`] calls it. What changes it needs it alone; its data plane and
+//! [`PacketOut`] are used by many at once.
 
 pub mod interpreter;
 mod packet_socket;
 pub mod store_only;
 pub mod xdp;
+
+use std::sync::Arc;
 
 use pointsman_p4::dataplane::DataPlane;
 use thiserror::Error;
@@ -36,7 +39,7 @@ pub enum DeviceConfig {
 }
 
 /// What forwards packets.
-pub trait Target: Send {
+pub trait Target: Send + Sync {
     /// `xdp` or `interpreter`.
     fn kind(&self) -> &'static str;
 
@@ -73,8 +76,8 @@ pub trait Target: Send {
     /// Tells whether a port can carry packets, now and for programs loaded later.
     fn set_port_up(&mut self, port: u32, up: bool);
 
-    /// Takes a packet in at the CPU port, controller header and all.
-    fn packet_out(&mut self, packet: &[u8]) -> Result<(), TargetError>;
+    /// By which packets from controllers go in.
+    fn packet_out(&self) -> Arc<dyn PacketOut>;
 
     /// Packets that did not take the fast path since start.
     fn slow_path_packets(&self) -> u64;
@@ -84,6 +87,12 @@ pub trait Target: Send {
     fn slow_path(&self) -> Vec<SlowPathUse> {
         Vec::new()
     }
+}
+
+/// The CPU port's other end. It waits for nothing but other packets.
+pub trait PacketOut: Send + Sync {
+    /// Takes a packet in at the CPU port, controller header and all.
+    fn send(&self, packet: &[u8]) -> Result<(), TargetError>;
 }
 
 /// Something whose packets take the slow path.

@@ -4,17 +4,28 @@
 //! data plane, and pipelines that are saved and not yet committed. Entries meet the same checks as on
 //! any target: the reference interpreter holds them, and no packet ever reaches it.
 
+use std::sync::Arc;
+
 use pointsman_ebpf::sys::monotonic_clock;
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::Interpreter;
 
-use super::{Attachment, Fill, Interface, Target, TargetError};
+use super::{Attachment, Fill, Interface, PacketOut, Target, TargetError};
 use crate::switch::Pipeline;
 
 /// Entries without packets.
 #[derive(Default)]
 pub struct StoreOnly {
     plane: Option<Interpreter>,
+}
+
+/// Where packets go that have no program to go through.
+struct Nowhere;
+
+impl PacketOut for Nowhere {
+    fn send(&self, _packet: &[u8]) -> Result<(), TargetError> {
+        Err(TargetError::NoProgram)
+    }
 }
 
 impl Target for StoreOnly {
@@ -58,8 +69,8 @@ impl Target for StoreOnly {
 
     fn set_port_up(&mut self, _port: u32, _up: bool) {}
 
-    fn packet_out(&mut self, _packet: &[u8]) -> Result<(), TargetError> {
-        Err(TargetError::NoProgram)
+    fn packet_out(&self) -> Arc<dyn PacketOut> {
+        Arc::new(Nowhere)
     }
 
     fn slow_path_packets(&self) -> u64 {

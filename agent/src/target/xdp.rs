@@ -22,7 +22,7 @@ use pointsman_p4::interpreter::{Output, Packet};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
-use super::{Attachment, Fill, Interface, SlowPathUse, Target, TargetError};
+use super::{Attachment, Fill, Interface, PacketOut, SlowPathUse, Target, TargetError};
 use crate::switch::Pipeline;
 
 /// Packets for the controller that wait for the agent. More are dropped and counted.
@@ -120,12 +120,12 @@ impl Slow {
         self.packets.fetch_add(1, Relaxed);
         let path = self.lock().path.clone();
         if let Some(path) = path {
-            self.send(path.handle(&event, monotonic_clock()));
+            self.send_all(path.handle(&event, monotonic_clock()));
         }
     }
 
     /// Sends what the slow path makes of a packet.
-    fn send(&self, outputs: Vec<Output>) {
+    fn send_all(&self, outputs: Vec<Output>) {
         for output in outputs {
             if output.port == self.cpu_port {
                 self.packet_in(output.bytes);
@@ -150,6 +150,18 @@ impl Slow {
     fn lock(&self) -> MutexGuard<'_, SlowState> {
         // Each use leaves the state whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PacketOut for Slow {
+    fn send(&self, packet: &[u8]) -> Result<(), TargetError> {
+        let path = self.lock().path.clone().ok_or(TargetError::NoPipeline)?;
+        let packet = Packet {
+            port: self.cpu_port,
+            bytes: packet.to_vec(),
+        };
+        self.send_all(path.process(&packet, monotonic_clock()));
+        Ok(())
     }
 }
 
@@ -246,19 +258,8 @@ impl Target for XdpTarget {
         self.switch.set_port_up(port, up);
     }
 
-    fn packet_out(&mut self, packet: &[u8]) -> Result<(), TargetError> {
-        let path = self
-            .slow
-            .lock()
-            .path
-            .clone()
-            .ok_or(TargetError::NoPipeline)?;
-        let packet = Packet {
-            port: self.slow.cpu_port,
-            bytes: packet.to_vec(),
-        };
-        self.slow.send(path.process(&packet, monotonic_clock()));
-        Ok(())
+    fn packet_out(&self) -> Arc<dyn PacketOut> {
+        self.slow.clone()
     }
 
     fn slow_path_packets(&self) -> u64 {

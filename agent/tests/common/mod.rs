@@ -91,7 +91,7 @@ impl TestAgent {
     /// Ends the agent and waits until it has let go of its state directory.
     pub async fn stop(self) {
         self.cancel.cancel();
-        self.agent.lock().streams.close_all();
+        self.agent.streams.close_all();
         self.server.await.expect("the server ends");
         let mut agent = self.agent;
         // The last stream's task may hold it for a moment longer.

@@ -1,19 +1,32 @@
 //! Read: each entity of a request is a filter over what was written, and is answered from
 //! one moment's state. Counts come from the data plane.
+//!
+//! [`begin`] looks at that moment: it locks the parts that the filters touch, takes cheap copies of their
+//! maps and the counts that are asked for, and lets go of the locks. The [`Answer`] makes messages of
+//! that, one at a time and only when the client has room for it ([`send`]). So a slow client keeps
+//! nobody waiting, and what it costs is what was changed since it began.
 
+mod answer;
+mod footprint;
 mod resource;
 mod table;
 
-use pointsman_p4::dataplane::{DataPlane, DataPlaneError};
-use pointsman_p4::ir::Program;
+pub use answer::{Answer, send};
+
+use std::sync::Arc;
+
+use pointsman_p4::dataplane::DataPlaneError;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity as Filter;
 use thiserror::Error;
-use tonic::Code;
+use tonic::{Code, Status};
 
+use self::answer::Entities;
 use super::decode::DecodeError;
+use super::{request, status};
+use crate::agent::Agent;
 use crate::schema::Schema;
-use crate::switch::{Store, Switch};
+use crate::switch::View;
 
 /// Why a filter is refused.
 #[derive(Debug, Error)]
@@ -38,29 +51,39 @@ impl ReadError {
     }
 }
 
-/// What a filter is applied to.
-struct Reader<'a> {
-    program: &'a Program,
-    schema: &'a Schema,
-    store: &'a Store,
-    plane: &'a dyn DataPlane,
-    out: Vec<p4::Entity>,
+/// Applies every filter of a request to the state of one moment.
+pub fn begin(agent: &Agent, request: &p4::ReadRequest) -> Result<Answer, Status> {
+    request::check_device(agent, request.device_id)?;
+    let state = agent.shared();
+    let switch = state.draft.as_ref().unwrap_or(&state.switch);
+    let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
+    let footprint = footprint::of(&pipeline.schema, &request.entities);
+    let view = switch.view(&footprint).ok_or_else(status::no_pipeline)?;
+    let mut entities = Vec::new();
+    let mut errors = Vec::with_capacity(request.entities.len());
+    for filter in &request.entities {
+        let mut reader = Reader {
+            schema: Arc::clone(&pipeline.schema),
+            view: &view,
+            found: Vec::new(),
+        };
+        match reader.filter(filter) {
+            Ok(()) => {
+                entities.append(&mut reader.found);
+                errors.push(p4::Error::default());
+            }
+            Err(error) => errors.push(status::error(error.code(), error.to_string())),
+        }
+    }
+    Ok(Answer::new(entities, errors))
 }
 
-/// All entities that match a filter. `None` without a pipeline.
-pub fn read(
-    switch: &mut Switch,
-    filter: &p4::Entity,
-) -> Option<Result<Vec<p4::Entity>, ReadError>> {
-    let (pipeline, store, plane) = switch.inspect()?;
-    let mut reader = Reader {
-        program: &pipeline.program,
-        schema: &pipeline.schema,
-        store,
-        plane,
-        out: Vec::new(),
-    };
-    Some(reader.filter(filter).map(|()| reader.out))
+/// What a filter is applied to.
+struct Reader<'a> {
+    schema: Arc<Schema>,
+    view: &'a View<'a>,
+    /// What it has found; nothing of it needs the view.
+    found: Vec<Entities>,
 }
 
 impl Reader<'_> {
@@ -91,9 +114,14 @@ impl Reader<'_> {
         }
     }
 
-    fn push(&mut self, message: Filter) {
-        self.out.push(p4::Entity {
-            entity: Some(message),
-        });
+    /// Adds entities that are made when they are sent.
+    fn push(&mut self, entities: impl Iterator<Item = p4::Entity> + Send + 'static) {
+        self.found.push(Box::new(entities));
+    }
+}
+
+fn entity(message: Filter) -> p4::Entity {
+    p4::Entity {
+        entity: Some(message),
     }
 }

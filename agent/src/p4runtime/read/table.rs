@@ -1,42 +1,51 @@
 //! Table entries, default actions, direct counters and meters.
 
-use pointsman_p4::dataplane::{Bits, Call, EntryKey};
+use std::sync::Arc;
+
+use pointsman_p4::dataplane::{Bits, Call, CounterData, EntryKey};
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity as Message;
 use pointsman_proto::p4::v1::table_action;
 
-use super::{ReadError, Reader};
+use super::{ReadError, Reader, entity};
 use crate::entity::{DefaultAction, TableAction, TableEntry};
 use crate::p4runtime::{decode, encode};
-use crate::schema::TableSchema;
+use crate::schema::{Schema, TableSchema};
 use crate::switch::StoredEntry;
+
+/// What of an entry only the data plane knows, as far as it is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Live {
+    counter: Option<CounterData>,
+}
 
 impl Reader<'_> {
     pub(super) fn table_entries(&mut self, filter: &p4::TableEntry) -> Result<(), ReadError> {
-        for table in self.tables(filter.table_id)? {
+        let schema = Arc::clone(&self.schema);
+        let with_meter = filter.meter_config.is_some();
+        for table in self.tables(&schema, filter.table_id)? {
             if filter.is_default_action {
                 self.default_entry(table);
                 continue;
             }
-            for (key, stored) in self.entries(table, filter)? {
+            let with_counter = filter.counter_data.is_some() && table.direct_counter.is_some();
+            let schema = Arc::clone(&schema);
+            self.entries(table, filter, with_counter, move |key, stored, live| {
                 let mut message = encode::table_entry(
-                    self.schema,
+                    &schema,
                     &TableEntry {
                         key: key.clone(),
                         action: Some(stored.action.clone()),
-                        meter: filter.meter_config.and(stored.meter),
+                        meter: stored.meter.filter(|_| with_meter),
                         counter: None,
                         metadata: stored.metadata.clone(),
                         controller_metadata: stored.controller_metadata,
                     },
                 );
-                if filter.counter_data.is_some() && table.direct_counter.is_some() {
-                    let data = self.plane.direct_counter(key)?;
-                    message.counter_data = Some(encode::counter_data(data));
-                }
+                message.counter_data = live.counter.map(encode::counter_data);
                 message.is_const = stored.is_const;
-                self.push(Message::TableEntry(message));
-            }
+                entity(Message::TableEntry(message))
+            })?;
         }
         Ok(())
     }
@@ -46,83 +55,104 @@ impl Reader<'_> {
         filter: &p4::DirectCounterEntry,
     ) -> Result<(), ReadError> {
         let filter = filter.table_entry.clone().unwrap_or_default();
-        for table in self.tables(filter.table_id)? {
+        let schema = Arc::clone(&self.schema);
+        for table in self.tables(&schema, filter.table_id)? {
             if table.direct_counter.is_none() {
                 if filter.table_id != 0 {
                     decode::direct(table, table.direct_counter, "direct counter")?;
                 }
                 continue;
             }
-            for (key, _) in self.entries(table, &filter)? {
-                let data = self.plane.direct_counter(key)?;
-                self.push(Message::DirectCounterEntry(p4::DirectCounterEntry {
-                    table_entry: Some(encode::entry_key(self.schema, key)),
-                    data: Some(encode::counter_data(data)),
-                }));
-            }
+            let schema = Arc::clone(&schema);
+            self.entries(table, &filter, true, move |key, _, live| {
+                entity(Message::DirectCounterEntry(p4::DirectCounterEntry {
+                    table_entry: Some(encode::entry_key(&schema, key)),
+                    data: live.counter.map(encode::counter_data),
+                }))
+            })?;
         }
         Ok(())
     }
 
     pub(super) fn direct_meters(&mut self, filter: &p4::DirectMeterEntry) -> Result<(), ReadError> {
         let filter = filter.table_entry.clone().unwrap_or_default();
-        for table in self.tables(filter.table_id)? {
+        let schema = Arc::clone(&self.schema);
+        for table in self.tables(&schema, filter.table_id)? {
             if table.direct_meter.is_none() {
                 if filter.table_id != 0 {
                     decode::direct(table, table.direct_meter, "direct meter")?;
                 }
                 continue;
             }
-            for (key, stored) in self.entries(table, &filter)? {
-                self.push(Message::DirectMeterEntry(p4::DirectMeterEntry {
-                    table_entry: Some(encode::entry_key(self.schema, key)),
+            let schema = Arc::clone(&schema);
+            self.entries(table, &filter, false, move |key, stored, _| {
+                entity(Message::DirectMeterEntry(p4::DirectMeterEntry {
+                    table_entry: Some(encode::entry_key(&schema, key)),
                     config: stored.meter.map(encode::meter_config),
                     counter_data: None,
-                }));
-            }
+                }))
+            })?;
         }
         Ok(())
     }
 
     /// The table of an id, or all for 0.
-    fn tables<'s>(&self, id: u32) -> Result<Vec<&'s TableSchema>, ReadError>
-    where
-        Self: 's,
-    {
-        let schema = self.schema;
+    fn tables<'s>(&self, schema: &'s Schema, id: u32) -> Result<Vec<&'s TableSchema>, ReadError> {
         if id == 0 {
             return Ok(schema.tables.iter().collect());
         }
         Ok(vec![decode::table(schema, id)?])
     }
 
-    /// The entries of a table that match the key, action and metadata of a filter.
-    fn entries<'s>(
-        &self,
+    /// Adds what is made of the entries of a table that match the key, action and metadata of a
+    /// filter.
+    fn entries(
+        &mut self,
         table: &TableSchema,
         filter: &p4::TableEntry,
-    ) -> Result<Vec<(&'s EntryKey, &'s StoredEntry)>, ReadError>
-    where
-        Self: 's,
-    {
-        let store = self.store;
-        let Some(entries) = store.tables.get(&table.table) else {
-            return Ok(Vec::new());
+        with_counter: bool,
+        made: impl Fn(&EntryKey, &StoredEntry, Live) -> p4::Entity + Send + 'static,
+    ) -> Result<(), ReadError> {
+        let entries = &self.view.store.table(table.table).entries;
+        let live = |key: &EntryKey| -> Result<Live, ReadError> {
+            let counter = with_counter.then(|| self.view.plane.direct_counter(key));
+            Ok(Live {
+                counter: counter.transpose()?,
+            })
         };
         if !filter.r#match.is_empty() {
             let key = decode::entry_key(table, filter)?;
-            let found = entries.get_key_value(&key);
-            return Ok(found
-                .into_iter()
-                .filter(|e| wanted(self, filter, e))
-                .collect());
+            let found = entries.get(&key);
+            let found = found.filter(|stored| wanted(&self.schema, filter, &key, stored));
+            if let Some(stored) = found {
+                let entity = made(&key, stored, live(&key)?);
+                self.push(std::iter::once(entity));
+            }
+            return Ok(());
         }
-        Ok(entries.iter().filter(|e| wanted(self, filter, e)).collect())
+        // What the data plane knows is looked at now, in the order in which rows come later.
+        let lives: Result<Vec<Live>, ReadError> = match with_counter {
+            true => entries.iter().map(|(key, _)| live(key)).collect(),
+            false => Ok(Vec::new()),
+        };
+        let mut lives = lives?.into_iter();
+        let (entries, filter, schema) = (entries.clone(), filter.clone(), self.schema.clone());
+        self.push((0..entries.parts()).flat_map(move |part| {
+            let rows = entries.part(part);
+            let rows = rows.map(|(key, stored)| (key, stored, lives.next().unwrap_or_default()));
+            let rows = rows.filter(|(key, stored, _)| wanted(&schema, &filter, key, stored));
+            let entities: Vec<_> = rows
+                .map(|(key, stored, live)| made(key, stored, live))
+                .collect();
+            entities
+        }));
+        Ok(())
     }
 
     fn default_entry(&mut self, table: &TableSchema) {
-        let declared = self.program.tables[table.table.index()].default.as_ref();
-        let default = self.store.defaults.get(&table.table).cloned();
+        let program = &self.view.pipeline.program;
+        let declared = program.tables[table.table.index()].default.as_ref();
+        let default = self.view.store.table(table.table).default.clone();
         let default = default.unwrap_or_else(|| DefaultAction {
             table: table.table,
             action: declared.map(|default| {
@@ -134,18 +164,14 @@ impl Reader<'_> {
             metadata: Vec::new(),
             controller_metadata: 0,
         });
-        let mut message = encode::default_action(self.schema, &default);
+        let mut message = encode::default_action(&self.schema, &default);
         message.is_const = table.const_default;
-        self.push(Message::TableEntry(message));
+        self.push(std::iter::once(entity(Message::TableEntry(message))));
     }
 }
 
 #[allow(deprecated)]
-fn wanted(
-    reader: &Reader<'_>,
-    filter: &p4::TableEntry,
-    (key, stored): &(&EntryKey, &StoredEntry),
-) -> bool {
+fn wanted(schema: &Schema, filter: &p4::TableEntry, key: &EntryKey, stored: &StoredEntry) -> bool {
     let priority = filter.priority == 0 || filter.priority == key.priority;
     let metadata = filter.metadata.is_empty() || filter.metadata == stored.metadata;
     let controller_metadata =
@@ -154,7 +180,7 @@ fn wanted(
     let action = match (kind, &stored.action) {
         (None, _) => true,
         (Some(table_action::Type::Action(wanted)), TableAction::Call(call)) => {
-            let given = encode::action(reader.schema, call);
+            let given = encode::action(schema, call);
             given.action_id == wanted.action_id
                 && (wanted.params.is_empty() || given.params == wanted.params)
         }

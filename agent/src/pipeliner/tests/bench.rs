@@ -10,7 +10,7 @@ use super::support::Pipeline;
 use crate::entity::Update;
 use crate::pipeliner::Book;
 use crate::switch::{self, Switch};
-use crate::target::{Attachment, Fill, Interface, Target, TargetError};
+use crate::target::{Attachment, Fill, Interface, PacketOut, Target, TargetError};
 
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
@@ -18,6 +18,12 @@ pub(super) const UDP: u8 = 17;
 /// A target that leaves the loaded interpreter where the test can reach it.
 #[derive(Default, Clone)]
 struct Bench(Arc<Mutex<Option<Interpreter>>>);
+
+impl PacketOut for Bench {
+    fn send(&self, _: &[u8]) -> Result<(), TargetError> {
+        Ok(())
+    }
+}
 
 impl Target for Bench {
     fn kind(&self) -> &'static str {
@@ -47,8 +53,8 @@ impl Target for Bench {
     }
     fn detach(&mut self, _: u32) {}
     fn set_port_up(&mut self, _: u32, _: bool) {}
-    fn packet_out(&mut self, _: &[u8]) -> Result<(), TargetError> {
-        Ok(())
+    fn packet_out(&self) -> Arc<dyn PacketOut> {
+        Arc::new(self.clone())
     }
     fn slow_path_packets(&self) -> u64 {
         0

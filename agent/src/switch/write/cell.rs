@@ -68,10 +68,10 @@ impl Writer<'_> {
             self.plane
                 .set_meter(cell.meter, index, cell.config)
                 .map_err(self.refused(&Entity::Meter(one.clone())))?;
-            let at = (cell.meter, index);
+            let cells = self.store.meter_mut(cell.meter);
             let old = match cell.config {
-                Some(config) => self.store.meters.insert(at, config),
-                None => self.store.meters.remove(&at),
+                Some(config) => cells.insert(index, config),
+                None => cells.remove(&index),
             };
             undo.push(Update::modify(Entity::Meter(MeterCell {
                 config: old,
@@ -91,8 +91,8 @@ impl Writer<'_> {
         self.plane
             .set_direct_meter(key, config)
             .map_err(self.refused(&Entity::DirectMeter(key.clone(), config)))?;
-        let entries = self.store.tables.get_mut(&key.table);
-        let stored = entries.and_then(|entries| entries.get_mut(key));
+        let entries = &mut self.store.table_mut(key.table).entries;
+        let stored = entries.get_mut(key);
         let stored = stored.expect("the entry was found above");
         let old = std::mem::replace(&mut stored.meter, config);
         undo.push(Update::modify(Entity::DirectMeter(key.clone(), old)));
@@ -131,10 +131,11 @@ impl Writer<'_> {
         self.plane
             .set_value_set(set.set, &set.members)
             .map_err(self.refused(&Entity::ValueSet(set.clone())))?;
-        let old = self.store.value_sets.insert(set.set, set.members.clone());
+        let members = self.store.value_set_mut(set.set);
+        let old = std::mem::replace(members, set.members.clone());
         undo.push(Update::modify(Entity::ValueSet(ValueSet {
             set: set.set,
-            members: old.unwrap_or_default(),
+            members: old,
         })));
         Ok(())
     }

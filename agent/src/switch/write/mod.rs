@@ -11,14 +11,14 @@ mod table;
 use pointsman_p4::dataplane::{DataPlane, DataPlaneError};
 
 use super::error::UpdateError;
-use super::store::Store;
+use super::store::Locked;
 use crate::entity::{Entity, Operation, Update};
 use crate::schema::Schema;
 
-/// Applies updates to a store and a data plane that agree.
+/// Applies updates to a store and a data plane that agree. What updates touch is locked.
 pub(super) struct Writer<'a> {
     pub schema: &'a Schema,
-    pub store: &'a mut Store,
+    pub store: Locked<'a>,
     pub plane: &'a dyn DataPlane,
 }
 

@@ -13,19 +13,22 @@ impl Writer<'_> {
         member: &Member,
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
-        let id = (member.profile, member.id);
         let entity = Entity::Member(member.clone());
         self.refuse_one_shots(member.profile)?;
-        if self.store.members.contains_key(&id) {
+        if self
+            .store
+            .profile(member.profile)
+            .members
+            .contains_key(&member.id)
+        {
             return Err(self.already_exists(&entity));
         }
         let call = member.call.clone().ok_or_else(|| self.not_found(&entity))?;
         self.plane
             .put_member(member.profile, member.id, &call)
             .map_err(self.refused(&entity))?;
-        self.store
-            .members
-            .insert(id, StoredMember { call, users: 0 });
+        let members = &mut self.store.profile_mut(member.profile).members;
+        members.insert(member.id, StoredMember { call, users: 0 });
         undo.push(Update::delete(entity));
         Ok(())
     }
@@ -37,17 +40,15 @@ impl Writer<'_> {
     ) -> Result<(), UpdateError> {
         let entity = Entity::Member(member.clone());
         let call = member.call.clone().ok_or_else(|| self.not_found(&entity))?;
-        if !self
-            .store
-            .members
-            .contains_key(&(member.profile, member.id))
-        {
+        let members = &self.store.profile(member.profile).members;
+        if !members.contains_key(&member.id) {
             return Err(self.not_found(&entity));
         }
         self.plane
             .put_member(member.profile, member.id, &call)
             .map_err(self.refused(&entity))?;
-        let stored = self.store.member_mut(member.profile, member.id);
+        let members = &mut self.store.profile_mut(member.profile).members;
+        let stored = members.get_mut(&member.id);
         let stored = stored.expect("the member was found above");
         let old = std::mem::replace(&mut stored.call, call);
         undo.push(Update::modify(Entity::Member(Member {
@@ -62,12 +63,11 @@ impl Writer<'_> {
         member: &Member,
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
-        let id = (member.profile, member.id);
         let entity = Entity::Member(Member {
             call: None,
             ..member.clone()
         });
-        let Some(stored) = self.store.members.get(&id) else {
+        let Some(stored) = self.store.profile(member.profile).members.get(&member.id) else {
             return Err(self.not_found(&entity));
         };
         if stored.users > 0 {
@@ -79,7 +79,8 @@ impl Writer<'_> {
         self.plane
             .delete_member(member.profile, member.id)
             .map_err(self.refused(&entity))?;
-        let old = self.store.members.remove(&id);
+        let members = &mut self.store.profile_mut(member.profile).members;
+        let old = members.remove(&member.id);
         undo.push(Update::insert(Entity::Member(Member {
             call: old.map(|old| old.call),
             ..member.clone()
@@ -92,10 +93,14 @@ impl Writer<'_> {
         group: &Group,
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
-        let id = (group.profile, group.id);
         let entity = Entity::Group(group.clone());
         self.refuse_one_shots(group.profile)?;
-        if self.store.groups.contains_key(&id) {
+        if self
+            .store
+            .profile(group.profile)
+            .groups
+            .contains_key(&group.id)
+        {
             return Err(self.already_exists(&entity));
         }
         self.put_group(group)?;
@@ -104,7 +109,8 @@ impl Writer<'_> {
             group: group.clone(),
             users: 0,
         };
-        self.store.groups.insert(id, stored);
+        let groups = &mut self.store.profile_mut(group.profile).groups;
+        groups.insert(group.id, stored);
         undo.push(Update::delete(entity));
         Ok(())
     }
@@ -114,13 +120,18 @@ impl Writer<'_> {
         group: &Group,
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
-        let id = (group.profile, group.id);
-        if !self.store.groups.contains_key(&id) {
+        if !self
+            .store
+            .profile(group.profile)
+            .groups
+            .contains_key(&group.id)
+        {
             return Err(self.not_found(&Entity::Group(group.clone())));
         }
         self.put_group(group)?;
         self.refer_members(group.profile, &group.members, 1);
-        let stored = self.store.groups.get_mut(&id);
+        let groups = &mut self.store.profile_mut(group.profile).groups;
+        let stored = groups.get_mut(&group.id);
         let stored = stored.expect("the group was found above");
         let old = std::mem::replace(&mut stored.group, group.clone());
         self.refer_members(group.profile, &old.members, -1);
@@ -133,9 +144,8 @@ impl Writer<'_> {
         group: &Group,
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
-        let id = (group.profile, group.id);
         let entity = Entity::Group(group.clone());
-        let Some(stored) = self.store.groups.get(&id) else {
+        let Some(stored) = self.store.profile(group.profile).groups.get(&group.id) else {
             return Err(self.not_found(&entity));
         };
         if stored.users > 0 {
@@ -151,7 +161,8 @@ impl Writer<'_> {
         self.plane
             .delete_group(group.profile, group.id)
             .map_err(self.refused(&entity))?;
-        let old = self.store.groups.remove(&id);
+        let groups = &mut self.store.profile_mut(group.profile).groups;
+        let old = groups.remove(&group.id);
         let old = old.expect("the group was found above").group;
         self.refer_members(group.profile, &old.members, -1);
         undo.push(Update::insert(Entity::Group(old)));
@@ -159,9 +170,9 @@ impl Writer<'_> {
     }
 
     fn put_group(&mut self, group: &Group) -> Result<(), UpdateError> {
+        let members = &self.store.profile(group.profile).members;
         for member in &group.members {
-            let id = (group.profile, member.member);
-            if !self.store.members.contains_key(&id) {
+            if !members.contains_key(&member.member) {
                 let profile = self.schema.profile_name(group.profile);
                 return Err(UpdateError::NotFound {
                     what: format!("member {} of {profile}", member.member),
@@ -178,20 +189,21 @@ impl Writer<'_> {
     }
 
     fn refer_members(&mut self, profile: ActionProfileId, members: &[GroupMember], by: i32) {
+        let stored = &mut self.store.profile_mut(profile).members;
         for member in members {
-            if let Some(stored) = self.store.member_mut(profile, member.member) {
+            if let Some(stored) = stored.get_mut(&member.member) {
                 stored.users = stored.users.saturating_add_signed(by);
             }
         }
     }
 
     fn refuse_one_shots(&self, profile: ActionProfileId) -> Result<(), UpdateError> {
-        match self.store.one_shots.get(&profile) {
-            Some(ids) if ids.users > 0 => Err(UpdateError::MixedSelector {
+        match self.store.profile(profile).one_shots.users {
+            0 => Ok(()),
+            _ => Err(UpdateError::MixedSelector {
                 profile: self.schema.profile_name(profile).to_owned(),
                 used: "action sets",
             }),
-            _ => Ok(()),
         }
     }
 }

@@ -14,7 +14,12 @@ impl Writer<'_> {
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
         let entity = Entity::MulticastGroup(group.clone());
-        let old = self.store.multicast_groups.get(&group.id).cloned();
+        let old = self
+            .store
+            .replication()
+            .multicast_groups
+            .get(&group.id)
+            .cloned();
         self.check_presence(operation, &entity, old.is_some())?;
         let new = match operation {
             Operation::Delete => &[],
@@ -24,10 +29,16 @@ impl Writer<'_> {
             .set_multicast_group(group.id, new)
             .map_err(self.refused(&entity))?;
         match operation {
-            Operation::Delete => self.store.multicast_groups.remove(&group.id),
-            Operation::Insert | Operation::Modify => {
-                self.store.multicast_groups.insert(group.id, group.clone())
-            }
+            Operation::Delete => self
+                .store
+                .replication_mut()
+                .multicast_groups
+                .remove(&group.id),
+            Operation::Insert | Operation::Modify => self
+                .store
+                .replication_mut()
+                .multicast_groups
+                .insert(group.id, group.clone()),
         };
         undo.push(inverse(operation, entity, old.map(Entity::MulticastGroup)));
         Ok(())
@@ -40,7 +51,12 @@ impl Writer<'_> {
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
         let entity = Entity::CloneSession(session.clone());
-        let old = self.store.clone_sessions.get(&session.id).cloned();
+        let old = self
+            .store
+            .replication()
+            .clone_sessions
+            .get(&session.id)
+            .cloned();
         self.check_presence(operation, &entity, old.is_some())?;
         let new = match operation {
             Operation::Delete => None,
@@ -53,9 +69,14 @@ impl Writer<'_> {
             .set_clone_session(session.id, new.as_ref())
             .map_err(self.refused(&entity))?;
         match operation {
-            Operation::Delete => self.store.clone_sessions.remove(&session.id),
+            Operation::Delete => self
+                .store
+                .replication_mut()
+                .clone_sessions
+                .remove(&session.id),
             Operation::Insert | Operation::Modify => self
                 .store
+                .replication_mut()
                 .clone_sessions
                 .insert(session.id, session.clone()),
         };

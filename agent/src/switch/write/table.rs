@@ -52,7 +52,7 @@ impl Writer<'_> {
             declared: false,
             is_const: false,
         };
-        let entries = self.store.tables.entry(key.table).or_default();
+        let entries = &mut self.store.table_mut(key.table).entries;
         entries.insert(key.clone(), stored);
         undo.push(Update::delete(Entity::TableEntry(TableEntry {
             action: None,
@@ -108,7 +108,7 @@ impl Writer<'_> {
             self.direct_resources(entry)
                 .map_err(self.refused(&Entity::TableEntry(entry.clone())))?;
         }
-        let entries = self.store.tables.entry(key.table).or_default();
+        let entries = &mut self.store.table_mut(key.table).entries;
         entries.insert(key.clone(), new);
         undo.push(Update::modify(Entity::TableEntry(entity(
             key.clone(),
@@ -145,12 +145,13 @@ impl Writer<'_> {
                 what: self.schema.describe_key(key),
                 error,
             })?;
-        let entries = self.store.tables.get_mut(&key.table);
-        let old = entries
-            .and_then(|entries| entries.remove(key))
+        let table = self.store.table_mut(key.table);
+        let old = table
+            .entries
+            .remove(key)
             .expect("the entry was found above");
         if old.declared {
-            self.store.removed.insert(key.clone());
+            table.removed.insert(key.clone());
         }
         self.refer(key.table, &old.action, -1);
         self.dissolve(key.table, old.one_shot.clone());
@@ -190,9 +191,9 @@ impl Writer<'_> {
         let old = match &default.action {
             Some(action) => {
                 self.refer(table, action, 1);
-                self.store.defaults.insert(table, default.clone())
+                self.store.table_mut(table).default.replace(default.clone())
             }
-            None => self.store.defaults.remove(&table),
+            None => self.store.table_mut(table).default.take(),
         };
         let old = old.unwrap_or(DefaultAction {
             table,
@@ -229,14 +230,14 @@ impl Writer<'_> {
             TableAction::Call(call) => Ok((EntryAction::Call(call.clone()), None)),
             TableAction::Member(id) => {
                 let profile = self.profile_of(table);
-                match self.store.members.contains_key(&(profile, *id)) {
+                match self.store.profile(profile).members.contains_key(id) {
                     true => Ok((EntryAction::Member(*id), None)),
                     false => Err(self.no_such("member", *id, profile)),
                 }
             }
             TableAction::Group(id) => {
                 let profile = self.profile_of(table);
-                match self.store.groups.contains_key(&(profile, *id)) {
+                match self.store.profile(profile).groups.contains_key(id) {
                     true => Ok((EntryAction::Group(*id), None)),
                     false => Err(self.no_such("group", *id, profile)),
                 }
@@ -267,13 +268,13 @@ impl Writer<'_> {
         profile: ActionProfileId,
         actions: &[OneShotAction],
     ) -> Result<OneShotGroup, UpdateError> {
-        if self.store.has_explicit_members(profile) {
+        if self.store.profile(profile).has_explicit_members() {
             return Err(UpdateError::MixedSelector {
                 profile: self.schema.profile_name(profile).to_owned(),
                 used: "members and groups",
             });
         }
-        let ids = self.store.one_shots.entry(profile).or_default();
+        let ids = &mut self.store.profile_mut(profile).one_shots;
         let made = OneShotGroup {
             group: ids.take(),
             members: actions.iter().map(|_| ids.take()).collect(),
@@ -322,7 +323,7 @@ impl Writer<'_> {
         for member in &group.members {
             let _ = self.plane.delete_member(profile, *member);
         }
-        let ids = self.store.one_shots.entry(profile).or_default();
+        let ids = &mut self.store.profile_mut(profile).one_shots;
         ids.users -= 1;
         ids.give_back(group.group);
         for member in &group.members {
@@ -332,16 +333,14 @@ impl Writer<'_> {
 
     /// Counts a reference from an entry to a member or group up or down.
     fn refer(&mut self, table: TableId, action: &TableAction, by: i32) {
+        if matches!(action, TableAction::Call(_) | TableAction::OneShot(_)) {
+            return;
+        }
+        let profile = self.store.profile_mut(self.profile_of(table));
         let users = match action {
-            TableAction::Call(_) | TableAction::OneShot(_) => return,
-            TableAction::Member(id) => {
-                let member = (self.profile_of(table), *id);
-                self.store.members.get_mut(&member).map(|m| &mut m.users)
-            }
-            TableAction::Group(id) => {
-                let group = (self.profile_of(table), *id);
-                self.store.groups.get_mut(&group).map(|g| &mut g.users)
-            }
+            TableAction::Call(_) | TableAction::OneShot(_) => None,
+            TableAction::Member(id) => profile.members.get_mut(id).map(|m| &mut m.users),
+            TableAction::Group(id) => profile.groups.get_mut(id).map(|g| &mut g.users),
         };
         if let Some(users) = users {
             *users = users.saturating_add_signed(by);

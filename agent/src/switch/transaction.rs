@@ -1,0 +1,55 @@
+//! Writing to a switch: updates that can still be taken back.
+
+use super::error::UpdateError;
+use super::write::{Undo, Writer};
+use crate::entity::Update;
+
+/// Updates that can still be taken back. Each is visible to the next packet once applied, and to
+/// reads and other writes when the transaction is dropped, which keeps them.
+pub struct Transaction<'a> {
+    writer: Writer<'a>,
+    undo: Undo,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(writer: Writer<'a>) -> Transaction<'a> {
+        Transaction {
+            writer,
+            undo: Undo::new(),
+        }
+    }
+}
+
+/// A point of a transaction to go back to.
+#[derive(Debug, Clone, Copy)]
+pub struct Savepoint(usize);
+
+impl Savepoint {
+    /// The point after so many updates.
+    pub fn at(updates: usize) -> Savepoint {
+        Savepoint(updates)
+    }
+
+    /// How many updates came before.
+    pub fn updates(self) -> usize {
+        self.0
+    }
+}
+
+impl Transaction<'_> {
+    /// Applies one update, wholly or not at all.
+    pub fn apply(&mut self, update: &Update) -> Result<(), UpdateError> {
+        self.writer.apply(update, &mut self.undo)
+    }
+
+    /// Where the transaction is now.
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint(self.undo.len())
+    }
+
+    /// Takes back what was applied after a savepoint.
+    pub fn roll_back_to(&mut self, savepoint: Savepoint) {
+        let undo = self.undo.split_off(savepoint.0.min(self.undo.len()));
+        self.writer.roll_back(undo);
+    }
+}
