@@ -2,5 +2,6 @@
 
 pub mod conformance;
 pub mod fuzz;
+pub mod p4rt;
 pub mod p4rt_fuzz;
 pub mod synthetic;
