@@ -55,6 +55,7 @@ impl Decoder {
             stack_next: stacks.map(|at| u32::from(state.byte(at))).collect(),
             requests: requests(state),
             resume: resume(state, point),
+            version: event.version,
         })
     }
 

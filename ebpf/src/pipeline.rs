@@ -1,5 +1,6 @@
 //! A program compiled, loaded, and its tables: the XDP data plane.
 
+mod batch;
 mod data_plane;
 mod programs;
 
@@ -19,7 +20,7 @@ use crate::plan::Plan;
 use crate::shared_cells::KernelCells;
 use crate::shared_tables::KernelTables;
 use crate::switch::Shared;
-use crate::sys::{Map, MapKind, Program, SysError, has_may_goto};
+use crate::sys::{Map, MapKind, SysError, has_may_goto};
 use crate::tables::arena::Memories;
 use crate::tables::bitvec;
 use crate::tables::grace::Grace;
@@ -28,7 +29,10 @@ use crate::tables::table::TableWriter;
 use crate::tables::value_set::ValueSet;
 use crate::ticks::Ticks;
 
+use self::batch::Sides;
 use self::programs::Programs;
+
+pub use self::batch::Batch;
 
 /// A pipeline cannot be made.
 #[derive(Debug, Error)]
@@ -80,7 +84,10 @@ pub struct Stats {
 pub struct Pipeline {
     program: Arc<ir::Program>,
     plan: Plan,
+    options: Options,
+    /// Those of its first side, see [`batch`].
     programs: Programs,
+    sides: Mutex<Sides>,
     number: u32,
     decoder: Arc<Decoder>,
     cells: Arc<KernelCells>,
@@ -94,8 +101,9 @@ pub struct Pipeline {
     /// If there are tables with idle timeouts.
     ticks: Option<Ticks>,
     stats: Stats,
-    // Kept alive with the program.
-    _maps: [Map; 3],
+    /// What its programs refer to; `_held` keeps it alive.
+    maps: Maps,
+    _held: [Map; 3],
 }
 
 impl Pipeline {
@@ -129,8 +137,11 @@ impl Pipeline {
         let compiled = compile::compile(&simplified, &plan, layout, maps, options, number);
         let compiled = compiled.map_err(PipelineError::Refused)?;
         let generated = Instant::now();
-        let name = program_name(&program);
-        let programs = Programs::load(&name, &compiled, options.program_instructions)?;
+        let programs = Programs::load(
+            &program_name(&program),
+            &compiled,
+            options.program_instructions,
+        )?;
         let stats = Stats {
             instructions: programs.code().iter().map(|c| c.insns.len()).sum(),
             programs: programs.code().len(),
@@ -143,7 +154,7 @@ impl Pipeline {
             tables: Arc::new(tables.memory()?),
             cells: Arc::new(cells.memory()?),
         };
-        let maps = [tables, cells, phv];
+        let held = [tables, cells, phv];
         bitvec::write_bit_numbers(&memory.tables, plan.bit_numbers);
         crc::write_tables(&memory.tables, plan.crc16, plan.crc32);
         let tables = program.tables.iter().zip(&plan.tables);
@@ -171,7 +182,9 @@ impl Pipeline {
             program,
             cells,
             plan,
+            options,
             programs,
+            sides: Mutex::default(),
             number,
             decoder: Arc::new(Decoder::new(compiled.layout, compiled.points)),
             memory,
@@ -182,7 +195,8 @@ impl Pipeline {
             grace: Grace::new()?,
             ticks: ticks.transpose()?,
             stats,
-            _maps: maps,
+            maps,
+            _held: held,
         };
         pipeline.write_declared()?;
         Ok(pipeline)
@@ -223,9 +237,9 @@ impl Pipeline {
         slow_constructs(self.decoder.points())
     }
 
-    /// The program that a packet enters by.
-    pub fn loaded(&self) -> &Arc<Program> {
-        self.programs.entry()
+    /// What the kernel calls its programs.
+    fn name(&self) -> String {
+        program_name(&self.program)
     }
 
     /// The P4 program.

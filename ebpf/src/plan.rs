@@ -130,6 +130,8 @@ pub struct Plan {
     pub value_sets: Vec<ValueSetPlan>,
     /// Offset of each register's cells, eight bytes each, and their number.
     pub registers: HashMap<RegisterId, (u32, u32)>,
+    /// Offset of a `u32`: the version of the tables, see [`crate::pipeline`].
+    pub version: u32,
     /// 64 bytes, see [`bitvec::write_bit_numbers`].
     pub bit_numbers: u32,
     /// See [`crate::compile::crc`].
@@ -178,6 +180,7 @@ impl Plan {
             bit_numbers: arenas.tables.reserve(64),
             heads: arenas.tables.reserve(8 * program.tables.len() as u64),
         };
+        let version = arenas.tables.reserve(4);
         let crc16 = arenas.tables.reserve(CRC16_BYTES);
         let crc32 = arenas.tables.reserve(CRC32_BYTES);
         let tables = (0..program.tables.len())
@@ -255,6 +258,7 @@ impl Plan {
             meters,
             value_sets,
             registers,
+            version,
             bit_numbers: common.bit_numbers,
             crc16,
             crc32,

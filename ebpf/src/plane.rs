@@ -313,6 +313,15 @@ impl DataPlane for Plane {
         index: u32,
         value: &Bits,
     ) -> Result<(), DataPlaneError> {
+        if self.fast.is_in_batch() {
+            let register = &self.fast.program().registers[register.index()].name;
+            return Err(DataPlaneError::Unsupported {
+                what: format!(
+                    "a cell of register {register} in a batch that is atomic for packets"
+                ),
+                why: "packets write registers as well; write it in a batch of its own".to_owned(),
+            });
+        }
         self.slow.interpreter.set_register(register, index, value)
     }
 
@@ -327,5 +336,17 @@ impl DataPlane for Plane {
 
     fn occupancy(&self, table: TableId) -> Occupancy {
         self.fast.occupancy(table)
+    }
+
+    /// Packets on the slow path wait while the batch is written. One that left the kernel before starts
+    /// over: see [`Handoff`](pointsman_p4::interpreter::Handoff).
+    fn atomically(&self, batch: &mut dyn FnMut()) -> Result<(), DataPlaneError> {
+        let written = self.fast.begin_batch()?;
+        self.slow.interpreter.between_packets(|| {
+            batch();
+            drop(written);
+            self.slow.interpreter.set_version(self.fast.version());
+        });
+        Ok(())
     }
 }

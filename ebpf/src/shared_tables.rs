@@ -46,6 +46,12 @@ impl KernelTables {
         table.unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The writers of all tables, one after the other.
+    pub fn each_table(&self) -> impl Iterator<Item = MutexGuard<'_, TableWriter>> {
+        let tables = self.tables.iter();
+        tables.map(|table| table.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// A profile, which stays as it is while this is held.
     pub fn profile(&self, id: ActionProfileId) -> RwLockReadGuard<'_, Profile> {
         let profile = self.profiles[id.index()].read();

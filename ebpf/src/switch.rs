@@ -2,9 +2,9 @@
 
 pub mod events;
 pub mod ports;
+pub mod root;
 
 use std::collections::HashMap;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -22,6 +22,7 @@ use crate::sys::{
 
 use self::events::{Events, EventsError};
 use self::ports::{MAX_INTERFACE, MAX_PORTS, Ports};
+use self::root::Root;
 
 const HELPER_TAIL_CALL: u32 = 12;
 const XDP_DROP: u64 = 1;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub devmap: Map,
     /// Packets for the agent, see [`crate::compile::event`].
     pub events: Map,
+    /// The way into the pipeline.
+    pub root: Root,
     cpus: u32,
     /// Pipelines so far.
     pipelines: AtomicU32,
@@ -49,6 +52,7 @@ impl Shared {
             ports: Ports::new()?,
             devmap: Map::create(MapKind::DevMap, "egress", 4, MAX_PORTS)?,
             events: Map::create(MapKind::RingBuffer, "events", EVENT_BUFFER_BYTES, 1)?,
+            root: Root::new()?,
             cpus,
             pipelines: AtomicU32::new(0),
         })
@@ -93,7 +97,6 @@ pub enum SwitchError {
 pub struct Switch {
     shared: Arc<Shared>,
     root: Arc<Program>,
-    pipelines: Map,
     options: Options,
     plane: Option<Plane>,
     ports: HashMap<u32, AttachedPort>,
@@ -107,12 +110,11 @@ struct AttachedPort {
 impl Switch {
     /// A switch without ports and without a pipeline.
     pub fn new(options: Options) -> Result<Switch, SwitchError> {
-        let pipelines = Map::create(MapKind::ProgramArray, "pipelines", 4, 1)?;
-        let root = Program::load(ProgramKind::Xdp, "pointsman", &root_code(&pipelines))?;
+        let shared = Shared::new()?;
+        let root = Program::load(ProgramKind::Xdp, "pointsman", &root_code(&shared.root))?;
         Ok(Switch {
-            shared: Arc::new(Shared::new()?),
+            shared: Arc::new(shared),
             root: Arc::new(root),
-            pipelines,
             options,
             plane: None,
             ports: HashMap::new(),
@@ -127,7 +129,7 @@ impl Switch {
 
     /// Forwards by this pipeline from the next packet on; none is lost.
     pub fn activate(&mut self, plane: Plane) -> Result<(), SwitchError> {
-        self.pipelines.set_fd(0, plane.fast().loaded().as_fd())?;
+        plane.fast().activate()?;
         self.plane = Some(plane);
         Ok(())
     }
@@ -135,7 +137,7 @@ impl Switch {
     /// Forwards nothing from the next packet on.
     pub fn deactivate(&mut self) -> Result<(), SwitchError> {
         if self.plane.take().is_some() {
-            self.pipelines.remove(0)?;
+            self.shared.root.clear()?;
         }
         Ok(())
     }
@@ -213,7 +215,7 @@ impl Switch {
     }
 }
 
-fn root_code(pipelines: &Map) -> Code {
+fn root_code(pipelines: &Root) -> Code {
     let mut asm = Assembler::new();
     asm.note(Note::stage("root"));
     asm.map(Reg::R2, pipelines.insn_fd());

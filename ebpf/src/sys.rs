@@ -11,6 +11,7 @@ mod features;
 mod map;
 mod memory;
 mod program;
+mod touched;
 
 pub use features::{FrameFlags, frame_flags, has_may_goto};
 pub use map::{Map, MapFd, MapKind};

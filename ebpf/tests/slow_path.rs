@@ -15,6 +15,7 @@ use pointsman_ebpf::compile::event::EventKind;
 use pointsman_ebpf::plane::Plane;
 use pointsman_ebpf::switch::Switch;
 use pointsman_ebpf::switch::events::Events;
+use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::ir::Program;
 use pointsman_p4::vectors::Case;
 
@@ -98,6 +99,32 @@ fn a_packet_of_the_pipeline_before_starts_over_in_the_one_that_runs() {
     let expected = other.slow_path().process(&input, Duration::ZERO);
     assert!(!expected.is_empty());
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_packet_that_left_the_kernel_before_a_batch_starts_over() {
+    if !privileged() {
+        return;
+    }
+    let (switch, mut events) = switch();
+    let plane = switch.prepare(program("resubmit")).unwrap();
+    let mut next = || {
+        plane.fast().loaded().test_run(&packet(1), 1).unwrap();
+        events.next_event().unwrap()
+    };
+    let before = next();
+    plane.atomically(&mut || ()).unwrap();
+    let after = next();
+    assert_eq!([before.version, after.version], [0, 1]);
+    let input = pointsman_p4::interpreter::Packet {
+        port: INGRESS_PORT,
+        bytes: packet(1),
+    };
+    let expected = plane.slow_path().process(&input, Duration::ZERO);
+    assert!(!expected.is_empty());
+    for event in [before, after] {
+        assert_eq!(plane.slow_path().handle(&event, Duration::ZERO), expected);
+    }
 }
 
 #[test]

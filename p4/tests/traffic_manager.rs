@@ -378,6 +378,7 @@ fn at_end_of_ingress(program: &Program, requests: Requests) -> Handoff {
         stack_next: vec![0; program.stacks.len()],
         requests,
         resume: Resume::Control(ControlKind::Ingress, Step::End),
+        version: 0,
     }
 }
 
@@ -413,6 +414,54 @@ fn a_packet_goes_on_where_another_plane_left_it() {
     handoff.resume = Resume::Parser;
     let again = switch.resume(handoff, Duration::ZERO);
     assert_eq!(again[0].port, 4, "from the parser on, ingress runs");
+}
+
+#[test]
+fn a_packet_that_went_through_other_tables_starts_over() {
+    let switch = switch(vec![set(EGRESS_SPEC, 4)], vec![]);
+    let mut handoff = at_end_of_ingress(switch.program(), Requests::default());
+    put(&mut handoff, EGRESS_SPEC, 3);
+    let port = |handoff: &Handoff| switch.resume(handoff.clone(), Duration::ZERO)[0].port;
+    assert_eq!(port(&handoff), 3);
+    switch.set_version(1);
+    assert_eq!(port(&handoff), 4, "ingress runs again");
+    handoff.version = 1;
+    assert_eq!(port(&handoff), 3);
+}
+
+#[test]
+fn a_packet_sees_all_of_a_batch_or_nothing() {
+    // A copy by a clone session and one by a multicast group.
+    let ingress = vec![clone(CloneSource::Ingress, 7), set(MCAST_GRP, 6)];
+    let mut switch = switch(ingress, vec![]);
+    let lead_to = |switch: &Interpreter, port: u32| {
+        let replicas = [Replica::new(port, 9)];
+        let clone = CloneSession {
+            replicas: replicas.to_vec(),
+            packet_length_bytes: 0,
+        };
+        switch.set_clone_session(7, Some(&clone)).unwrap();
+        std::thread::yield_now();
+        switch.set_multicast_group(6, &replicas).unwrap();
+    };
+    lead_to(&switch, 1);
+    let ports = |switch: &mut Interpreter| -> Vec<u32> {
+        send(switch).into_iter().map(|(port, _)| port).collect()
+    };
+    assert_eq!(ports(&mut switch), [1, 1]);
+    let switch = &switch;
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(move || {
+            for round in 0..2000 {
+                let batch = &mut || lead_to(switch, 1 + round % 2);
+                switch.atomically(batch).unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            let outputs = switch.process(&packet(), Duration::ZERO);
+            assert_eq!(outputs[0].port, outputs[1].port, "{outputs:?}");
+        }
+    });
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn data_plane_code(error: &DataPlaneError) -> Code {
         | DataPlaneError::NoSuchMember { .. }
         | DataPlaneError::NoSuchGroup { .. } => Code::NotFound,
         DataPlaneError::InUse { .. } => Code::FailedPrecondition,
-        DataPlaneError::Full { .. } => Code::ResourceExhausted,
+        DataPlaneError::Full { .. } | DataPlaneError::NoMemory { .. } => Code::ResourceExhausted,
         DataPlaneError::OutOfRange { .. } => Code::OutOfRange,
         DataPlaneError::Unsupported { .. } => Code::Unimplemented,
         DataPlaneError::Kernel { .. } => Code::Internal,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! u32 kind | u32 port | u32 bytes of the packet | u32 bytes of the state | u32 pipeline | u32 point
+//! u32 version of the tables | unused
 //! the state: all of the PHV (see `layout`); a packet-in has none
 //! the packet: a packet-in as it leaves by the CPU port, else as it came
 //! ```
@@ -30,7 +31,7 @@ pub enum EventKind {
 }
 
 /// Bytes before the state.
-pub const EVENT_HEADER_BYTES: usize = 24;
+pub const EVENT_HEADER_BYTES: usize = 32;
 /// Room for packets, smallest first: a record's size must be known when it is reserved.
 const EVENT_CLASSES: [i32; 3] = [256, 2048, 9728];
 
@@ -106,5 +107,8 @@ impl Emitter<'_> {
             .store_imm(Size::W, Reg::R9, 16, self.pipeline as i32);
         self.asm.load(Size::W, Reg::R1, Reg::R7, Control::POINT);
         self.asm.store(Size::W, Reg::R9, 20, Reg::R1);
+        self.tables(Reg::R1, self.plan.version);
+        self.asm.load(Size::W, Reg::R1, Reg::R1, 0);
+        self.asm.store(Size::W, Reg::R9, 24, Reg::R1);
     }
 }

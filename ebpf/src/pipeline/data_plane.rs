@@ -395,7 +395,7 @@ impl DataPlane for Pipeline {
 }
 
 /// What a panic leaves of a writer is as good as what an error leaves of it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -26,6 +26,8 @@ pub struct Event {
     pub ingress_port: u32,
     /// The pipeline that it comes from.
     pub pipeline: u32,
+    /// The version of the tables that it went through.
+    pub version: u32,
     /// Where the packet left the kernel; nothing for a packet-in.
     pub point: u32,
     /// The PHV as it was then; empty for a packet-in.
@@ -97,6 +99,7 @@ fn decode(record: &[u8]) -> Option<Event> {
         ingress_port: word(4)?,
         pipeline: word(16)?,
         point: word(20)?,
+        version: word(24)?,
         state: record.get(EVENT_HEADER_BYTES..packet_at)?.to_vec(),
         packet: record.get(packet_at..packet_at + length)?.to_vec(),
     })

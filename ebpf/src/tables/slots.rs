@@ -9,6 +9,8 @@ use super::grace::Grace;
 pub struct Slots {
     free: Vec<u32>,
     retired: Vec<u32>,
+    /// Retired slots that are not to be used again for now, see [`hold`](Slots::hold).
+    held: Option<Vec<u32>>,
 }
 
 /// There is no free slot.
@@ -26,6 +28,7 @@ impl Slots {
         Slots {
             free: range.rev().collect(),
             retired: Vec::new(),
+            held: None,
         }
     }
 
@@ -35,7 +38,8 @@ impl Slots {
             grace.wait().map_err(SlotError::Grace)?;
             self.free.append(&mut self.retired);
         }
-        self.free.pop().ok_or(SlotError::Full)
+        let held = || self.held.as_mut()?.pop();
+        self.free.pop().or_else(held).ok_or(SlotError::Full)
     }
 
     /// Hands out a slot if that needs no waiting.
@@ -45,7 +49,18 @@ impl Slots {
 
     /// Gives back a slot to which nothing leads any more; a program may still be reading it.
     pub fn retire(&mut self, slot: u32) {
-        self.retired.push(slot);
+        self.held.as_mut().unwrap_or(&mut self.retired).push(slot);
+    }
+
+    /// Keeps what is retired from now on from being used again, until it is released or nothing else is
+    /// left.
+    pub fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Lets what was held be used again after a grace period.
+    pub fn release(&mut self) {
+        self.retired.extend(self.held.take().into_iter().flatten());
     }
 
     /// Gives back a slot that was never published.

@@ -92,10 +92,8 @@ impl TableWriter {
             index: Index::new(&plan.structure, &memory.tables),
             records: RecordPool::new(plan.records, Arc::clone(&memory.tables), sharing),
             // Cell 0 is the default action's, and that of all entries where there are no cells.
-            cells: match sharing {
-                Sharing::Own => Some(Slots::new(1..plan.capacity + 1)),
-                Sharing::Shared => None,
-            },
+            // As many as there is room for: some may be held.
+            cells: has_cells.then(|| Slots::new(1..(plan.capacity + 1).next_power_of_two())),
             plan: plan.clone(),
             memory: memory.clone(),
             entries: 0,
@@ -210,6 +208,18 @@ impl TableWriter {
             self.records.retire(old);
         }
         Ok(())
+    }
+
+    /// Packets that do not see yet what is written from now on may still count in the cells of entries
+    /// that are removed: those are not used again until they are released, unless a table that was full
+    /// has no others left.
+    pub fn hold_cells(&mut self) {
+        self.cells.iter_mut().for_each(Slots::hold);
+    }
+
+    /// See [`hold_cells`](TableWriter::hold_cells).
+    pub fn release_cells(&mut self) {
+        self.cells.iter_mut().for_each(Slots::release);
     }
 
     /// The cell of an entry in the direct counter and meter, and where its last hit is.

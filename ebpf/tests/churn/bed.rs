@@ -9,6 +9,7 @@ use pointsman_ebpf::compile::Options;
 use pointsman_ebpf::plane::Plane;
 use pointsman_ebpf::switch::Switch;
 use pointsman_ebpf::sys::Program;
+use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::vectors::{Case, Commands};
 
 use crate::until::Until;
@@ -32,7 +33,7 @@ pub fn leaf_spine() -> Case {
     Case::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../p4/programs/leaf_spine")).unwrap()
 }
 
-pub fn write(case: &Case, plane: &Plane, lines: &[String]) {
+pub fn write(case: &Case, plane: &dyn DataPlane, lines: &[String]) {
     let mut commands = Commands::new(&case.pipeline);
     for line in lines {
         commands.add(line).unwrap_or_else(|e| panic!("{line}: {e}"));
@@ -45,7 +46,7 @@ pub fn write(case: &Case, plane: &Plane, lines: &[String]) {
 }
 
 /// One routed path from port 1 to port 4, through each kind of table.
-fn path() -> Vec<String> {
+pub fn path() -> Vec<String> {
     [
         "add ingress_port_vlan ingress_port:1 vlan_id:0 permit_with_internal_vlan(vlan_id:10)",
         &format!("add router_mac ingress_port:1 eth_dst:0x{ROUTER_MAC} route()"),

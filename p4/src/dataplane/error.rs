@@ -41,6 +41,14 @@ pub enum DataPlaneError {
         /// How much it holds.
         capacity: u64,
     },
+    /// There is no memory for what it takes.
+    #[error("there is no memory for {what}: {error}. Give the switch more, or do without")]
+    NoMemory {
+        /// What it takes.
+        what: String,
+        /// The system's error.
+        error: String,
+    },
     /// An index beyond the end.
     #[error("index {index} is out of range: {what} has {size} cells")]
     OutOfRange {

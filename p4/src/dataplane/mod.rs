@@ -159,4 +159,20 @@ pub trait DataPlane: Send + Sync {
 
     /// How full a table is.
     fn occupancy(&self, table: TableId) -> Occupancy;
+
+    /// Lets packets see all that `batch` tells this data plane, or nothing of it: they see it at one
+    /// moment, after `batch` and before this returns. What it takes back is as if it had not been.
+    ///
+    /// Registers cannot be part of it where packets write them at the same time. The caller keeps
+    /// everybody else from telling the data plane anything meanwhile.
+    ///
+    /// # Errors
+    /// `batch` was not called.
+    fn atomically(&self, batch: &mut dyn FnMut()) -> Result<(), DataPlaneError> {
+        let _ = batch;
+        Err(DataPlaneError::Unsupported {
+            what: "a batch that packets see all of or nothing".to_owned(),
+            why: "this target cannot do it; give up that it is atomic for packets".to_owned(),
+        })
+    }
 }

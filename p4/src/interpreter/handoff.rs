@@ -76,6 +76,8 @@ pub struct Handoff {
     pub requests: Requests,
     /// Where to go on.
     pub resume: Resume,
+    /// The version of the other plane's tables that it went through.
+    pub version: u32,
 }
 
 impl Machine {
@@ -83,6 +85,8 @@ impl Machine {
     pub(super) fn resume(&mut self, handoff: Handoff, now: Duration) -> Vec<Output> {
         let (kind, step) = match &handoff.resume {
             Resume::Parser => return self.process(&handoff.packet, now),
+            // What it did so far was by other tables: it has to see the ones or the others.
+            _ if handoff.version != self.version => return self.process(&handoff.packet, now),
             Resume::Control(kind, step) => (*kind, step.clone()),
         };
         self.state.now = now;

@@ -1,7 +1,7 @@
 //! The interpreter as others hold it: behind one lock, so that each packet and each change sees the
 //! others whole. What happens under the lock is in the other files.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
 use crate::dataplane::{
@@ -17,18 +17,37 @@ impl Interpreter {
     ///
     /// `now` is the time since the switch started; it must not run backwards.
     pub fn process(&self, packet: &Packet, now: Duration) -> Vec<Output> {
+        let _open = self.open();
         self.lock().process(packet, now)
     }
 
     /// Goes on with a packet of the other plane; as [`process`](Self::process) does.
     pub fn resume(&self, handoff: Handoff, now: Duration) -> Vec<Output> {
+        let _open = self.open();
         self.lock().resume(handoff, now)
     }
 
     /// Makes the clones and sends the digest that a packet at the end of a control asked for; the
     /// packet itself goes on in the other plane.
     pub fn copies(&self, handoff: Handoff, now: Duration) -> Vec<Output> {
+        let _open = self.open();
         self.lock().copies(handoff, now)
+    }
+
+    /// Makes a change while no packet runs; packets wait for it.
+    pub fn between_packets(&self, change: impl FnOnce()) {
+        let _closed = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        change();
+    }
+
+    /// Says which version of the other plane's tables this one holds. Packets that went through another
+    /// one start over.
+    pub fn set_version(&self, version: u32) {
+        self.lock().version = version;
+    }
+
+    fn open(&self) -> RwLockReadGuard<'_, ()> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Machine> {
@@ -44,6 +63,11 @@ macro_rules! delegate {
             $(fn $name(&self, $($arg: $type),*) $(-> $result)? {
                 self.lock().$name($($arg),*)
             })*
+
+            fn atomically(&self, batch: &mut dyn FnMut()) -> Done {
+                self.between_packets(batch);
+                Ok(())
+            }
         }
     };
 }

@@ -26,7 +26,7 @@ mod state;
 mod switch;
 mod table;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use crate::dataplane::{Bits, declared_entries};
@@ -98,6 +98,8 @@ pub struct Lookup {
 pub struct Interpreter {
     program: Arc<Program>,
     machine: Mutex<Machine>,
+    /// Held by whoever runs a packet; exclusively by a batch that packets see all of or nothing.
+    open: RwLock<()>,
 }
 
 /// What runs packets and is told entries.
@@ -106,6 +108,8 @@ struct Machine {
     program: Arc<Program>,
     state: State,
     digests: Vec<Digest>,
+    /// See [`Handoff::version`].
+    version: u32,
 }
 
 impl Interpreter {
@@ -121,7 +125,9 @@ impl Interpreter {
                 program,
                 state,
                 digests: Vec::new(),
+                version: 0,
             }),
+            open: RwLock::default(),
         }
     }
 

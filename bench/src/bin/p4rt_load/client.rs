@@ -185,7 +185,10 @@ impl Client {
     /// Sends a [read request](Client::read_request); the messages of the answer are those that
     /// [`entities`] counts.
     pub async fn read(&mut self, request: Bytes) -> Result<Vec<Bytes>> {
-        self.wire.ready().await.context("the connection is broken")?;
+        self.wire
+            .ready()
+            .await
+            .context("the connection is broken")?;
         let stream = self
             .wire
             .server_streaming(Request::new(request), READ, WireCodec)
