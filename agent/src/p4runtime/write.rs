@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use pointsman_proto::p4::v1 as p4;
+use pointsman_proto::p4::v1::write_request::Atomicity;
 use pointsman_proto::pointsman::agent::v1::StateRecord;
 use tonic::{Code, Status};
 
@@ -15,26 +16,21 @@ use crate::entity::{Entity, Operation, Update};
 use crate::journal::Ticket;
 use crate::objectives::Objectives;
 use crate::schema::Schema;
-use crate::switch::{Footprint, Switch, UpdateError};
+use crate::switch::{Footprint, Switch, Transaction, UpdateError};
 
 /// Applies a request. When it returns, what it reports as done is visible to the next packet
 /// and survives a restart.
 pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
-    let atomic = match request.atomicity() {
-        p4::write_request::Atomicity::ContinueOnError => false,
-        p4::write_request::Atomicity::RollbackOnError => true,
-        p4::write_request::Atomicity::DataplaneAtomic if request.updates.len() <= 1 => true,
-        p4::write_request::Atomicity::DataplaneAtomic => {
-            return Err(Status::unimplemented(
-                "DATAPLANE_ATOMIC is not supported for more than one update; use ROLLBACK_ON_ERROR",
-            ));
-        }
+    let atomicity = match request.atomicity() {
+        // A single update is seen whole anyway.
+        Atomicity::DataplaneAtomic if request.updates.len() <= 1 => Atomicity::RollbackOnError,
+        atomicity => atomicity,
     };
     request::check_device(agent, request.device_id)?;
     let permit = request::permit(agent, &request.role, request.election_id.as_ref())?;
     let state = agent.shared();
     let (outcome, ticket) = match &state.draft {
-        Some(draft) => apply_to(draft, None, &request.updates, atomic, |saved_updates| {
+        Some(draft) => apply_to(draft, None, &request.updates, atomicity, |saved_updates| {
             agent.journal().append(StateRecord {
                 saved_updates,
                 ..StateRecord::default()
@@ -46,7 +42,7 @@ pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
                 &state.switch,
                 objectives,
                 &request.updates,
-                atomic,
+                atomicity,
                 |updates| {
                     agent.journal().append(StateRecord {
                         updates,
@@ -82,6 +78,49 @@ struct Outcome {
 }
 
 impl Outcome {
+    /// Applies updates one after the other. Those that cannot be have failed already.
+    fn apply(
+        &mut self,
+        transaction: &mut Transaction<'_>,
+        objectives: Option<&Objectives>,
+        updates: Vec<Result<Update, p4::Error>>,
+        all_or_none: bool,
+    ) {
+        let start = transaction.savepoint();
+        let count = updates.len();
+        for update in updates {
+            let result = update.and_then(|update| {
+                let owner = objectives.and_then(|o| o.owner(&update.entity));
+                let applied = match owner {
+                    Some(owner) => Err(UpdateError::Owned {
+                        what: self.schema.describe(&update.entity),
+                        owner: owner.to_string(),
+                    }),
+                    None => transaction.apply(&update),
+                };
+                applied.map_err(|error| status::error(error.code(), error.to_string()))?;
+                Ok(update)
+            });
+            match result {
+                Ok(update) => {
+                    self.kept.push(update);
+                    self.errors.push(p4::Error::default());
+                }
+                Err(error) if all_or_none => {
+                    transaction.roll_back_to(start);
+                    let failed = self.errors.len();
+                    let rolled_back = UpdateError::RolledBack { failed: failed + 1 };
+                    let other = status::error(Code::Aborted, rolled_back.to_string());
+                    self.errors = vec![other; count];
+                    self.errors[failed] = error;
+                    self.kept.clear();
+                    return;
+                }
+                Err(error) => self.errors.push(error),
+            }
+        }
+    }
+
     /// What of it survives a restart.
     fn to_record(&self) -> Vec<p4::Update> {
         let kept = self.kept.iter().filter(|update| is_kept(update));
@@ -104,7 +143,7 @@ fn apply_to(
     switch: &Switch,
     objectives: Option<&Objectives>,
     updates: &[p4::Update],
-    atomic: bool,
+    atomicity: Atomicity,
     keep: impl FnOnce(Vec<p4::Update>) -> Ticket,
 ) -> Result<(Outcome, Option<Ticket>), Status> {
     let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
@@ -113,48 +152,27 @@ fn apply_to(
         let update = decode::update(&schema, message);
         update.map_err(|error| status::error(error.code(), error.to_string()))
     });
-    let decoded: Vec<Result<Update, p4::Error>> = decoded.collect();
-    let footprint = Footprint::of(&schema, decoded.iter().flatten());
-    let mut transaction = switch.begin(&footprint).ok_or_else(status::no_pipeline)?;
-    let start = transaction.savepoint();
-    let mut errors = Vec::with_capacity(updates.len());
-    let mut kept = Vec::with_capacity(updates.len());
-    for update in decoded {
-        let result = update.and_then(|update| {
-            let owner = objectives.and_then(|o| o.owner(&update.entity));
-            let applied = match owner {
-                Some(owner) => Err(UpdateError::Owned {
-                    what: schema.describe(&update.entity),
-                    owner: owner.to_string(),
-                }),
-                None => transaction.apply(&update),
-            };
-            applied.map_err(|error| status::error(error.code(), error.to_string()))?;
-            Ok(update)
-        });
-        match result {
-            Ok(update) => {
-                kept.push(update);
-                errors.push(p4::Error::default());
-            }
-            Err(error) if atomic => {
-                transaction.roll_back_to(start);
-                let failed = errors.len();
-                let rolled_back = UpdateError::RolledBack { failed: failed + 1 };
-                let other = status::error(Code::Aborted, rolled_back.to_string());
-                errors = vec![other; updates.len()];
-                errors[failed] = error;
-                kept.clear();
-                break;
-            }
-            Err(error) => errors.push(error),
-        }
-    }
-    let outcome = Outcome {
-        errors,
-        kept,
+    let mut decoded: Vec<Result<Update, p4::Error>> = decoded.collect();
+    let transaction = match atomicity {
+        Atomicity::DataplaneAtomic => switch.begin_all(),
+        _ => switch.begin(&Footprint::of(&schema, decoded.iter().flatten())),
+    };
+    let mut transaction = transaction.ok_or_else(status::no_pipeline)?;
+    let mut outcome = Outcome {
+        errors: Vec::with_capacity(updates.len()),
+        kept: Vec::with_capacity(updates.len()),
         schema,
     };
+    if atomicity == Atomicity::DataplaneAtomic {
+        let batch = |transaction: &mut Transaction<'_>| {
+            outcome.apply(transaction, objectives, std::mem::take(&mut decoded), true);
+        };
+        let seen_at_once = transaction.atomically(batch);
+        seen_at_once.map_err(|error| Status::new(error.code(), error.to_string()))?;
+    } else {
+        let all_or_none = atomicity == Atomicity::RollbackOnError;
+        outcome.apply(&mut transaction, objectives, decoded, all_or_none);
+    }
     let record = outcome.to_record();
     let ticket = (!record.is_empty()).then(|| keep(record));
     drop(transaction);

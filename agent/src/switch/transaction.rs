@@ -47,6 +47,20 @@ impl Transaction<'_> {
         Savepoint(self.undo.len())
     }
 
+    /// Lets packets see all that `batch` applies at one moment, once it is done; until then none of it.
+    /// Nobody else may be writing: see [`Switch::begin_all`](super::Switch::begin_all).
+    ///
+    /// # Errors
+    /// The data plane cannot do that; `batch` has not run.
+    pub fn atomically(&mut self, mut batch: impl FnMut(&mut Self)) -> Result<(), UpdateError> {
+        let plane = self.writer.plane;
+        let seen_at_once = plane.atomically(&mut || batch(self));
+        seen_at_once.map_err(|error| UpdateError::DataPlane {
+            what: "a batch that is DATAPLANE_ATOMIC".to_owned(),
+            error,
+        })
+    }
+
     /// Takes back what was applied after a savepoint.
     pub fn roll_back_to(&mut self, savepoint: Savepoint) {
         let undo = self.undo.split_off(savepoint.0.min(self.undo.len()));
