@@ -69,6 +69,7 @@ async fn serve(
         started.packet_in,
         cancel.clone(),
     ));
+    let notices = tokio::spawn(agent.clone().run_notices(started.learnt, cancel.clone()));
     let events = tokio::spawn(start::run_events(started.events, cancel.clone()));
     let files = tokio::spawn({
         let (admission, cancel) = (admission.clone(), cancel.clone());
@@ -99,6 +100,9 @@ async fn serve(
     cancel.cancel();
     links.await.context("the netlink task")?;
     packets.await.context("the packet-in task")?;
+    notices
+        .await
+        .context("the task of digests and idle entries")?;
     files.await.context("the task that reads files again")?;
     events.await.context("the slow path's task")?;
     Ok(())

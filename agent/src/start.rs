@@ -17,7 +17,7 @@ use crate::ports::{Origin, PortError, Ports};
 use crate::switch::{Pipeline, PipelineError, PipelineSource};
 use crate::target::interpreter::InterpreterTarget;
 use crate::target::xdp::{XdpEvents, XdpTarget};
-use crate::target::{Target, TargetError};
+use crate::target::{LEARNT_QUEUE, Learnt, Target, TargetError};
 
 /// Packets to controllers that may wait; more are dropped.
 const PACKET_IN_QUEUE: usize = 4096;
@@ -79,6 +79,8 @@ pub struct Started {
     pub agent: Agent,
     /// Whole packets as they left at the CPU port.
     pub packet_in: mpsc::Receiver<Vec<u8>>,
+    /// What packets learn.
+    pub learnt: mpsc::Receiver<Learnt>,
     /// What the kernel hands up, to be run.
     pub events: Option<XdpEvents>,
 }
@@ -89,20 +91,23 @@ pub fn start(config: &Config) -> Result<Started, StartError> {
         target: config.target,
         error,
     };
+    let (learner, learnt) = mpsc::channel(LEARNT_QUEUE);
     let (target, packet_in, events): (Box<dyn Target>, _, _) = match config.target {
         TargetKind::Xdp => {
-            let (target, events, packet_in) = XdpTarget::new(config.cpu_port).map_err(refused)?;
+            let (target, events, packet_in) =
+                XdpTarget::new(config.cpu_port, learner).map_err(refused)?;
             (Box::new(target), packet_in, Some(events))
         }
         TargetKind::Interpreter => {
             let (packets, packet_in) = mpsc::channel(PACKET_IN_QUEUE);
-            let target = InterpreterTarget::new(config.cpu_port, packets);
+            let target = InterpreterTarget::new(config.cpu_port, packets, learner);
             (Box::new(target), packet_in, None)
         }
     };
     Ok(Started {
         agent: start_with(config, target)?,
         packet_in,
+        learnt,
         events,
     })
 }

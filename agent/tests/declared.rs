@@ -49,7 +49,12 @@ fn pipeline(directory: &Path) -> Option<Pipeline> {
 
 fn switch(pipeline: &Pipeline, updates: &[Update]) -> Switch {
     let (packets, _packet_in) = tokio::sync::mpsc::channel(1);
-    let mut switch = Switch::new(Box::new(InterpreterTarget::new(common::CPU_PORT, packets)));
+    let (learner, _learnt) = tokio::sync::mpsc::channel(1);
+    let mut switch = Switch::new(Box::new(InterpreterTarget::new(
+        common::CPU_PORT,
+        packets,
+        learner,
+    )));
     let loaded = switch.load(pipeline.clone(), updates);
     loaded.unwrap_or_else(|error| panic!("{}: {error}", pipeline.schema.name));
     switch

@@ -171,7 +171,8 @@ proptest! {
         let Some(pipeline) = selector_pipeline() else { return Ok(()) };
         let schema = pipeline.schema.clone();
         let (packets, _packet_in) = tokio::sync::mpsc::channel(1);
-        let target = InterpreterTarget::new(common::CPU_PORT, packets);
+    let (learner, _learnt) = tokio::sync::mpsc::channel(1);
+        let target = InterpreterTarget::new(common::CPU_PORT, packets, learner);
         let mut switch = Switch::new(Box::new(target));
         switch.load(pipeline.clone(), &[]).expect("the interpreter takes everything");
         let mut transaction = switch.begin_all().expect("there is a pipeline");
@@ -194,7 +195,8 @@ proptest! {
 
         // What is in the store can be written to an empty switch, and so was in the data plane.
         let (packets, _packet_in) = tokio::sync::mpsc::channel(1);
-        let mut other = Switch::new(Box::new(InterpreterTarget::new(common::CPU_PORT, packets)));
+    let (learner, _learnt) = tokio::sync::mpsc::channel(1);
+        let mut other = Switch::new(Box::new(InterpreterTarget::new(common::CPU_PORT, packets, learner)));
         other.load(pipeline, &expected).expect("it is complete and in order");
         prop_assert_eq!(held(&other), sorted(expected.clone()));
 

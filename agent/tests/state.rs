@@ -32,7 +32,8 @@ fn start(state_dir: &Path, device_id: u64) -> Result<(), String> {
     let mut config = config(state_dir);
     config.device_id = device_id;
     let (packets, _packet_in) = tokio::sync::mpsc::channel(1);
-    let target = InterpreterTarget::new(config.cpu_port, packets);
+    let (learner, _learnt) = tokio::sync::mpsc::channel(1);
+    let target = InterpreterTarget::new(config.cpu_port, packets, learner);
     let started = start_with(&config, Box::new(target));
     started.map(drop).map_err(|error| error.to_string())
 }

@@ -14,7 +14,9 @@ use pointsman_p4::dataplane::{
     EntryKey, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
 use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet, SharedCells, SharedTables};
-use pointsman_p4::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
+use pointsman_p4::ir::{
+    ActionProfileId, CounterId, MeterId, Program, RegisterId, TableId, ValueSetId,
+};
 
 use crate::compile::event::EventKind;
 use crate::compile::handoff::Point;
@@ -78,6 +80,11 @@ impl SlowPath {
     pub fn taken(&self) -> impl Iterator<Item = (&Point, u64)> {
         let counts = self.taken.iter().map(|count| count.load(Relaxed));
         self.decoder.points().iter().zip(counts)
+    }
+
+    /// What runs.
+    pub fn program(&self) -> &Arc<Program> {
+        self.interpreter.program()
     }
 
     /// Digests since the last call; see [`Interpreter::take_digests`].

@@ -12,12 +12,14 @@
 //!    without a common part go on side by side, and all are strictly serialisable;
 //! 4. a lock inside the data plane;
 //! 5. mastership's own, for a moment, or while an election id goes to the disk;
-//! 6. [`Streams`] and [`PacketIo`], for a moment.
+//! 6. those of [`Notices`], for a moment;
+//! 7. [`Streams`] and [`PacketIo`], for a moment.
 //!
 //! Packets to and from controllers need none of the first five ([`packet`]). Nobody waits for the disk
 //! with a lock, but as 5 says, so that concurrent writes share one `fsync`; and nobody waits for a client.
 
 mod mastership;
+mod notices;
 mod objective;
 mod packet;
 mod port;
@@ -25,6 +27,7 @@ mod restore;
 mod stream;
 
 pub use mastership::{Mastership, Permit};
+pub use notices::{AckError, Idle, LearntList, Notices};
 pub use objective::{PipelinerState, SyncError};
 pub use packet::{PacketError, PacketIn, PacketIo};
 pub use restore::{RestoreError, Start, restore, snapshot};
@@ -74,6 +77,8 @@ pub struct State {
     pub ports: Ports,
     /// What packets need of the pipeline.
     pub packet_io: Arc<PacketIo>,
+    /// What the data plane notices.
+    pub notices: Arc<Notices>,
 }
 
 /// One switch and everything that is known about it.
@@ -86,6 +91,8 @@ pub struct Agent {
     pub streams: Streams,
     /// Packets to and from controllers.
     pub packet_io: Arc<PacketIo>,
+    /// What the data plane notices, on its way to controllers.
+    pub notices: Arc<Notices>,
     state: RwLock<State>,
     journal: Journal,
 }
@@ -103,6 +110,7 @@ impl Agent {
             mastership: Mastership::new(arbitration),
             streams: Streams::default(),
             packet_io: Arc::clone(&state.packet_io),
+            notices: Arc::clone(&state.notices),
             state: RwLock::new(state),
             journal,
         }

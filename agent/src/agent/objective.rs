@@ -141,6 +141,7 @@ impl State {
     fn load(&mut self, pipeline: Pipeline, updates: &[Update]) -> Result<(), TargetError> {
         self.switch.load(pipeline, updates)?;
         self.packet_io.follow(&self.switch);
+        self.notices.follow(&self.switch);
         Ok(())
     }
 

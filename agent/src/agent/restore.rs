@@ -134,6 +134,7 @@ pub fn restore(
         acks: Vec::new(),
         ports,
         packet_io: Arc::default(),
+        notices: Arc::default(),
     };
     let arbitration = Arbitration::new(start.device_id, STREAM_LIMIT, saved.elections);
     for port in state.ports.iter() {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use pointsman_proto::pointsman::agent::v1::Ack;
 use tokio::sync::mpsc;
 
+use super::notices::{Idle, LearntList};
 use super::packet::PacketIn;
 use crate::arbitration::{ArbitrationError, Notice, RoleName, StreamId};
 
@@ -30,6 +31,10 @@ pub enum StreamNote {
     Acks(Vec<Ack>),
     /// A packet for the controller; news.
     PacketIn(PacketIn),
+    /// What packets have learnt; news.
+    Learnt(Arc<LearntList>),
+    /// Entries that no packet has hit for their timeout; news.
+    Idle(Arc<Idle>),
 }
 
 /// The end of a stream's queues that is written to.

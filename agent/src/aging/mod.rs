@@ -2,7 +2,7 @@
 //! timeout" and "Table idle timeout notification").
 //!
 //! A pure core: [`Aging::step`] takes what is written and when entries were last hit, and says which to
-//! look at and which to report. It reads no clock and no data plane. Its shell is [`crate::notices`].
+//! look at and which to report. It reads no clock and no data plane. Its shell is [`crate::agent`].
 //!
 //! Hits cost nothing here: an entry is looked at when it would be idle if nothing had hit it since it was
 //! last looked at, and not before.

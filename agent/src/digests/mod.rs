@@ -1,7 +1,7 @@
 //! Digests: what the data plane learns, on its way to controllers (`DigestEntry` in the specification).
 //!
 //! A pure core: [`Digests::step`] takes what came from the data plane and from clients and returns the
-//! lists to send. It reads no clock and sends nothing. Its shell is [`crate::notices`], which takes digests
+//! lists to send. It reads no clock and sends nothing. Its shell is [`crate::agent`], which takes digests
 //! from the target and knows who is primary; what is configured is in the switch's
 //! [store](crate::switch).
 //!

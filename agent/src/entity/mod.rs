@@ -18,10 +18,10 @@ mod table;
 pub use digest::{DigestConfig, DigestEntry};
 pub use profile::{Group, GroupMember, Member};
 pub use replication::{CloneSession, MulticastGroup, PortForm, Replica};
-pub use resource::{CounterCell, MeterCell, RegisterCell, ValueSet};
+pub use resource::{CounterCell, DirectMeter, MeterCell, RegisterCell, ValueSet};
 pub use table::{DefaultAction, OneShot, OneShotAction, TableAction, TableEntry};
 
-use pointsman_p4::dataplane::{CounterData, EntryKey, MeterConfig};
+use pointsman_p4::dataplane::{CounterData, EntryKey};
 
 /// Anything that can be written.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,12 +44,14 @@ pub enum Entity {
     DirectCounter(EntryKey, Option<CounterData>),
     /// Cells of an indirect meter.
     Meter(MeterCell),
-    /// The direct meter of an entry; `None` resets it to always green.
-    DirectMeter(EntryKey, Option<MeterConfig>),
+    /// The direct meter of an entry.
+    DirectMeter(DirectMeter),
     /// Cells of a register.
     Register(RegisterCell),
     /// The members of a parser value set.
     ValueSet(ValueSet),
+    /// That a digest is sent, and how.
+    Digest(DigestEntry),
 }
 
 /// What an update does with its entity.

@@ -1,6 +1,6 @@
 //! Cells of counters, meters and registers, and parser value sets.
 
-use pointsman_p4::dataplane::{Bits, CounterData, MeterConfig};
+use pointsman_p4::dataplane::{Bits, ColorCounts, CounterData, EntryKey, MeterConfig};
 use pointsman_p4::ir::{CounterId, MeterId, RegisterId, ValueSetId};
 
 /// A cell of an indirect counter.
@@ -23,6 +23,19 @@ pub struct MeterCell {
     pub index: Option<u32>,
     /// `None` makes it always green.
     pub config: Option<MeterConfig>,
+    /// What its colours are set to; `None` leaves them alone.
+    pub counts: Option<ColorCounts>,
+}
+
+/// The direct meter of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectMeter {
+    /// Which entry.
+    pub key: EntryKey,
+    /// `None` makes it always green.
+    pub config: Option<MeterConfig>,
+    /// What its colours are set to; `None` leaves them alone.
+    pub counts: Option<ColorCounts>,
 }
 
 /// A cell of a register.

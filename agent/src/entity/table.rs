@@ -1,6 +1,6 @@
 //! Table entries and default actions.
 
-use pointsman_p4::dataplane::{Call, CounterData, EntryKey, MeterConfig};
+use pointsman_p4::dataplane::{Call, ColorCounts, CounterData, EntryKey, MeterConfig};
 use pointsman_p4::ir::TableId;
 
 use super::PortForm;
@@ -16,6 +16,10 @@ pub struct TableEntry {
     pub meter: Option<MeterConfig>,
     /// What its direct counter is set to; `None` leaves it alone.
     pub counter: Option<CounterData>,
+    /// What its direct meter's colours are set to; `None` leaves them alone.
+    pub meter_counts: Option<ColorCounts>,
+    /// After how long without a hit it is reported as idle; 0 is never.
+    pub idle_timeout_ns: u64,
     /// Echoed on Read (`metadata`).
     pub metadata: Vec<u8>,
     /// Echoed on Read (`controller_metadata`).
@@ -38,6 +42,8 @@ impl TableEntry {
             action: None,
             meter: None,
             counter: None,
+            meter_counts: None,
+            idle_timeout_ns: 0,
             metadata: Vec::new(),
             controller_metadata: 0,
         }

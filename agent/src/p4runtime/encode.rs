@@ -2,8 +2,14 @@
 //!
 //! Used for Read and for the journal, whose records are P4Runtime updates.
 
+mod digest;
+
+pub use digest::digest_list;
+
+use std::time::Duration;
+
 use pointsman_p4::dataplane::{
-    BackupReplica, Bits, Call, CounterData, EntryKey, Match, MeterConfig,
+    BackupReplica, Bits, Call, ColorCounts, CounterData, EntryKey, Match, MeterConfig,
 };
 use pointsman_p4::ir::{ActionProfileId, TableId};
 use pointsman_proto::p4::v1 as p4;
@@ -64,13 +70,13 @@ pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
                 meter_id: described.map_or(0, |m| m.id),
                 index: cell.index.map(|cell| index(described, cell)),
                 config: cell.config.map(meter_config),
-                counter_data: None,
+                counter_data: cell.counts.map(color_counts),
             })
         }
-        Entity::DirectMeter(key, config) => Message::DirectMeterEntry(p4::DirectMeterEntry {
-            table_entry: Some(entry_key(schema, key)),
-            config: config.map(meter_config),
-            counter_data: None,
+        Entity::DirectMeter(meter) => Message::DirectMeterEntry(p4::DirectMeterEntry {
+            table_entry: Some(entry_key(schema, &meter.key)),
+            config: meter.config.map(meter_config),
+            counter_data: meter.counts.map(color_counts),
         }),
         Entity::Register(cell) => {
             let described = schema.registers.iter().find(|r| r.ir == cell.register);
@@ -87,6 +93,7 @@ pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
             })
         }
         Entity::ValueSet(set) => Message::ValueSetEntry(value_set(schema, set)),
+        Entity::Digest(entry) => Message::DigestEntry(digest::entry(schema, entry)),
     };
     p4::Entity {
         entity: Some(message),
@@ -104,6 +111,8 @@ pub fn table_entry(schema: &Schema, entry: &TableEntry) -> p4::TableEntry {
         controller_metadata: entry.controller_metadata,
         meter_config: entry.meter.map(meter_config),
         counter_data: entry.counter.map(counter_data),
+        meter_counter_data: entry.meter_counts.map(color_counts),
+        idle_timeout_ns: i64::try_from(entry.idle_timeout_ns).unwrap_or(i64::MAX),
         metadata: entry.metadata.clone(),
         ..entry_key(schema, &entry.key)
     }
@@ -386,7 +395,23 @@ pub fn counter_data(data: CounterData) -> p4::CounterData {
     }
 }
 
-/// A two-rate meter.
+/// For how long no packet has hit an entry.
+pub fn idle_for(idle: Duration) -> p4::table_entry::IdleTimeout {
+    p4::table_entry::IdleTimeout {
+        elapsed_ns: i64::try_from(idle.as_nanos()).unwrap_or(i64::MAX),
+    }
+}
+
+/// Counts by colour.
+pub fn color_counts(counts: ColorCounts) -> p4::MeterCounterData {
+    p4::MeterCounterData {
+        green: Some(counter_data(counts.green)),
+        yellow: Some(counter_data(counts.yellow)),
+        red: Some(counter_data(counts.red)),
+    }
+}
+
+/// How a meter is configured.
 pub fn meter_config(config: MeterConfig) -> p4::MeterConfig {
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     p4::MeterConfig {
@@ -394,6 +419,6 @@ pub fn meter_config(config: MeterConfig) -> p4::MeterConfig {
         cburst: number(config.committed_burst),
         pir: number(config.peak_rate),
         pburst: number(config.peak_burst),
-        eburst: 0,
+        eburst: number(config.excess_burst),
     }
 }

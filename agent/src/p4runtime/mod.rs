@@ -11,6 +11,7 @@
 
 pub mod decode;
 pub mod encode;
+mod notice;
 pub mod pipeline;
 mod platform;
 pub mod read;

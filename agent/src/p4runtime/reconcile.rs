@@ -121,7 +121,7 @@ fn onto(declared: &Locked<'_>, update: Update) -> Result<Option<Update>, String>
                 return Err("the new program has a const entry with this key".to_owned());
             }
         },
-        (Entity::DirectMeter(key, _), _) if declared.entry(key).is_none() => return Ok(None),
+        (Entity::DirectMeter(meter), _) if declared.entry(&meter.key).is_none() => return Ok(None),
         (_, operation) => operation,
     };
     Ok(Some(Update {

@@ -13,7 +13,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use super::{request, status};
+use super::{notice, request, status};
 use crate::agent::{Agent, Inbox, PacketIn, StreamNote};
 use crate::arbitration::{Event, Notice, RoleName, StreamId};
 use crate::authorization::{Caller, Permission};
@@ -147,11 +147,14 @@ fn handle(
             (code, message, Some(details))
         }
         Some(Message::DigestAck(ack)) => {
+            let acknowledged = agent.acknowledge(stream, ack.digest_id, ack.list_id);
+            let Err(error) = acknowledged else {
+                return Reaction::Nothing;
+            };
             let details = p4::stream_error::Details::DigestListAck(p4::DigestListAckError {
                 digest_list_ack: Some(ack),
             });
-            let message = "no such digest list was sent".to_owned();
-            (Code::NotFound, message, Some(details))
+            (error.code(), error.to_string(), Some(details))
         }
         Some(Message::Other(other)) => {
             let details =
@@ -203,6 +206,8 @@ fn answer(agent: &Agent, note: StreamNote) -> Option<Reply> {
         StreamNote::Standing(notice) => Some(Ok(standing(agent, notice))),
         StreamNote::Refused(error) => Some(Err(status::arbitration(&error))),
         StreamNote::PacketIn(packet) => Some(Ok(packet_in(packet))),
+        StreamNote::Learnt(learnt) => Some(Ok(response(notice::digest_list(&learnt)))),
+        StreamNote::Idle(idle) => Some(Ok(response(notice::idle(&idle)))),
         // Only controllers that synchronise objectives are sent these.
         StreamNote::Acks(_) => None,
     }

@@ -30,12 +30,18 @@ pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
     let permit = request::permit(agent, &request.role, request.election_id.as_ref())?;
     let state = agent.shared();
     let (outcome, ticket) = match &state.draft {
-        Some(draft) => apply_to(draft, None, &request.updates, atomicity, |saved_updates| {
-            agent.journal().append(StateRecord {
-                saved_updates,
-                ..StateRecord::default()
-            })
-        })?,
+        Some(draft) => apply_to(
+            draft,
+            None,
+            &request.updates,
+            atomicity,
+            |_, saved_updates| {
+                agent.journal().append(StateRecord {
+                    saved_updates,
+                    ..StateRecord::default()
+                })
+            },
+        )?,
         None => {
             let objectives = Some(&state.objectives);
             apply_to(
@@ -43,7 +49,11 @@ pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
                 objectives,
                 &request.updates,
                 atomicity,
-                |updates| {
+                |written, updates| {
+                    let subscribers = &agent.packet_io.subscribers;
+                    agent
+                        .notices
+                        .written(&written.schema, &written.kept, subscribers);
                     agent.journal().append(StateRecord {
                         updates,
                         ..StateRecord::default()
@@ -144,7 +154,7 @@ fn apply_to(
     objectives: Option<&Objectives>,
     updates: &[p4::Update],
     atomicity: Atomicity,
-    keep: impl FnOnce(Vec<p4::Update>) -> Ticket,
+    keep: impl FnOnce(&Outcome, Vec<p4::Update>) -> Ticket,
 ) -> Result<(Outcome, Option<Ticket>), Status> {
     let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
     let schema = pipeline.schema.clone();
@@ -174,7 +184,7 @@ fn apply_to(
         outcome.apply(&mut transaction, objectives, decoded, all_or_none);
     }
     let record = outcome.to_record();
-    let ticket = (!record.is_empty()).then(|| keep(record));
+    let ticket = (!record.is_empty()).then(|| keep(&outcome, record));
     drop(transaction);
     Ok((outcome, ticket))
 }

@@ -258,7 +258,7 @@ impl EntityKey {
         match entity {
             Entity::TableEntry(entry) => Some(EntityKey::Table(entry.key.clone())),
             // Part of its entry.
-            Entity::DirectMeter(key, _) => Some(EntityKey::Table(key.clone())),
+            Entity::DirectMeter(meter) => Some(EntityKey::Table(meter.key.clone())),
             Entity::MulticastGroup(group) => Some(EntityKey::MulticastGroup(group.id)),
             Entity::CloneSession(session) => Some(EntityKey::CloneSession(session.id)),
             _ => None,

@@ -12,6 +12,8 @@ use pointsman_proto::p4::config::v1::match_field::{Match, MatchType};
 use pointsman_proto::p4::config::v1::p4_new_type_spec::Representation;
 use pointsman_proto::p4::config::v1::p4_new_type_translation::SdnType;
 
+use super::digest::{DataBuilder, DigestSchema};
+use super::meter::MeterType;
 use super::object::{ActionSchema, CellSchema, ParamSchema, ProfileSchema, ValueSetSchema};
 use super::packet::{PacketField, PacketHeader};
 use super::presentation::is_port;
@@ -110,6 +112,7 @@ impl Builder<'_> {
         }
         self.link_profiles()?;
         self.cells()?;
+        self.digests()?;
         for header in &info.controller_packet_metadata {
             let preamble = self.preamble("a controller header", header.preamble.as_ref())?;
             let header = self.packet_header(header);
@@ -348,12 +351,20 @@ impl Builder<'_> {
                 continue;
             }
             let preamble = self.preamble("a meter", meter.preamble.as_ref())?;
+            self.meter_type(meter.spec.as_ref(), &preamble);
             let names = program.meters.iter().map(|m| m.name.as_str());
             let index = position("meter", &preamble.name, names)?;
             let ir = ir::MeterId(index as u32);
             let size = program.meters[index].size;
             let index = self.translation(meter.index_type_name.as_ref(), 0);
             self.schema.meters.push(cell(preamble, ir, size, 64, index));
+        }
+        for meter in &info.direct_meters {
+            if self.is_left_out("direct meter", meter.preamble.as_ref()) {
+                continue;
+            }
+            let preamble = self.preamble("a direct meter", meter.preamble.as_ref())?;
+            self.meter_type(meter.spec.as_ref(), &preamble);
         }
         for register in &info.registers {
             if self.is_left_out("register", register.preamble.as_ref()) {
@@ -391,6 +402,46 @@ impl Builder<'_> {
         }
         Ok(())
     }
+
+    fn meter_type(&mut self, spec: Option<&p4info::MeterSpec>, preamble: &p4info::Preamble) {
+        let meter_type = MeterType::new(spec, preamble);
+        self.schema.meter_types.insert(preamble.id, meter_type);
+    }
+
+    fn digests(&mut self) -> Result<(), SchemaError> {
+        let info = self.info;
+        let program = self.program;
+        for digest in &info.digests {
+            if self.is_left_out("digest", digest.preamble.as_ref()) {
+                continue;
+            }
+            let preamble = self.preamble("a digest", digest.preamble.as_ref())?;
+            let names = program.learn_lists.iter().map(|l| l.name.as_str());
+            let index = position("digest", &preamble.name, names)?;
+            let elements = program.learn_lists[index].elements.iter();
+            let widths: Vec<u32> = elements.map(|(_, width)| *width).collect();
+            let data = DataBuilder {
+                types: info.type_info.as_ref(),
+                widths: widths.into_iter(),
+                translation: |name: &p4info::P4NamedType, width| {
+                    self.translation(Some(name), width)
+                },
+            };
+            match data.whole(digest.type_spec.as_ref()) {
+                Ok(data) => self.schema.digests.push(DigestSchema {
+                    id: preamble.id,
+                    name: preamble.name,
+                    list: ir::LearnListId(index as u32),
+                    data,
+                }),
+                Err(why) => {
+                    tracing::warn!(digest = preamble.name, %why, "a digest cannot be sent");
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn match_field(
         &mut self,
         owner: &str,

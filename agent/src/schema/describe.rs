@@ -59,7 +59,11 @@ impl Schema {
                 cell_name("register", name.map(|r| r.name.as_str()), cell.index)
             }
             Entity::DirectCounter(key, _) => format!("counter of {}", self.describe_key(key)),
-            Entity::DirectMeter(key, _) => format!("meter of {}", self.describe_key(key)),
+            Entity::DirectMeter(meter) => format!("meter of {}", self.describe_key(&meter.key)),
+            Entity::Digest(entry) => {
+                let name = self.digest_of(entry.digest).map(|d| d.name.as_str());
+                format!("digest {}", name.unwrap_or("?"))
+            }
             Entity::ValueSet(set) => {
                 let name = self.value_set_of(set.set).map(|s| s.name.as_str());
                 format!("value set {}", name.unwrap_or("?"))

@@ -8,14 +8,18 @@
 
 mod build;
 mod describe;
+mod digest;
 mod error;
+mod meter;
 mod object;
 mod packet;
 mod presentation;
 mod table;
 mod translation;
 
+pub use digest::{Data, DataSchema, DigestSchema};
 pub use error::SchemaError;
+pub use meter::MeterType;
 pub use object::{
     ActionSchema, CellSchema, ParamSchema, ProfileSchema, ValueSetSchema, p4_id_kind,
 };
@@ -29,7 +33,7 @@ use std::sync::Arc;
 
 use pointsman_p4::dataplane::Bits;
 use pointsman_p4::ir::{
-    ActionId, ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId,
+    ActionId, ActionProfileId, CounterId, LearnListId, MeterId, RegisterId, TableId, ValueSetId,
 };
 
 /// The names and ids of one pipeline.
@@ -56,10 +60,14 @@ pub struct Schema {
     pub registers: Vec<CellSchema<RegisterId>>,
     /// Parser value sets.
     pub value_sets: Vec<ValueSetSchema>,
+    /// Digests.
+    pub digests: Vec<DigestSchema>,
     /// What the program prepends to packets to the controller, if anything.
     pub packet_in: Option<PacketHeader>,
     /// What the program expects before packets from the controller, if anything.
     pub packet_out: Option<PacketHeader>,
+    /// By p4info id, direct meters too.
+    meter_types: HashMap<u32, MeterType>,
     p4_ids: HashMap<u32, usize>,
     tables_by_ir: HashMap<TableId, usize>,
     actions_by_ir: HashMap<ActionId, usize>,
@@ -172,5 +180,20 @@ impl Schema {
     /// The value set that the program knows under this id.
     pub fn value_set_of(&self, set: ValueSetId) -> Option<&ValueSetSchema> {
         self.value_sets.iter().find(|s| s.set == set)
+    }
+
+    /// The kind of a direct or indirect meter with this p4info id.
+    pub fn meter_type(&self, id: u32) -> MeterType {
+        self.meter_types.get(&id).copied().unwrap_or_default()
+    }
+
+    /// The digest with this p4info id.
+    pub fn digest(&self, id: u32) -> Option<&DigestSchema> {
+        self.digests.iter().find(|d| d.id == id)
+    }
+
+    /// The digest that the program knows under this id.
+    pub fn digest_of(&self, list: LearnListId) -> Option<&DigestSchema> {
+        self.digests.iter().find(|d| d.list == list)
     }
 }

@@ -163,8 +163,8 @@ impl Session {
             StreamNote::Refused(_) => Some(Err(Status::aborted(
                 "the same controller has opened another stream",
             ))),
-            // Packets go to P4Runtime clients.
-            StreamNote::PacketIn(_) => None,
+            // What the data plane notices goes to P4Runtime clients.
+            StreamNote::PacketIn(_) | StreamNote::Learnt(_) | StreamNote::Idle(_) => None,
         }
     }
 

@@ -13,8 +13,9 @@ use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Interpreter, Output, Packet};
 use tokio::sync::mpsc;
 
+use super::learnt::Learner;
 use super::packet_socket::PacketSocket;
-use super::{Attachment, Fill, Interface, PacketOut, Target, TargetError};
+use super::{Attachment, Fill, Interface, Learnt, PacketOut, Target, TargetError};
 use crate::switch::Pipeline;
 
 /// The interpreter with its ports.
@@ -31,19 +32,25 @@ pub struct Engine {
     interpreter: Mutex<Option<Arc<Interpreter>>>,
     sockets: Mutex<HashMap<u32, PacketSocket>>,
     packet_in: mpsc::Sender<Vec<u8>>,
+    learner: Learner,
     packets: AtomicU64,
 }
 
 impl InterpreterTarget {
-    /// A target without ports or program. What leaves at the CPU port goes to `packet_in`, and
-    /// is dropped when that is full.
-    pub fn new(cpu_port: u32, packet_in: mpsc::Sender<Vec<u8>>) -> InterpreterTarget {
+    /// A target without ports or program. What leaves at the CPU port goes to `packet_in`, what
+    /// packets learn to `learnt`, and is dropped when that is full.
+    pub fn new(
+        cpu_port: u32,
+        packet_in: mpsc::Sender<Vec<u8>>,
+        learnt: mpsc::Sender<Learnt>,
+    ) -> InterpreterTarget {
         InterpreterTarget {
             engine: Arc::new(Engine {
                 cpu_port,
                 interpreter: Mutex::new(None),
                 sockets: Mutex::new(HashMap::new()),
                 packet_in,
+                learner: Learner::new(learnt),
                 packets: AtomicU64::new(0),
             }),
             plane: None,
@@ -68,6 +75,7 @@ impl Engine {
         self.packets.fetch_add(1, Ordering::Relaxed);
         let packet = Packet { port, bytes };
         let outputs = plane.process(&packet, monotonic_clock());
+        self.learner.learn(plane.program(), plane.take_digests());
         let sockets = lock(&self.sockets);
         for output in &outputs {
             if output.port == self.cpu_port {
@@ -161,6 +169,10 @@ impl Target for InterpreterTarget {
 
     fn slow_path_packets(&self) -> u64 {
         self.engine.packets.load(Ordering::Relaxed)
+    }
+
+    fn lost_digests(&self) -> u64 {
+        self.engine.learner.lost()
     }
 }
 

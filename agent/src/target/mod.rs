@@ -11,6 +11,7 @@
 //! [`PacketOut`] are used by many at once.
 
 pub mod interpreter;
+mod learnt;
 mod packet_socket;
 pub mod store_only;
 pub mod xdp;
@@ -21,6 +22,8 @@ use pointsman_p4::dataplane::DataPlane;
 use thiserror::Error;
 
 use crate::switch::{Pipeline, UpdateError};
+
+pub use learnt::{LEARNT_QUEUE, Learnt};
 
 /// The port through which packets go to and come from the controller: v1model programs of
 /// this project and of ONOS use it.
@@ -81,6 +84,11 @@ pub trait Target: Send + Sync {
 
     /// Packets that did not take the fast path since start.
     fn slow_path_packets(&self) -> u64;
+
+    /// Digests that the agent had no room for.
+    fn lost_digests(&self) -> u64 {
+        0
+    }
 
     /// What of the program that is loaded takes the slow path. A target that has only one path
     /// says nothing.

@@ -22,7 +22,8 @@ use pointsman_p4::interpreter::{Output, Packet};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
-use super::{Attachment, Fill, Interface, PacketOut, SlowPathUse, Target, TargetError};
+use super::learnt::Learner;
+use super::{Attachment, Fill, Interface, Learnt, PacketOut, SlowPathUse, Target, TargetError};
 use crate::switch::Pipeline;
 
 /// Packets for the controller that wait for the agent. More are dropped and counted.
@@ -49,6 +50,7 @@ struct Slow {
     cpu_port: u32,
     state: Mutex<SlowState>,
     packet_ins: mpsc::Sender<Vec<u8>>,
+    learner: Learner,
     packets: AtomicU64,
     packet_ins_dropped: AtomicU64,
 }
@@ -61,9 +63,10 @@ struct SlowState {
 
 impl XdpTarget {
     /// A target without ports and without a program. The receiver gets the packets that leave
-    /// by the CPU port.
+    /// by the CPU port, `learnt` gets what packets learn.
     pub fn new(
         cpu_port: u32,
+        learnt: mpsc::Sender<Learnt>,
     ) -> Result<(XdpTarget, XdpEvents, mpsc::Receiver<Vec<u8>>), TargetError> {
         let switch = Switch::new(Options::new(cpu_port))
             .map_err(|e| system("starting the xdp target", &e))?;
@@ -76,6 +79,7 @@ impl XdpTarget {
             cpu_port,
             state: Mutex::default(),
             packet_ins,
+            learner: Learner::new(learnt),
             packets: AtomicU64::new(0),
             packet_ins_dropped: AtomicU64::new(0),
         });
@@ -121,6 +125,7 @@ impl Slow {
         let path = self.lock().path.clone();
         if let Some(path) = path {
             self.send_all(path.handle(&event, monotonic_clock()));
+            self.learner.learn(path.program(), path.take_digests());
         }
     }
 
@@ -161,6 +166,7 @@ impl PacketOut for Slow {
             bytes: packet.to_vec(),
         };
         self.send_all(path.process(&packet, monotonic_clock()));
+        self.learner.learn(path.program(), path.take_digests());
         Ok(())
     }
 }
@@ -264,6 +270,10 @@ impl Target for XdpTarget {
 
     fn slow_path_packets(&self) -> u64 {
         self.slow.packets.load(Relaxed)
+    }
+
+    fn lost_digests(&self) -> u64 {
+        self.slow.learner.lost()
     }
 
     fn slow_path(&self) -> Vec<SlowPathUse> {

@@ -58,7 +58,8 @@ pub fn config(state_dir: &Path) -> Config {
 impl TestAgent {
     pub async fn start(config: &Config) -> TestAgent {
         let (packets, packet_in) = mpsc::channel(64);
-        let target = InterpreterTarget::new(CPU_PORT, packets);
+        let (learner, learnt) = mpsc::channel(64);
+        let target = InterpreterTarget::new(CPU_PORT, packets, learner);
         let engine = target.engine();
         let agent = start_with(config, Box::new(target)).expect("the agent starts");
         let agent = Arc::new(agent);
@@ -66,6 +67,7 @@ impl TestAgent {
         let address = listener.local_addr().expect("it is bound");
         let cancel = CancellationToken::new();
         tokio::spawn(forward_packet_ins(agent.clone(), packet_in, cancel.clone()));
+        tokio::spawn(agent.clone().run_notices(learnt, cancel.clone()));
         let stop = cancel.clone();
         let served = agent.clone();
         let admission = Admission::load(&config.serving).expect("nothing has to be read");

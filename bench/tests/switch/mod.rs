@@ -111,7 +111,6 @@ impl Switch {
         command
     }
 
-
     fn log(&self) -> PathBuf {
         self.state.path().join("agent.log")
     }

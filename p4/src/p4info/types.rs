@@ -18,11 +18,7 @@ const ENUM_BITS: u32 = 32;
 pub(super) fn width(info: &proto::P4Info, spec: &proto::P4DataTypeSpec) -> Option<u32> {
     let types = info.type_info.as_ref();
     Some(match spec.type_spec.as_ref()? {
-        TypeSpec::Bitstring(bits) => match bits.type_spec.as_ref()? {
-            Bitstring::Bit(bit) => bit.bitwidth.unsigned_abs(),
-            Bitstring::Int(int) => int.bitwidth.unsigned_abs(),
-            Bitstring::Varbit(varbit) => varbit.max_bitwidth.unsigned_abs(),
-        },
+        TypeSpec::Bitstring(string) => bits(string)?,
         TypeSpec::Bool(_) => 1,
         TypeSpec::Error(_) | TypeSpec::Enum(_) => ENUM_BITS,
         TypeSpec::SerializableEnum(named) => {
@@ -47,6 +43,14 @@ pub(super) fn width(info: &proto::P4Info, spec: &proto::P4DataTypeSpec) -> Optio
     })
 }
 
+fn bits(spec: &proto::P4BitstringLikeTypeSpec) -> Option<u32> {
+    Some(match spec.type_spec.as_ref()? {
+        Bitstring::Bit(bit) => bit.bitwidth.unsigned_abs(),
+        Bitstring::Int(int) => int.bitwidth.unsigned_abs(),
+        Bitstring::Varbit(varbit) => varbit.max_bitwidth.unsigned_abs(),
+    })
+}
+
 /// Bits of each number that a type consists of, in order.
 pub(super) fn members(info: &proto::P4Info, spec: &proto::P4DataTypeSpec) -> Vec<u32> {
     let types = info.type_info.as_ref();
@@ -56,6 +60,12 @@ pub(super) fn members(info: &proto::P4Info, spec: &proto::P4DataTypeSpec) -> Vec
             let found = types.and_then(|types| types.structs.get(&named.name));
             let members = found.into_iter().flat_map(|found| &found.members);
             members.filter_map(|m| m.type_spec.as_ref()).collect()
+        }
+        Some(TypeSpec::Header(named)) => {
+            let found = types.and_then(|types| types.headers.get(&named.name));
+            let fields = found.into_iter().flat_map(|found| &found.members);
+            let widths = fields.filter_map(|field| bits(field.type_spec.as_ref()?));
+            return widths.collect();
         }
         _ => return width(info, spec).into_iter().collect(),
     };

@@ -1,13 +1,16 @@
 //! Messages to entities: everything that the specification asks of a message on its own,
 //! given the loaded pipeline. What depends on the state of the switch is not decided here.
 
+mod digest;
 mod error;
+mod meter;
 mod profile;
 mod replication;
 mod resource;
 mod table;
 mod value;
 
+pub use digest::digest_schema;
 pub use error::DecodeError;
 pub use profile::profile;
 pub use resource::{counter_schema, index, meter_schema, register_schema, value_set_schema};
@@ -49,15 +52,11 @@ pub fn update(schema: &Schema, update: &p4::Update) -> Result<Update, DecodeErro
         }
         Message::CounterEntry(entry) => resource::counter(schema, operation, entry)?,
         Message::DirectCounterEntry(entry) => resource::direct_counter(schema, operation, entry)?,
-        Message::MeterEntry(entry) => resource::meter(schema, operation, entry)?,
-        Message::DirectMeterEntry(entry) => resource::direct_meter(schema, operation, entry)?,
+        Message::MeterEntry(entry) => meter::meter(schema, operation, entry)?,
+        Message::DirectMeterEntry(entry) => meter::direct_meter(schema, operation, entry)?,
         Message::RegisterEntry(entry) => resource::register(schema, operation, entry)?,
         Message::ValueSetEntry(entry) => resource::value_set(schema, operation, entry)?,
-        Message::DigestEntry(_) => {
-            return Err(DecodeError::Unsupported {
-                what: "digest configuration",
-            });
-        }
+        Message::DigestEntry(entry) => digest::digest(schema, entry)?,
         Message::ExternEntry(_) => {
             return Err(DecodeError::Unsupported {
                 what: "an extern entry",

@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use pointsman_p4::dataplane::{Bits, CounterData, Match, MeterConfig};
+use pointsman_p4::dataplane::{Bits, CounterData, Match};
 use pointsman_p4::ir::{CounterId, MeterId, RegisterId};
 use pointsman_proto::p4::v1::{self as p4, p4_data};
 
 use super::error::{DecodeError, invalid};
 use super::table::{direct, direct_key};
 use super::value::{bits, key};
-use crate::entity::{CounterCell, Entity, MeterCell, Operation, RegisterCell, ValueSet};
+use crate::entity::{CounterCell, Entity, Operation, RegisterCell, ValueSet};
 use crate::schema::{CellSchema, Schema, ValueSetSchema};
 
 /// The indirect counter of an id.
@@ -57,7 +57,7 @@ fn find<'s, Id>(
     })
 }
 
-fn modify_only(kind: &str, operation: Operation) -> Result<(), DecodeError> {
+pub(super) fn modify_only(kind: &str, operation: Operation) -> Result<(), DecodeError> {
     match operation {
         Operation::Modify => Ok(()),
         _ => Err(invalid(kind, "can only be modified; use MODIFY")),
@@ -119,39 +119,6 @@ pub(super) fn direct_counter(
     direct(table, table.direct_counter, "direct counter")?;
     let data = optional_counts(&table.name, entry.data.as_ref())?;
     Ok(Entity::DirectCounter(key, data))
-}
-
-pub(super) fn meter(
-    schema: &Schema,
-    operation: Operation,
-    entry: &p4::MeterEntry,
-) -> Result<Entity, DecodeError> {
-    modify_only("meter entry", operation)?;
-    let meter = meter_schema(schema, entry.meter_id)?;
-    let config = match &entry.config {
-        Some(config) => Some(meter_config(&meter.name, config)?),
-        None => None,
-    };
-    Ok(Entity::Meter(MeterCell {
-        meter: meter.ir,
-        index: index(meter, entry.index.as_ref())?,
-        config,
-    }))
-}
-
-pub(super) fn direct_meter(
-    schema: &Schema,
-    operation: Operation,
-    entry: &p4::DirectMeterEntry,
-) -> Result<Entity, DecodeError> {
-    modify_only("direct meter entry", operation)?;
-    let (key, table) = direct_key(schema, entry.table_entry.as_ref())?;
-    direct(table, table.direct_meter, "direct meter")?;
-    let config = match &entry.config {
-        Some(config) => Some(meter_config(&table.name, config)?),
-        None => None,
-    };
-    Ok(Entity::DirectMeter(key, config))
 }
 
 pub(super) fn register(
@@ -254,29 +221,4 @@ pub(super) fn counter_data(
         packets: count(data.packet_count, "packet count")?,
         bytes: count(data.byte_count, "byte count")?,
     })
-}
-
-/// A two-rate three-colour marker: no rate is negative, and the peak is not the lower one.
-pub(super) fn meter_config(
-    place: &str,
-    config: &p4::MeterConfig,
-) -> Result<MeterConfig, DecodeError> {
-    let number = |number: i64, what| {
-        u64::try_from(number).map_err(|_| invalid(place, format!("{what} {number} is negative")))
-    };
-    let config = MeterConfig {
-        committed_rate: number(config.cir, "cir")?,
-        committed_burst: number(config.cburst, "cburst")?,
-        peak_rate: number(config.pir, "pir")?,
-        peak_burst: number(config.pburst, "pburst")?,
-        excess_burst: 0,
-    };
-    if config.peak_rate < config.committed_rate {
-        let what = format!(
-            "pir {} is less than cir {}; the peak rate is at least the committed rate",
-            config.peak_rate, config.committed_rate
-        );
-        return Err(invalid(place, what));
-    }
-    Ok(config)
 }

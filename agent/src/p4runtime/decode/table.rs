@@ -5,8 +5,9 @@ use pointsman_p4::dataplane::{Call, EntryKey};
 use pointsman_proto::p4::v1::{self as p4, table_action};
 
 use super::error::{DecodeError, invalid};
+use super::meter::{meter_config, reset_counts};
 use super::profile::one_shot;
-use super::resource::{counter_data, meter_config};
+use super::resource::counter_data;
 use super::value::{key, value};
 use crate::entity::{DefaultAction, Entity, Operation, TableAction, TableEntry};
 use crate::schema::{Schema, Scope, TableSchema};
@@ -109,13 +110,21 @@ pub(super) fn table_entry(
     }
     if let Some(config) = &entry.meter_config {
         direct(table, table.direct_meter, "direct meter")?;
-        decoded.meter = Some(meter_config(&table.name, config)?);
+        decoded.meter = Some(meter_config(
+            &table.name,
+            schema.meter_type(table.direct_meter.unwrap_or_default()),
+            config,
+        )?);
     }
     if let Some(data) = &entry.counter_data {
         direct(table, table.direct_counter, "direct counter")?;
         decoded.counter = Some(counter_data(&table.name, data)?);
     }
-    idle_timeout(table, entry)?;
+    if let Some(counts) = &entry.meter_counter_data {
+        direct(table, table.direct_meter, "direct meter")?;
+        decoded.meter_counts = Some(reset_counts(&table.name, counts)?);
+    }
+    decoded.idle_timeout_ns = idle_timeout(table, entry)?;
     decoded.metadata.clone_from(&entry.metadata);
     decoded.controller_metadata = controller_metadata(entry);
     Ok(Entity::TableEntry(decoded))
@@ -127,18 +136,21 @@ pub(super) fn controller_metadata(entry: &p4::TableEntry) -> u64 {
     entry.controller_metadata
 }
 
-/// Nothing reports entries that age, so none may.
-fn idle_timeout(table: &TableSchema, entry: &p4::TableEntry) -> Result<(), DecodeError> {
-    match entry.idle_timeout_ns {
-        0 => Ok(()),
-        ns if ns > 0 && table.idle_timeout => Err(DecodeError::Unsupported {
-            what: "an idle timeout",
-        }),
-        ns => Err(invalid(
-            format!("table {}", table.name),
-            format!("does not support idle timeouts ({ns} ns is given); leave idle_timeout_ns 0"),
-        )),
+/// Only entries of tables with idle timeouts have one, and nobody can say when they were last hit.
+fn idle_timeout(table: &TableSchema, entry: &p4::TableEntry) -> Result<u64, DecodeError> {
+    let place = || format!("table {}", table.name);
+    let given = entry.idle_timeout_ns;
+    if !table.idle_timeout && (given != 0 || entry.time_since_last_hit.is_some()) {
+        let what = "does not support idle timeouts; leave idle_timeout_ns and \
+                    time_since_last_hit out";
+        return Err(invalid(place(), what));
     }
+    if entry.time_since_last_hit.is_some() {
+        let what = "time_since_last_hit can only be read; leave it out";
+        return Err(invalid(place(), what));
+    }
+    let negative = |_| invalid(place(), format!("idle_timeout_ns {given} is negative"));
+    u64::try_from(given).map_err(negative)
 }
 
 /// Refuses a direct resource of a table that has none.

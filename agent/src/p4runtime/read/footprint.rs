@@ -42,7 +42,8 @@ pub(super) fn of(schema: &Schema, filters: &[p4::Entity]) -> Footprint {
                 let wanted = all.filter(|s| entry.value_set_id == 0 || entry.value_set_id == s.id);
                 wanted.for_each(|s| add(Part::ValueSet(s.set)));
             }
-            Filter::DigestEntry(_) | Filter::ExternEntry(_) => {}
+            Filter::DigestEntry(_) => add(Part::Digests),
+            Filter::ExternEntry(_) => {}
         }
     }
     parts

@@ -8,6 +8,7 @@
 
 mod answer;
 mod footprint;
+mod notice;
 mod resource;
 mod table;
 
@@ -102,8 +103,7 @@ impl Reader<'_> {
             Some(Filter::DirectMeterEntry(entry)) => self.direct_meters(entry),
             Some(Filter::RegisterEntry(entry)) => self.registers(entry),
             Some(Filter::ValueSetEntry(entry)) => self.value_sets(entry),
-            // No digest is ever configured.
-            Some(Filter::DigestEntry(_)) => Ok(()),
+            Some(Filter::DigestEntry(entry)) => self.digests(entry),
             Some(Filter::ExternEntry(_)) => Err(ReadError::Filter(DecodeError::Unsupported {
                 what: "an extern entry",
             })),

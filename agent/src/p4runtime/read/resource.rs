@@ -116,14 +116,22 @@ impl Reader<'_> {
         for array in arrays {
             let indices = cells(array, filter.index.as_ref())?;
             let configured = self.view.store.meter(array.ir).clone();
+            // What the data plane knows is looked at now.
+            let counts = filter.counter_data.as_ref().map(|_| {
+                let counts = indices.clone();
+                let counts = counts.map(|index| self.view.plane.meter_counts(array.ir, index));
+                counts.collect::<Result<Vec<_>, _>>()
+            });
+            let mut counts = counts.transpose()?.map(Vec::into_iter);
             let array = array.clone();
             self.push(indices.map(move |index| {
                 let config = configured.get(&index);
+                let counts = counts.as_mut().and_then(Iterator::next);
                 entity(Message::MeterEntry(p4::MeterEntry {
                     meter_id: array.id,
                     index: Some(encode::index(Some(&array), index)),
                     config: config.copied().map(encode::meter_config),
-                    counter_data: None,
+                    counter_data: counts.map(encode::color_counts),
                 }))
             }));
         }

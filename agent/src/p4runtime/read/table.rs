@@ -1,22 +1,54 @@
 //! Table entries, default actions, direct counters and meters.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use pointsman_p4::dataplane::{Bits, Call, CounterData, EntryKey};
+use pointsman_ebpf::sys::monotonic_clock;
+use pointsman_p4::dataplane::{Bits, Call, ColorCounts, CounterData, EntryKey};
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity as Message;
 use pointsman_proto::p4::v1::table_action;
 
 use super::{ReadError, Reader, entity};
 use crate::entity::{DefaultAction, TableAction, TableEntry};
-use crate::p4runtime::{decode, encode};
+use crate::p4runtime::decode::{self, DecodeError};
+use crate::p4runtime::encode;
 use crate::schema::{Schema, TableSchema};
-use crate::switch::StoredEntry;
+use crate::switch::{StoredEntry, View};
 
 /// What of an entry only the data plane knows, as far as it is asked for.
 #[derive(Debug, Clone, Copy, Default)]
 struct Live {
     counter: Option<CounterData>,
+    meter: Option<ColorCounts>,
+    /// For how long no packet has hit it.
+    idle: Option<Duration>,
+}
+
+/// What of that is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    counter: bool,
+    meter: bool,
+    idle: bool,
+}
+
+impl Asked {
+    fn anything(self) -> bool {
+        self.counter || self.meter || self.idle
+    }
+
+    fn of(self, view: &View<'_>, key: &EntryKey) -> Result<Live, ReadError> {
+        let plane = view.plane;
+        let counter = self.counter.then(|| plane.direct_counter(key));
+        let meter = self.meter.then(|| plane.direct_meter_counts(key));
+        let last_hit = self.idle.then(|| plane.last_hit(key)).transpose()?;
+        Ok(Live {
+            counter: counter.transpose()?,
+            meter: meter.transpose()?,
+            idle: last_hit.map(|at| monotonic_clock().saturating_sub(at)),
+        })
+    }
 }
 
 impl Reader<'_> {
@@ -28,9 +60,20 @@ impl Reader<'_> {
                 self.default_entry(table);
                 continue;
             }
-            let with_counter = filter.counter_data.is_some() && table.direct_counter.is_some();
+            if filter.table_id != 0 && filter.time_since_last_hit.is_some() && !table.idle_timeout {
+                return Err(ReadError::Filter(DecodeError::Invalid {
+                    place: format!("table {}", table.name),
+                    what: "does not support idle timeouts; leave time_since_last_hit out"
+                        .to_owned(),
+                }));
+            }
+            let asked = Asked {
+                counter: filter.counter_data.is_some() && table.direct_counter.is_some(),
+                meter: filter.meter_counter_data.is_some() && table.direct_meter.is_some(),
+                idle: filter.time_since_last_hit.is_some() && table.idle_timeout,
+            };
             let schema = Arc::clone(&schema);
-            self.entries(table, filter, with_counter, move |key, stored, live| {
+            self.entries(table, filter, asked, move |key, stored, live| {
                 let mut message = encode::table_entry(
                     &schema,
                     &TableEntry {
@@ -38,11 +81,14 @@ impl Reader<'_> {
                         action: Some(stored.action.clone()),
                         meter: stored.meter.filter(|_| with_meter),
                         counter: None,
+                        meter_counts: live.meter,
+                        idle_timeout_ns: stored.idle_timeout_ns,
                         metadata: stored.metadata.clone(),
                         controller_metadata: stored.controller_metadata,
                     },
                 );
                 message.counter_data = live.counter.map(encode::counter_data);
+                message.time_since_last_hit = live.idle.map(encode::idle_for);
                 message.is_const = stored.is_const;
                 entity(Message::TableEntry(message))
             })?;
@@ -63,8 +109,12 @@ impl Reader<'_> {
                 }
                 continue;
             }
+            let asked = Asked {
+                counter: true,
+                ..Asked::default()
+            };
             let schema = Arc::clone(&schema);
-            self.entries(table, &filter, true, move |key, _, live| {
+            self.entries(table, &filter, asked, move |key, _, live| {
                 entity(Message::DirectCounterEntry(p4::DirectCounterEntry {
                     table_entry: Some(encode::entry_key(&schema, key)),
                     data: live.counter.map(encode::counter_data),
@@ -75,6 +125,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn direct_meters(&mut self, filter: &p4::DirectMeterEntry) -> Result<(), ReadError> {
+        let asked = Asked {
+            meter: filter.counter_data.is_some(),
+            ..Asked::default()
+        };
         let filter = filter.table_entry.clone().unwrap_or_default();
         let schema = Arc::clone(&self.schema);
         for table in self.tables(&schema, filter.table_id)? {
@@ -85,11 +139,11 @@ impl Reader<'_> {
                 continue;
             }
             let schema = Arc::clone(&schema);
-            self.entries(table, &filter, false, move |key, stored, _| {
+            self.entries(table, &filter, asked, move |key, stored, live| {
                 entity(Message::DirectMeterEntry(p4::DirectMeterEntry {
                     table_entry: Some(encode::entry_key(&schema, key)),
                     config: stored.meter.map(encode::meter_config),
-                    counter_data: None,
+                    counter_data: live.meter.map(encode::color_counts),
                 }))
             })?;
         }
@@ -110,16 +164,11 @@ impl Reader<'_> {
         &mut self,
         table: &TableSchema,
         filter: &p4::TableEntry,
-        with_counter: bool,
+        asked: Asked,
         made: impl Fn(&EntryKey, &StoredEntry, Live) -> p4::Entity + Send + 'static,
     ) -> Result<(), ReadError> {
         let entries = &self.view.store.table(table.table).entries;
-        let live = |key: &EntryKey| -> Result<Live, ReadError> {
-            let counter = with_counter.then(|| self.view.plane.direct_counter(key));
-            Ok(Live {
-                counter: counter.transpose()?,
-            })
-        };
+        let live = |key: &EntryKey| asked.of(self.view, key);
         if !filter.r#match.is_empty() {
             let key = decode::entry_key(table, filter)?;
             let found = entries.get(&key);
@@ -131,7 +180,7 @@ impl Reader<'_> {
             return Ok(());
         }
         // What the data plane knows is looked at now, in the order in which rows come later.
-        let lives: Result<Vec<Live>, ReadError> = match with_counter {
+        let lives: Result<Vec<Live>, ReadError> = match asked.anything() {
             true => entries.iter().map(|(key, _)| live(key)).collect(),
             false => Ok(Vec::new()),
         };

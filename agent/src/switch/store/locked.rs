@@ -8,7 +8,8 @@ use pointsman_p4::ir::{ActionProfileId, MeterId, TableId, ValueSetId};
 
 use super::part::{Access, Footprint, Part};
 use super::{
-    MeterStore, ProfileStore, ReplicationStore, Store, StoredEntry, TableStore, ValueSetStore,
+    DigestStore, MeterStore, ProfileStore, ReplicationStore, Store, StoredEntry, TableStore,
+    ValueSetStore,
 };
 
 /// Parts of a store, locked until this is dropped.
@@ -21,6 +22,7 @@ pub struct Locked<'a> {
     pub(super) replication: Held<'a, ReplicationStore>,
     pub(super) meters: Held<'a, MeterStore>,
     pub(super) value_sets: Held<'a, ValueSetStore>,
+    pub(super) digests: Held<'a, DigestStore>,
     /// What is in these is the data plane's alone.
     _cells: Held<'a, ()>,
 }
@@ -34,6 +36,7 @@ impl<'a> Locked<'a> {
             replication: Held::default(),
             meters: Held::default(),
             value_sets: Held::default(),
+            digests: Held::default(),
             _cells: Held::default(),
         };
         for (part, access) in footprint.parts() {
@@ -47,6 +50,10 @@ impl<'a> Locked<'a> {
                 Part::Counter(id) => locked._cells.lock(&store.counters, id.index(), access),
                 Part::Meter(id) => locked.meters.lock(&store.meters, id.index(), access),
                 Part::Register(id) => locked._cells.lock(&store.registers, id.index(), access),
+                Part::Digests => {
+                    let digests = std::slice::from_ref(&store.digests);
+                    locked.digests.lock(digests, 0, access);
+                }
                 Part::ValueSet(id) => locked
                     .value_sets
                     .lock(&store.value_sets, id.index(), access),
@@ -108,6 +115,16 @@ impl<'a> Locked<'a> {
     /// The members of a value set, to be changed.
     pub fn value_set_mut(&mut self, id: ValueSetId) -> &mut ValueSetStore {
         self.value_sets.get_mut(id.index())
+    }
+
+    /// How digests are sent.
+    pub fn digests(&self) -> &DigestStore {
+        self.digests.get(0)
+    }
+
+    /// How digests are sent, to be changed.
+    pub fn digests_mut(&mut self) -> &mut DigestStore {
+        self.digests.get_mut(0)
     }
 }
 

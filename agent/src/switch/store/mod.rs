@@ -19,15 +19,15 @@ pub use locked::Locked;
 pub use part::{Access, Footprint, Part};
 pub use stored::{OneShotGroup, OneShotIds, StoredEntry, StoredGroup, StoredMember};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::RwLock;
 
 use pointsman_p4::dataplane::{Bits, EntryAction, EntryKey, MeterConfig, declared_entries};
 use pointsman_p4::ir::{
-    ActionProfileId, CounterId, MeterId, Program, RegisterId, TableId, ValueSetId,
+    ActionProfileId, CounterId, LearnListId, MeterId, Program, RegisterId, TableId, ValueSetId,
 };
 
-use crate::entity::{CloneSession, DefaultAction, MulticastGroup, TableAction};
+use crate::entity::{CloneSession, DefaultAction, DigestConfig, MulticastGroup, TableAction};
 use crate::schema::Schema;
 
 /// What was written, part by part; by the ids of the program.
@@ -42,6 +42,7 @@ pub struct Store {
     /// As counters.
     registers: Vec<RwLock<()>>,
     value_sets: Vec<RwLock<ValueSetStore>>,
+    digests: RwLock<DigestStore>,
 }
 
 /// A table.
@@ -81,6 +82,9 @@ pub type MeterStore = CowMap<u32, MeterConfig>;
 /// The members of a value set, if it has any.
 pub type ValueSetStore = Vec<Bits>;
 
+/// How the digests are sent that are.
+pub type DigestStore = BTreeMap<LearnListId, DigestConfig>;
+
 impl ProfileStore {
     /// Whether it has members or groups that a controller wrote.
     pub fn has_explicit_members(&self) -> bool {
@@ -106,6 +110,7 @@ impl Store {
                 action: TableAction::Call(call),
                 one_shot: None,
                 meter: None,
+                idle_timeout_ns: 0,
                 metadata: Vec::new(),
                 controller_metadata: 0,
                 declared: true,
@@ -121,6 +126,7 @@ impl Store {
             meters: parts(program.meters.len()),
             registers: parts(program.registers.len()),
             value_sets: parts(program.value_sets.len()),
+            digests: RwLock::default(),
         }
     }
 
@@ -140,6 +146,7 @@ impl Store {
         ids(self.meters.len()).for_each(|id| all.add(Part::Meter(MeterId(id)), access));
         ids(self.registers.len()).for_each(|id| all.add(Part::Register(RegisterId(id)), access));
         ids(self.value_sets.len()).for_each(|id| all.add(Part::ValueSet(ValueSetId(id)), access));
+        all.add(Part::Digests, access);
         all
     }
 

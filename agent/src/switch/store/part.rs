@@ -26,6 +26,8 @@ pub enum Part {
     Register(RegisterId),
     /// Members of a value set.
     ValueSet(ValueSetId),
+    /// How digests are sent.
+    Digests,
 }
 
 /// What is done with a part.
@@ -86,7 +88,8 @@ fn part_of(entity: &Entity) -> Part {
     match entity {
         Entity::TableEntry(entry) => Part::Table(entry.key.table),
         Entity::DefaultAction(default) => Part::Table(default.table),
-        Entity::DirectCounter(key, _) | Entity::DirectMeter(key, _) => Part::Table(key.table),
+        Entity::DirectCounter(key, _) => Part::Table(key.table),
+        Entity::DirectMeter(meter) => Part::Table(meter.key.table),
         Entity::Member(member) => Part::Profile(member.profile),
         Entity::Group(group) => Part::Profile(group.profile),
         Entity::MulticastGroup(_) | Entity::CloneSession(_) => Part::Replication,
@@ -94,5 +97,6 @@ fn part_of(entity: &Entity) -> Part {
         Entity::Meter(cell) => Part::Meter(cell.meter),
         Entity::Register(cell) => Part::Register(cell.register),
         Entity::ValueSet(set) => Part::ValueSet(set.set),
+        Entity::Digest(_) => Part::Digests,
     }
 }

@@ -4,7 +4,9 @@
 use pointsman_p4::ir::{ActionProfileId, MeterId, ValueSetId};
 
 use super::{Locked, MeterStore, ProfileStore, ReplicationStore, TableStore};
-use crate::entity::{Entity, Member, MeterCell, TableEntry, Update, ValueSet};
+use crate::entity::{
+    DigestEntry, DirectMeter, Entity, Member, MeterCell, TableEntry, Update, ValueSet,
+};
 
 impl Locked<'_> {
     /// Everything that a controller wrote to the parts that are held, in an order in which it can be
@@ -27,6 +29,12 @@ impl Locked<'_> {
             updates.push(Update::modify(Entity::ValueSet(ValueSet {
                 set: ValueSetId(index),
                 members: members.clone(),
+            })));
+        }
+        for (digest, config) in self.digests.iter().flat_map(|(_, digests)| digests) {
+            updates.push(Update::insert(Entity::Digest(DigestEntry {
+                digest: *digest,
+                config: *config,
             })));
         }
         updates
@@ -67,8 +75,11 @@ fn entries(table: &TableStore, updates: &mut Vec<Update>) {
             (true, false) => updates.push(Update::modify(entity)),
             // All that can change of it.
             (true, true) if entry.meter.is_some() => {
-                let meter = Entity::DirectMeter(key.clone(), entry.meter);
-                updates.push(Update::modify(meter));
+                updates.push(Update::modify(Entity::DirectMeter(DirectMeter {
+                    key: key.clone(),
+                    config: entry.meter,
+                    counts: None,
+                })));
             }
             (true, true) => {}
         }
@@ -84,6 +95,7 @@ fn cells(id: MeterId, meter: &MeterStore, updates: &mut Vec<Update>) {
             meter: id,
             index: Some(*index),
             config: Some(*config),
+            counts: None,
         })));
     }
 }

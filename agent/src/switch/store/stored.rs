@@ -13,6 +13,8 @@ pub struct StoredEntry {
     pub one_shot: Option<OneShotGroup>,
     /// Its direct meter.
     pub meter: Option<MeterConfig>,
+    /// After how long without a hit it is reported as idle; 0 is never.
+    pub idle_timeout_ns: u64,
     /// Echoed.
     pub metadata: Vec<u8>,
     /// Echoed.
@@ -83,6 +85,8 @@ impl StoredEntry {
             action: Some(self.action.clone()),
             meter: self.meter,
             counter: None,
+            meter_counts: None,
+            idle_timeout_ns: self.idle_timeout_ns,
             metadata: self.metadata.clone(),
             controller_metadata: self.controller_metadata,
         }

@@ -1,10 +1,10 @@
-//! Cells of counters, meters and registers, direct resources, and value sets.
+//! Cells of counters and registers, direct counters, and value sets.
 
-use pointsman_p4::dataplane::{CounterData, DataPlaneError, EntryKey, MeterConfig};
+use pointsman_p4::dataplane::{CounterData, DataPlaneError, EntryKey};
 
 use super::super::error::UpdateError;
 use super::{Undo, Writer};
-use crate::entity::{CounterCell, Entity, MeterCell, RegisterCell, Update, ValueSet};
+use crate::entity::{CounterCell, Entity, RegisterCell, Update, ValueSet};
 use crate::schema::CellSchema;
 
 impl Writer<'_> {
@@ -54,51 +54,6 @@ impl Writer<'_> {
         Ok(())
     }
 
-    pub(super) fn set_meter(
-        &mut self,
-        cell: &MeterCell,
-        undo: &mut Undo,
-    ) -> Result<(), UpdateError> {
-        let described = self.schema.meters.iter().find(|m| m.ir == cell.meter);
-        for index in indices(described, cell.index) {
-            let one = MeterCell {
-                index: Some(index),
-                ..cell.clone()
-            };
-            self.plane
-                .set_meter(cell.meter, index, cell.config)
-                .map_err(self.refused(&Entity::Meter(one.clone())))?;
-            let cells = self.store.meter_mut(cell.meter);
-            let old = match cell.config {
-                Some(config) => cells.insert(index, config),
-                None => cells.remove(&index),
-            };
-            undo.push(Update::modify(Entity::Meter(MeterCell {
-                config: old,
-                ..one
-            })));
-        }
-        Ok(())
-    }
-
-    pub(super) fn set_direct_meter(
-        &mut self,
-        key: &EntryKey,
-        config: Option<MeterConfig>,
-        undo: &mut Undo,
-    ) -> Result<(), UpdateError> {
-        self.check_entry(key)?;
-        self.plane
-            .set_direct_meter(key, config)
-            .map_err(self.refused(&Entity::DirectMeter(key.clone(), config)))?;
-        let entries = &mut self.store.table_mut(key.table).entries;
-        let stored = entries.get_mut(key);
-        let stored = stored.expect("the entry was found above");
-        let old = std::mem::replace(&mut stored.meter, config);
-        undo.push(Update::modify(Entity::DirectMeter(key.clone(), old)));
-        Ok(())
-    }
-
     pub(super) fn set_register(
         &mut self,
         cell: &RegisterCell,
@@ -140,7 +95,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn check_entry(&self, key: &EntryKey) -> Result<(), UpdateError> {
+    pub(super) fn check_entry(&self, key: &EntryKey) -> Result<(), UpdateError> {
         match self.store.entry(key) {
             Some(_) => Ok(()),
             None => Err(UpdateError::NotFound {
@@ -151,7 +106,10 @@ impl Writer<'_> {
 }
 
 /// The one cell that is named, or all of them.
-fn indices<Id>(array: Option<&CellSchema<Id>>, index: Option<u32>) -> std::ops::Range<u32> {
+pub(super) fn indices<Id>(
+    array: Option<&CellSchema<Id>>,
+    index: Option<u32>,
+) -> std::ops::Range<u32> {
     match index {
         Some(index) => index..index.saturating_add(1),
         None => 0..array.map_or(0, |array| array.size),

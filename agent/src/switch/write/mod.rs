@@ -4,6 +4,8 @@
 //! the store. Each applied update yields its inverse, from which a batch is rolled back.
 
 mod cell;
+mod digest;
+mod meter;
 mod profile;
 mod replication;
 mod table;
@@ -50,11 +52,10 @@ impl Writer<'_> {
                 self.set_direct_counter(key, *data, undo)
             }
             (Entity::Meter(cell), Operation::Modify) => self.set_meter(cell, undo),
-            (Entity::DirectMeter(key, config), Operation::Modify) => {
-                self.set_direct_meter(key, *config, undo)
-            }
+            (Entity::DirectMeter(meter), Operation::Modify) => self.set_direct_meter(meter, undo),
             (Entity::Register(cell), Operation::Modify) => self.set_register(cell, undo),
             (Entity::ValueSet(set), Operation::Modify) => self.set_value_set(set, undo),
+            (Entity::Digest(entry), operation) => self.write_digest(operation, entry, undo),
             (entity, Operation::Insert | Operation::Delete) => Err(UpdateError::OnlyModify {
                 what: self.schema.describe(entity),
             }),

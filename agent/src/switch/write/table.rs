@@ -1,7 +1,8 @@
 //! Table entries and default actions.
 
 use pointsman_p4::dataplane::{
-    CounterData, DataPlaneError, EntryAction, EntryKey, GroupMember, TableEntry as PlaneEntry,
+    ColorCounts, CounterData, DataPlaneError, EntryAction, EntryKey, GroupMember,
+    TableEntry as PlaneEntry,
 };
 use pointsman_p4::ir::{ActionProfileId, TableId};
 
@@ -9,6 +10,14 @@ use super::super::error::UpdateError;
 use super::super::store::{OneShotGroup, StoredEntry};
 use super::{Undo, Writer};
 use crate::entity::{DefaultAction, Entity, OneShotAction, TableAction, TableEntry, Update};
+use crate::schema::TableSchema;
+
+/// What packets had counted before a change that takes it away.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    counter: Option<CounterData>,
+    meter: Option<ColorCounts>,
+}
 
 impl Writer<'_> {
     pub(super) fn insert_entry(
@@ -47,6 +56,7 @@ impl Writer<'_> {
             action: action.clone(),
             one_shot,
             meter: entry.meter,
+            idle_timeout_ns: entry.idle_timeout_ns,
             metadata: entry.metadata.clone(),
             controller_metadata: entry.controller_metadata,
             declared: false,
@@ -77,12 +87,17 @@ impl Writer<'_> {
                 what: self.schema.describe_key(key),
             });
         }
-        let counter = match entry.counter {
-            Some(_) => self.plane.direct_counter(key).ok(),
-            None => None,
+        let counts = Counts {
+            counter: entry
+                .counter
+                .and_then(|_| self.plane.direct_counter(key).ok()),
+            meter: entry
+                .meter_counts
+                .and_then(|_| self.plane.direct_meter_counts(key).ok()),
         };
         let mut new = StoredEntry {
             meter: entry.meter,
+            idle_timeout_ns: entry.idle_timeout_ns,
             metadata: entry.metadata.clone(),
             controller_metadata: entry.controller_metadata,
             ..old.clone()
@@ -103,7 +118,7 @@ impl Writer<'_> {
             new.action = action.clone();
             new.one_shot = one_shot;
         }
-        if entry.meter != old.meter || entry.counter.is_some() {
+        if entry.meter != old.meter || entry.counter.is_some() || entry.meter_counts.is_some() {
             // The table has the resource, which is all that these can depend on.
             self.direct_resources(entry)
                 .map_err(self.refused(&Entity::TableEntry(entry.clone())))?;
@@ -113,7 +128,7 @@ impl Writer<'_> {
         undo.push(Update::modify(Entity::TableEntry(entity(
             key.clone(),
             old,
-            counter,
+            counts,
         ))));
         Ok(())
     }
@@ -133,11 +148,13 @@ impl Writer<'_> {
                 what: self.schema.describe_key(key),
             });
         }
-        let counted = self.schema.table_of(key.table);
-        let counted = counted.is_some_and(|t| t.direct_counter.is_some());
-        let counter = match counted {
-            true => self.plane.direct_counter(key).ok(),
-            false => None,
+        let described = self.schema.table_of(key.table);
+        let resource = |of: fn(&TableSchema) -> Option<u32>| described.and_then(of);
+        let counts = Counts {
+            counter: resource(|table| table.direct_counter)
+                .and_then(|_| self.plane.direct_counter(key).ok()),
+            meter: resource(|table| table.direct_meter)
+                .and_then(|_| self.plane.direct_meter_counts(key).ok()),
         };
         self.plane
             .delete(key)
@@ -158,7 +175,7 @@ impl Writer<'_> {
         undo.push(Update::insert(Entity::TableEntry(entity(
             key.clone(),
             old,
-            counter,
+            counts,
         ))));
         Ok(())
     }
@@ -213,6 +230,9 @@ impl Writer<'_> {
         let metered = self.schema.table_of(entry.key.table);
         if metered.is_some_and(|t| t.direct_meter.is_some()) {
             self.plane.set_direct_meter(&entry.key, entry.meter)?;
+        }
+        if let Some(counts) = entry.meter_counts {
+            self.plane.set_direct_meter_counts(&entry.key, counts)?;
         }
         match entry.counter {
             Some(data) => self.plane.set_direct_counter(&entry.key, data),
@@ -349,9 +369,10 @@ impl Writer<'_> {
 }
 
 /// A stored entry as it would be written, with its counter.
-fn entity(key: EntryKey, stored: StoredEntry, counter: Option<CounterData>) -> TableEntry {
+fn entity(key: EntryKey, stored: StoredEntry, counts: Counts) -> TableEntry {
     TableEntry {
-        counter,
+        counter: counts.counter,
+        meter_counts: counts.meter,
         ..stored.to_entity(&key)
     }
 }
