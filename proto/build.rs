@@ -10,6 +10,7 @@ const PROTO_FILES: &[&str] = &[
     "p4/config/v1/p4info.proto",
     "p4/v1/p4data.proto",
     "p4/v1/p4runtime.proto",
+    "stratum/p4_role_config.proto",
     "pointsman/objective/v1/objective.proto",
     "pointsman/agent/v1/agent.proto",
     "pointsman/agent/v1/state.proto",

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod aging;
 pub mod arbitration;
+pub mod audit;
 pub mod authorization;
 pub mod config;
 pub mod digests;

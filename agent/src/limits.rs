@@ -7,9 +7,13 @@ use std::fmt;
 
 use serde::Deserialize;
 use thiserror::Error;
+use tonic::Status;
 
 /// The specification asks servers to take messages of 4 MB.
 const LEAST_MESSAGE_BYTES: usize = 4 << 20;
+
+/// Some packets should fit.
+const LEAST_QUEUED_BYTES: usize = 1 << 20;
 
 /// The limits.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -23,6 +27,22 @@ pub struct Limits {
     pub requests_per_connection: usize,
     /// Bytes of a message that a client sends.
     pub message_bytes: usize,
+    /// Updates of one Write.
+    pub write_updates: usize,
+    /// Filters of one Read.
+    pub read_filters: usize,
+    /// Streams of P4Runtime clients.
+    pub streams: usize,
+    /// Of these, streams of one role.
+    pub streams_per_role: usize,
+    /// Roles beside the default one. A role that ever had a primary is remembered, also over a
+    /// restart.
+    pub roles: usize,
+    /// Packets and notifications that wait for one client. Those that a slow client has no room for
+    /// are lost and counted; what it has to know of mastership is not among them.
+    pub packet_in_queue: usize,
+    /// Bytes that wait for all clients together; more are lost, too.
+    pub queued_bytes: usize,
 }
 
 impl Default for Limits {
@@ -31,6 +51,13 @@ impl Default for Limits {
             connections: 256,
             requests_per_connection: 256,
             message_bytes: 64 << 20,
+            write_updates: 1 << 18,
+            read_filters: 1 << 16,
+            streams_per_role: 32,
+            streams: 256,
+            roles: 64,
+            packet_in_queue: 4096,
+            queued_bytes: 64 << 20,
         }
     }
 }
@@ -46,11 +73,18 @@ pub struct LimitError {
 
 impl Limits {
     /// Name, value and least value of each.
-    fn rows(&self) -> [(&'static str, usize, usize); 3] {
+    fn rows(&self) -> [(&'static str, usize, usize); 10] {
         [
             ("connections", self.connections, 1),
             ("requests_per_connection", self.requests_per_connection, 1),
             ("message_bytes", self.message_bytes, LEAST_MESSAGE_BYTES),
+            ("write_updates", self.write_updates, 1),
+            ("read_filters", self.read_filters, 1),
+            ("streams", self.streams, 1),
+            ("streams_per_role", self.streams_per_role, 1),
+            ("roles", self.roles, 0),
+            ("packet_in_queue", self.packet_in_queue, 1),
+            ("queued_bytes", self.queued_bytes, LEAST_QUEUED_BYTES),
         ]
     }
 
@@ -61,6 +95,53 @@ impl Limits {
             Some(&(name, value, least)) => Err(LimitError { name, value, least }),
         }
     }
+}
+
+/// More than a request may have: RESOURCE_EXHAUSTED.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "the request has {given} {what}, and {limit} is the most (limits.{name}); send several requests"
+)]
+pub struct TooMuch {
+    given: usize,
+    what: &'static str,
+    limit: usize,
+    name: &'static str,
+}
+
+impl From<TooMuch> for Status {
+    fn from(error: TooMuch) -> Status {
+        Status::resource_exhausted(error.to_string())
+    }
+}
+
+impl Limits {
+    /// May a Write have so many updates?
+    pub fn check_updates(&self, given: usize) -> Result<(), TooMuch> {
+        bounded(given, "updates", self.write_updates, "write_updates")
+    }
+
+    /// May a Read have so many filters?
+    pub fn check_filters(&self, given: usize) -> Result<(), TooMuch> {
+        bounded(given, "entities", self.read_filters, "read_filters")
+    }
+}
+
+fn bounded(
+    given: usize,
+    what: &'static str,
+    limit: usize,
+    name: &'static str,
+) -> Result<(), TooMuch> {
+    if given <= limit {
+        return Ok(());
+    }
+    Err(TooMuch {
+        given,
+        what,
+        limit,
+        name,
+    })
 }
 
 /// As a section of a configuration file.

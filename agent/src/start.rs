@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Identity, RestoreError, Start, restore, snapshot};
+use crate::arbitration::Bounds;
 use crate::config::{Config, PipelineChoice, TargetKind};
 use crate::journal::{Journal, JournalError, StateDirectory};
 use crate::ports::{Origin, PortError, Ports};
@@ -121,7 +122,12 @@ pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, Sta
         ports.add(spec.clone(), Origin::Configured)?;
     }
     let presentation = config.presentation();
+    let limits = &config.serving.limits;
     let start = Start {
+        bounds: Bounds {
+            streams_per_role: limits.streams_per_role,
+            roles: limits.roles,
+        },
         device_id: config.device_id,
         target,
         ports,
@@ -146,7 +152,13 @@ pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, Sta
         started: Instant::now(),
         presentation,
     };
-    Ok(Agent::new(identity, state, arbitration, journal))
+    Ok(Agent::new(
+        identity,
+        limits.clone(),
+        state,
+        arbitration,
+        journal,
+    ))
 }
 
 /// The pipeline that is configured.

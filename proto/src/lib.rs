@@ -30,6 +30,11 @@ pub mod p4 {
     }
 }
 
+/// What Stratum and its controllers have agreed on beside P4Runtime.
+pub mod stratum {
+    tonic::include_proto!("stratum");
+}
+
 /// Google's error model, which P4Runtime reports batches with.
 pub mod google {
     pub mod rpc {

@@ -7,15 +7,17 @@
 //! way ends; then the new primary is told. Its own writes wait for that, too.
 
 use std::collections::HashMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use pointsman_proto::pointsman::agent::v1::{StateElection, StateRecord};
+use pointsman_proto::pointsman::agent::v1::StateRecord;
 
 use super::Agent;
 use super::stream::{Inbox, StreamNote};
 use crate::arbitration::{
-    Arbitration, ArbitrationError, Command, ElectionId, Event, Notice, RoleName, Standing, StreamId,
+    Arbitration, ArbitrationError, Command, ElectionId, Event, Notice, RoleConfig, RoleName,
+    Standing, StreamId,
 };
+use crate::p4runtime::role;
 
 /// Who may write.
 #[derive(Debug)]
@@ -42,6 +44,7 @@ struct Roles {
 pub struct Permit<'a> {
     mastership: &'a Mastership,
     role: RoleName,
+    config: Option<Arc<RoleConfig>>,
 }
 
 impl Mastership {
@@ -64,7 +67,8 @@ impl Mastership {
         election_id: Option<ElectionId>,
     ) -> Result<Permit<'_>, ArbitrationError> {
         self.admit_if(role, |arbitration| {
-            arbitration.check_write(role, election_id)
+            arbitration.check_write(role, election_id)?;
+            arbitration.role_config(role)
         })
     }
 
@@ -72,7 +76,7 @@ impl Mastership {
     pub fn admit_controller(&self, stream: StreamId) -> Option<Permit<'_>> {
         let role = RoleName::default();
         let is_primary = |arbitration: &Arbitration| match arbitration.primary(&role) {
-            Some(primary) if primary == stream => Ok(()),
+            Some(primary) if primary == stream => Ok(None),
             _ => Err(()),
         };
         self.admit_if(&role, is_primary).ok()
@@ -81,18 +85,19 @@ impl Mastership {
     fn admit_if<E>(
         &self,
         role: &RoleName,
-        check: impl Fn(&Arbitration) -> Result<(), E>,
+        check: impl Fn(&Arbitration) -> Result<Option<Arc<RoleConfig>>, E>,
     ) -> Result<Permit<'_>, E> {
         let mut roles = self.lock();
-        check(&roles.arbitration)?;
+        let mut config = check(&roles.arbitration)?;
         while roles.waiting.contains_key(role) {
             roles = self.wait(roles);
-            check(&roles.arbitration)?;
+            config = check(&roles.arbitration)?;
         }
         *roles.writing.entry(role.clone()).or_default() += 1;
         Ok(Permit {
             mastership: self,
             role: role.clone(),
+            config,
         })
     }
 
@@ -113,6 +118,13 @@ impl Mastership {
     fn wait<'a>(&self, roles: MutexGuard<'a, Roles>) -> MutexGuard<'a, Roles> {
         let roles = self.changed.wait(roles);
         roles.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit<'_> {
+    /// What the role may do; everything without.
+    pub fn role_config(&self) -> Option<&Arc<RoleConfig>> {
+        self.config.as_ref()
     }
 }
 
@@ -168,7 +180,7 @@ impl Agent {
             stream,
             device_id,
             role,
-            role_config: None,
+            role_config: Ok(None),
             election_id: Some(election_id),
         };
         drop(self.step(roles, event));
@@ -217,14 +229,9 @@ impl Agent {
 
     fn carry_out(&self, command: Command) {
         match command {
-            Command::Persist { role, highest } => {
-                let (high, low) = highest.halves();
+            Command::Persist(kept) => {
                 let ticket = self.journal.append(StateRecord {
-                    elections: vec![StateElection {
-                        role: role.0,
-                        high,
-                        low,
-                    }],
+                    elections: vec![role::to_saved(kept)],
                     ..StateRecord::default()
                 });
                 // Nobody must hear of it before it is on the disk.
@@ -251,7 +258,7 @@ impl Agent {
     /// News go to the primary of each role, once it knows that it is.
     fn publish_subscribers(&self, roles: &Roles) {
         let primaries = roles.arbitration.primaries();
-        let told = primaries.filter(|(role, _)| !roles.waiting.contains_key(*role));
+        let told = primaries.filter(|primary| !roles.waiting.contains_key(primary.role));
         self.packet_io
             .subscribers
             .set(self.streams.subscribers(told));

@@ -40,6 +40,7 @@ use pointsman_proto::pointsman::agent::v1::Ack;
 
 use crate::arbitration::Arbitration;
 use crate::journal::Journal;
+use crate::limits::Limits;
 use crate::objectives::Objectives;
 use crate::ports::Ports;
 use crate::schema::Presentation;
@@ -85,6 +86,8 @@ pub struct State {
 pub struct Agent {
     /// Who it is.
     pub identity: Identity,
+    /// What it takes from clients at most.
+    pub limits: Limits,
     /// Who may write.
     pub mastership: Mastership,
     /// Where to tell streams what they must know.
@@ -101,6 +104,7 @@ impl Agent {
     /// An agent over a state that was restored or is new.
     pub fn new(
         identity: Identity,
+        limits: Limits,
         state: State,
         arbitration: Arbitration,
         journal: Journal,
@@ -108,7 +112,8 @@ impl Agent {
         Agent {
             identity,
             mastership: Mastership::new(arbitration),
-            streams: Streams::default(),
+            streams: Streams::new(&limits),
+            limits,
             packet_io: Arc::clone(&state.packet_io),
             notices: Arc::clone(&state.notices),
             state: RwLock::new(state),

@@ -127,6 +127,7 @@ impl Agent {
         let subscribers = self.packet_io.subscribers.get();
         let missed = subscribers
             .iter()
+            .filter(|subscriber| subscriber.receives(&packet.metadata))
             .filter(|subscriber| !subscriber.offer(StreamNote::PacketIn(packet.clone())));
         missed.count()
     }

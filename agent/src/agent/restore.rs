@@ -4,24 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pointsman_proto::p4::v1 as p4;
-use pointsman_proto::pointsman::agent::v1::{StateElection, StatePipeline, StatePort, StateRecord};
+use pointsman_proto::pointsman::agent::v1::{StatePipeline, StatePort, StateRecord};
 use pointsman_proto::pointsman::objective::v1 as pb;
 use thiserror::Error;
 
 use super::State;
 use super::objective::PipelinerState;
-use crate::arbitration::{Arbitration, ElectionId, RoleName};
+use crate::arbitration::{Arbitration, Bounds, Kept, RoleName};
 use crate::entity::Update;
 use crate::objectives::{Objectives, PersistError, Realised, Wanted};
 use crate::p4runtime::decode::{self, DecodeError};
-use crate::p4runtime::{encode, pipeline::saved_pipeline};
+use crate::p4runtime::{encode, pipeline::saved_pipeline, role};
 use crate::ports::{Origin, PortSpec, Ports};
 use crate::schema::Presentation;
 use crate::switch::{Pipeline, PipelineError, PipelineSource, Switch};
 use crate::target::{Target, TargetError};
-
-/// Streams that may be open at once.
-const STREAM_LIMIT: usize = 64;
 
 /// Why saved state is not taken up.
 #[derive(Debug, Error)]
@@ -52,6 +49,8 @@ pub enum RestoreError {
 
 /// What an agent starts with.
 pub struct Start {
+    /// How many streams and roles there may be.
+    pub bounds: Bounds,
     /// P4Runtime's `device_id`.
     pub device_id: u64,
     /// What forwards.
@@ -70,7 +69,7 @@ struct Saved {
     pipeline: Option<StatePipeline>,
     updates: Vec<p4::Update>,
     draft: Option<(StatePipeline, Vec<p4::Update>)>,
-    elections: BTreeMap<RoleName, ElectionId>,
+    elections: BTreeMap<RoleName, Kept>,
     objectives: Objectives,
     realised: Realised,
     ports: BTreeMap<u32, StatePort>,
@@ -93,8 +92,8 @@ impl Saved {
                 updates.extend(record.saved_updates);
             }
             for election in record.elections {
-                let id = ElectionId::new(election.high, election.low);
-                saved.elections.insert(RoleName(election.role), id);
+                let kept = role::from_saved(election);
+                saved.elections.insert(kept.role.clone(), kept);
             }
             if let Some(objectives) = record.objectives {
                 saved.objectives.replay(&objectives, &mut saved.realised)?;
@@ -136,7 +135,8 @@ pub fn restore(
         packet_io: Arc::default(),
         notices: Arc::default(),
     };
-    let arbitration = Arbitration::new(start.device_id, STREAM_LIMIT, saved.elections);
+    let arbitration =
+        Arbitration::new(start.device_id, start.bounds, saved.elections.into_values());
     for port in state.ports.iter() {
         // Until its interface is attached and has a link.
         state.switch.target_mut().set_port_up(port.number, false);
@@ -247,14 +247,7 @@ pub fn snapshot(state: &State, arbitration: &Arbitration) -> Vec<StateRecord> {
             ..StateRecord::default()
         });
     }
-    let elections = arbitration.highest().map(|(role, id)| {
-        let (high, low) = id.halves();
-        StateElection {
-            role: role.0.clone(),
-            high,
-            low,
-        }
-    });
+    let elections = arbitration.kept().map(role::to_saved);
     let requested = state.ports.iter();
     let requested = requested.filter(|port| port.origin == Origin::Requested);
     let ports = requested.map(|port| StatePort {

@@ -5,20 +5,19 @@
 //! else a switch notices) may be many, and what does not fit is lost and counted by who sent it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use pointsman_proto::pointsman::agent::v1::Ack;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::notices::{Idle, LearntList};
 use super::packet::PacketIn;
-use crate::arbitration::{ArbitrationError, Notice, RoleName, StreamId};
+use crate::arbitration::{ArbitrationError, Notice, Primary, RoleConfig, RoleName, StreamId};
+use crate::limits::Limits;
 
 /// Notices that may wait for a slow client.
 const NOTICES: usize = 256;
-
-/// News that may wait for a slow client.
-const NEWS: usize = 4096;
 
 /// What a stream has to know.
 #[derive(Debug, Clone)]
@@ -37,18 +36,56 @@ pub enum StreamNote {
     Idle(Arc<Idle>),
 }
 
+impl StreamNote {
+    /// What it takes in a queue, roughly.
+    fn bytes(&self) -> usize {
+        let payload = match self {
+            StreamNote::PacketIn(packet) => packet.payload.len(),
+            _ => 0,
+        };
+        payload + std::mem::size_of::<StreamNote>()
+    }
+}
+
 /// The end of a stream's queues that is written to.
 #[derive(Debug, Clone)]
 struct Outbox {
     notices: mpsc::Sender<StreamNote>,
-    news: mpsc::Sender<StreamNote>,
+    news: News,
+}
+
+/// Where news is written to.
+#[derive(Debug, Clone)]
+struct News {
+    queue: mpsc::Sender<Held>,
+    /// Bytes that all queues together may still hold.
+    memory: Arc<Semaphore>,
+    /// What was lost, since the client reads too slowly.
+    lost: Arc<AtomicU64>,
+}
+
+/// News, and its part of the memory for queues until somebody takes it.
+#[derive(Debug)]
+struct Held(
+    StreamNote,
+    #[allow(dead_code, reason = "dropping it gives memory back")] OwnedSemaphorePermit,
+);
+
+impl News {
+    fn take(&self, note: StreamNote) -> Option<()> {
+        let bytes = u32::try_from(note.bytes()).ok()?;
+        let memory = Arc::clone(&self.memory)
+            .try_acquire_many_owned(bytes)
+            .ok()?;
+        self.queue.try_send(Held(note, memory)).ok()
+    }
 }
 
 /// The end of a stream's queues that its task reads.
 #[derive(Debug)]
 pub struct Inbox {
     notices: mpsc::Receiver<StreamNote>,
-    news: mpsc::Receiver<StreamNote>,
+    news: mpsc::Receiver<Held>,
 }
 
 impl Inbox {
@@ -57,14 +94,20 @@ impl Inbox {
         tokio::select! {
             biased;
             notice = self.notices.recv() => notice,
-            Some(news) = self.news.recv() => Some(news),
+            Some(Held(news, _)) = self.news.recv() => Some(news),
         }
     }
 }
 
 /// The open streams. Its lock is held for a moment only, and no other is taken under it.
-#[derive(Debug, Default)]
-pub struct Streams(Mutex<Open>);
+#[derive(Debug)]
+pub struct Streams {
+    open: Mutex<Open>,
+    /// News that may wait for one client.
+    queue: usize,
+    /// Bytes that all queues together may still hold.
+    memory: Arc<Semaphore>,
+}
 
 #[derive(Debug, Default)]
 struct Open {
@@ -75,10 +118,24 @@ struct Open {
 }
 
 impl Streams {
+    /// None yet.
+    pub fn new(limits: &Limits) -> Streams {
+        Streams {
+            open: Mutex::default(),
+            queue: limits.packet_in_queue,
+            memory: Arc::new(Semaphore::new(limits.queued_bytes)),
+        }
+    }
+
     /// Adds a stream.
     pub fn open(&self) -> (StreamId, Inbox) {
         let (notices, notices_out) = mpsc::channel(NOTICES);
-        let (news, news_out) = mpsc::channel(NEWS);
+        let (queue, news_out) = mpsc::channel(self.queue);
+        let news = News {
+            queue,
+            memory: Arc::clone(&self.memory),
+            lost: Arc::default(),
+        };
         let mut open = self.lock();
         open.last += 1;
         let stream = StreamId(open.last);
@@ -108,8 +165,17 @@ impl Streams {
     /// Ends a stream; its task sees the end of its inbox.
     pub fn close(&self, stream: StreamId) {
         let mut open = self.lock();
-        open.outboxes.remove(&stream);
+        let outbox = open.outboxes.remove(&stream);
         open.controllers.remove(&stream);
+        drop(open);
+        let lost = outbox.map_or(0, |outbox| outbox.news.lost.load(Ordering::Relaxed));
+        if lost > 0 {
+            tracing::warn!(
+                stream = stream.0,
+                lost,
+                "the client read too slowly for this many packets and notifications"
+            );
+        }
     }
 
     /// Ends all streams.
@@ -131,23 +197,21 @@ impl Streams {
     }
 
     /// Those of these streams that are open, as subscribers of news.
-    pub fn subscribers<'a>(
-        &self,
-        primaries: impl Iterator<Item = (&'a RoleName, StreamId)>,
-    ) -> Vec<Subscriber> {
+    pub fn subscribers<'a>(&self, primaries: impl Iterator<Item = Primary<'a>>) -> Vec<Subscriber> {
         let open = self.lock();
-        let subscribers = primaries.filter_map(|(role, stream)| {
+        let subscribers = primaries.filter_map(|primary| {
             Some(Subscriber {
-                stream,
-                role: role.clone(),
-                news: open.outboxes.get(&stream)?.news.clone(),
+                stream: primary.stream,
+                role: primary.role.clone(),
+                config: primary.config.cloned(),
+                news: open.outboxes.get(&primary.stream)?.news.clone(),
             })
         });
         subscribers.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -158,13 +222,31 @@ pub struct Subscriber {
     pub stream: StreamId,
     /// Its role.
     pub role: RoleName,
-    news: mpsc::Sender<StreamNote>,
+    /// What the role may do; everything without.
+    pub config: Option<Arc<RoleConfig>>,
+    news: News,
 }
 
 impl Subscriber {
+    /// Whether its role is told of what has this p4info id.
+    pub fn has(&self, id: u32) -> bool {
+        self.config.as_ref().is_none_or(|config| config.has(id))
+    }
+
+    /// Whether its role is sent a packet with this metadata.
+    pub fn receives(&self, metadata: &[(u32, Vec<u8>)]) -> bool {
+        self.config
+            .as_ref()
+            .is_none_or(|config| config.receives(metadata))
+    }
+
     /// Gives it news; `false` if it has too many unread.
     pub fn offer(&self, news: StreamNote) -> bool {
-        self.news.try_send(news).is_ok()
+        let taken = self.news.take(news);
+        if taken.is_none() {
+            self.news.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        taken.is_some()
     }
 }
 
@@ -178,6 +260,13 @@ impl Subscribers {
     pub fn get(&self) -> Arc<[Subscriber]> {
         let subscribers = self.0.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&subscribers)
+    }
+
+    /// The role whose primary a stream is.
+    pub fn role_of(&self, stream: StreamId) -> Option<RoleName> {
+        let subscribers = self.get();
+        let subscriber = subscribers.iter().find(|s| s.stream == stream);
+        subscriber.map(|subscriber| subscriber.role.clone())
     }
 
     /// Replaces them.

@@ -1,9 +1,12 @@
 //! The state of arbitration and its one transition function.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use thiserror::Error;
 use tonic::Code;
+
+use super::error::ArbitrationError;
+use super::role_config::{RoleConfig, RoleConfigError};
 
 /// Identifies a stream for as long as the agent runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,8 +50,8 @@ pub enum Event {
         device_id: u64,
         /// In which role.
         role: RoleName,
-        /// The role's configuration, opaque.
-        role_config: Option<Vec<u8>>,
+        /// What the role may do; everything without it.
+        role_config: Result<Option<Arc<RoleConfig>>, RoleConfigError>,
         /// `None` is a backup for ever.
         election_id: Option<ElectionId>,
     },
@@ -87,7 +90,7 @@ pub struct Notice {
     /// The role.
     pub role: RoleName,
     /// As the last primary sent it.
-    pub role_config: Option<Vec<u8>>,
+    pub role_config: Option<Arc<RoleConfig>>,
     /// The highest ever seen; `None` if there never was a primary.
     pub highest: Option<ElectionId>,
     /// What the stream is.
@@ -97,13 +100,8 @@ pub struct Notice {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Keep the highest id, before anybody is told of it.
-    Persist {
-        /// Of which role.
-        role: RoleName,
-        /// The new highest id.
-        highest: ElectionId,
-    },
+    /// Keep what a role has come to, before anybody is told of it.
+    Persist(Kept),
     /// Tell a stream where it stands.
     Notify {
         /// Which one.
@@ -120,73 +118,42 @@ pub enum Command {
     },
 }
 
-/// Why a stream is ended, or a write refused.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum ArbitrationError {
-    /// Another switch.
-    #[error("device_id {given} is not known here; this switch has device_id {device_id}")]
-    UnknownDevice {
-        /// What was asked for.
-        given: u64,
-        /// What there is.
-        device_id: u64,
-    },
-    /// A live stream of the role has this id.
-    #[error("election id {election_id} is already in use by another stream of this role")]
-    DuplicateElectionId {
-        /// The id.
-        election_id: ElectionId,
-    },
-    /// The stream spoke for another role or device before.
-    #[error(
-        "a stream keeps the role and device of its first arbitration message; open another stream"
-    )]
-    RoleChanged,
-    /// There are too many.
-    #[error("there are {limit} streams already")]
-    TooManyStreams {
-        /// How many there may be.
-        limit: usize,
-    },
-    /// Not the primary.
-    #[error("election id {} is not the primary's{}", show(.given), hint(.highest))]
-    NotPrimary {
-        /// What the request has.
-        given: Option<ElectionId>,
-        /// The highest ever seen.
-        highest: Option<ElectionId>,
-    },
+/// The primary of a role.
+#[derive(Debug, Clone, Copy)]
+pub struct Primary<'a> {
+    /// Of which role.
+    pub role: &'a RoleName,
+    /// Which stream it is.
+    pub stream: StreamId,
+    /// What the role may do; everything without.
+    pub config: Option<&'a Arc<RoleConfig>>,
 }
 
-fn show(id: &Option<ElectionId>) -> String {
-    id.map_or_else(|| "(unset)".to_owned(), |id| id.to_string())
+/// What of a role outlives its streams and a warm restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Which role.
+    pub role: RoleName,
+    /// The highest id ever seen.
+    pub highest: ElectionId,
+    /// As the last primary sent it.
+    pub config: Option<Arc<RoleConfig>>,
 }
 
-fn hint(highest: &Option<ElectionId>) -> String {
-    match highest {
-        Some(id) => format!("; the highest seen is {id}, open a stream with that or a higher one"),
-        None => "; no stream has claimed the role yet, open one with an election id".to_owned(),
-    }
-}
-
-impl ArbitrationError {
-    /// The canonical code that the specification gives to this refusal.
-    pub fn code(&self) -> Code {
-        match self {
-            ArbitrationError::UnknownDevice { .. } => Code::NotFound,
-            ArbitrationError::DuplicateElectionId { .. } => Code::InvalidArgument,
-            ArbitrationError::RoleChanged => Code::FailedPrecondition,
-            ArbitrationError::TooManyStreams { .. } => Code::ResourceExhausted,
-            ArbitrationError::NotPrimary { .. } => Code::PermissionDenied,
-        }
-    }
+/// How many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Streams of one role.
+    pub streams_per_role: usize,
+    /// Roles, but for the default role.
+    pub roles: usize,
 }
 
 /// Who is primary for which role.
 #[derive(Debug)]
 pub struct Arbitration {
     device_id: u64,
-    stream_limit: usize,
+    bounds: Bounds,
     roles: HashMap<RoleName, Role>,
     streams: HashMap<StreamId, RoleName>,
 }
@@ -194,37 +161,52 @@ pub struct Arbitration {
 #[derive(Debug, Default)]
 struct Role {
     highest: Option<ElectionId>,
-    config: Option<Vec<u8>>,
+    config: Option<Arc<RoleConfig>>,
     primary: Option<StreamId>,
     streams: BTreeMap<StreamId, Option<ElectionId>>,
 }
 
 impl Arbitration {
-    /// The state after a start: no streams, and the highest ids that were kept.
+    /// The state after a start: no streams, and what was kept of roles.
     pub fn new(
         device_id: u64,
-        stream_limit: usize,
-        highest: impl IntoIterator<Item = (RoleName, ElectionId)>,
+        bounds: Bounds,
+        kept: impl IntoIterator<Item = Kept>,
     ) -> Arbitration {
-        let roles = highest.into_iter().map(|(role, highest)| {
-            let kept = Role {
-                highest: Some(highest),
+        let roles = kept.into_iter().map(|kept| {
+            let role = Role {
+                highest: Some(kept.highest),
+                config: kept.config,
                 ..Role::default()
             };
-            (role, kept)
+            (kept.role, role)
         });
         Arbitration {
             device_id,
-            stream_limit,
+            bounds,
             roles: roles.collect(),
             streams: HashMap::new(),
         }
     }
 
-    /// The highest id of each role that ever had a primary.
-    pub fn highest(&self) -> impl Iterator<Item = (&RoleName, ElectionId)> {
+    /// What is to be kept of each role that ever had a primary.
+    pub fn kept(&self) -> impl Iterator<Item = Kept> {
         let roles = self.roles.iter();
-        roles.filter_map(|(name, role)| Some((name, role.highest?)))
+        roles.filter_map(|(name, role)| role.kept(name))
+    }
+
+    /// What a role may do; `None` is everything (specification, sections 5.1 and 5.2).
+    pub fn role_config(
+        &self,
+        role: &RoleName,
+    ) -> Result<Option<Arc<RoleConfig>>, ArbitrationError> {
+        match self.roles.get(role) {
+            Some(known) => Ok(known.config.clone()),
+            None if role.0.is_empty() => Ok(None),
+            None => Err(ArbitrationError::UnknownRole {
+                role: role.0.clone(),
+            }),
+        }
     }
 
     /// The primary stream of a role.
@@ -233,9 +215,14 @@ impl Arbitration {
     }
 
     /// The primary streams of all roles.
-    pub fn primaries(&self) -> impl Iterator<Item = (&RoleName, StreamId)> {
-        let roles = self.roles.iter();
-        roles.filter_map(|(name, role)| Some((name, role.primary?)))
+    pub fn primaries(&self) -> impl Iterator<Item = Primary<'_>> {
+        self.roles.iter().filter_map(|(name, role)| {
+            Some(Primary {
+                role: name,
+                stream: role.primary?,
+                config: role.config.as_ref(),
+            })
+        })
     }
 
     /// The role of a stream that has sent its first arbitration message.
@@ -243,12 +230,14 @@ impl Arbitration {
         self.streams.get(&stream)
     }
 
-    /// May a request with this election id write in this role?
+    /// May a request with this election id write in this role? The role has to be known first
+    /// (specification, section "Write RPC").
     pub fn check_write(
         &self,
         role: &RoleName,
         election_id: Option<ElectionId>,
     ) -> Result<(), ArbitrationError> {
+        self.role_config(role)?;
         let known = self.roles.get(role);
         let primary = known.and_then(|role| {
             let stream = role.primary?;
@@ -273,8 +262,8 @@ impl Arbitration {
                 role,
                 role_config,
                 election_id,
-            } => match self.admit(stream, device_id, &role, election_id) {
-                Ok(()) => self.update(stream, role, role_config, election_id),
+            } => match self.admit(stream, device_id, &role, role_config, election_id) {
+                Ok(role_config) => self.update(stream, role, role_config, election_id),
                 Err(error) => {
                     let mut commands = vec![Command::Refuse { stream, error }];
                     commands.extend(self.close(stream));
@@ -284,15 +273,18 @@ impl Arbitration {
         }
     }
 
+    /// The checks of section 5.3 in its order. Returns what the role may do.
     fn admit(
         &self,
         stream: StreamId,
         device_id: u64,
-        role: &RoleName,
+        name: &RoleName,
+        config: Result<Option<Arc<RoleConfig>>, RoleConfigError>,
         election_id: Option<ElectionId>,
-    ) -> Result<(), ArbitrationError> {
-        match self.streams.get(&stream) {
-            Some(known) if known != role || device_id != self.device_id => {
+    ) -> Result<Option<Arc<RoleConfig>>, ArbitrationError> {
+        let before = self.streams.get(&stream);
+        match before {
+            Some(known) if known != name || device_id != self.device_id => {
                 return Err(ArbitrationError::RoleChanged);
             }
             None if device_id != self.device_id => {
@@ -301,32 +293,61 @@ impl Arbitration {
                     device_id: self.device_id,
                 });
             }
-            None if self.streams.len() >= self.stream_limit => {
-                return Err(ArbitrationError::TooManyStreams {
-                    limit: self.stream_limit,
-                });
-            }
             _ => {}
         }
-        let Some(election_id) = election_id else {
-            return Ok(());
-        };
-        let others = self.roles.get(role).map(|role| role.streams.iter());
-        let taken = others
-            .into_iter()
-            .flatten()
-            .any(|(other, id)| *other != stream && *id == Some(election_id));
-        match taken {
-            true => Err(ArbitrationError::DuplicateElectionId { election_id }),
-            false => Ok(()),
+        let role = self.roles.get(name);
+        let mut others = role.into_iter().flat_map(|role| &role.streams);
+        if let Some(election_id) = election_id
+            && others.any(|(other, id)| *other != stream && *id == Some(election_id))
+        {
+            return Err(ArbitrationError::DuplicateElectionId { election_id });
         }
+        let config = config?;
+        if let Some(config) = &config {
+            self.check_beside_others(name, config)?;
+        }
+        match role {
+            Some(role)
+                if before.is_none() && role.streams.len() >= self.bounds.streams_per_role =>
+            {
+                Err(ArbitrationError::TooManyStreams {
+                    role: name.0.clone(),
+                    limit: self.bounds.streams_per_role,
+                })
+            }
+            None if !name.0.is_empty() && self.named_roles() >= self.bounds.roles => {
+                Err(ArbitrationError::TooManyRoles {
+                    limit: self.bounds.roles,
+                })
+            }
+            _ => Ok(config),
+        }
+    }
+
+    /// Does a configuration go with those of the other roles?
+    fn check_beside_others(
+        &self,
+        name: &RoleName,
+        config: &RoleConfig,
+    ) -> Result<(), RoleConfigError> {
+        if name.0.is_empty() {
+            return Err(RoleConfigError::DefaultRole);
+        }
+        let others = self.roles.iter().filter(|(other, _)| *other != name);
+        let mut others = others.filter_map(|(name, role)| Some((name, role.config.as_ref()?)));
+        others.try_for_each(|(other, theirs)| config.check_beside(theirs, &other.0))
+    }
+
+    fn named_roles(&self) -> usize {
+        let named = self.roles.keys().filter(|name| !name.0.is_empty());
+        named.count()
     }
 
     fn update(
         &mut self,
         stream: StreamId,
         name: RoleName,
-        role_config: Option<Vec<u8>>,
+        role_config: Option<Arc<RoleConfig>>,
         election_id: Option<ElectionId>,
     ) -> Vec<Command> {
         self.streams.insert(stream, name.clone());
@@ -337,14 +358,13 @@ impl Arbitration {
         let mut commands = Vec::new();
         let everybody = match wins {
             Some(id) => {
+                let before = role.kept(&name);
                 role.primary = Some(stream);
                 role.config = role_config;
-                if role.highest != Some(id) {
-                    role.highest = Some(id);
-                    commands.push(Command::Persist {
-                        role: name.clone(),
-                        highest: id,
-                    });
+                role.highest = Some(id);
+                let after = role.kept(&name);
+                if before != after {
+                    commands.extend(after.map(Command::Persist));
                 }
                 true
             }
@@ -370,15 +390,27 @@ impl Arbitration {
             return Vec::new();
         };
         role.streams.remove(&stream);
-        if role.primary != Some(stream) {
-            return Vec::new();
+        if role.primary == Some(stream) {
+            role.primary = None;
+            return role.notify_all(&name, None);
         }
-        role.primary = None;
-        role.notify_all(&name, None)
+        if role.streams.is_empty() && role.highest.is_none() {
+            // There is nothing to remember of it.
+            self.roles.remove(&name);
+        }
+        Vec::new()
     }
 }
 
 impl Role {
+    fn kept(&self, name: &RoleName) -> Option<Kept> {
+        Some(Kept {
+            role: name.clone(),
+            highest: self.highest?,
+            config: self.config.clone(),
+        })
+    }
+
     /// Notices to all streams of the role; the one that caused them comes last, so that a
     /// new primary hears of it after everybody else.
     fn notify_all(&self, name: &RoleName, last: Option<StreamId>) -> Vec<Command> {

@@ -11,9 +11,14 @@
 //! 3. A stream that ends promotes nobody.
 
 mod core;
+mod error;
+mod role_config;
 #[cfg(test)]
 mod tests;
 
 pub use self::core::{
-    Arbitration, ArbitrationError, Command, ElectionId, Event, Notice, RoleName, Standing, StreamId,
+    Arbitration, Bounds, Command, ElectionId, Event, Kept, Notice, Primary, RoleName, Standing,
+    StreamId,
 };
+pub use self::error::ArbitrationError;
+pub use self::role_config::{PacketIns, RoleConfig, RoleConfigError};

@@ -8,6 +8,7 @@ use thiserror::Error;
 use tonic::{Request, Status};
 
 use super::{Permission, Policy, PolicyFile};
+use crate::audit::Audit;
 use crate::reload::Reloaded;
 use crate::server::Peer;
 use crate::tls::Identity;
@@ -17,6 +18,7 @@ use crate::tls::Identity;
 pub struct Caller {
     peer: Peer,
     policy: Option<Arc<Reloaded<PolicyFile>>>,
+    audit: Option<Arc<Audit>>,
 }
 
 /// No rule allows it.
@@ -99,8 +101,16 @@ impl From<Denied> for Status {
 }
 
 impl Caller {
-    pub(super) fn new(peer: Peer, policy: Option<Arc<Reloaded<PolicyFile>>>) -> Caller {
-        Caller { peer, policy }
+    pub(super) fn new(
+        peer: Peer,
+        policy: Option<Arc<Reloaded<PolicyFile>>>,
+        audit: Option<Arc<Audit>>,
+    ) -> Caller {
+        Caller {
+            peer,
+            policy,
+            audit,
+        }
     }
 
     /// Who sent this request, which has come through the [`Gate`](super::Gate).
@@ -114,6 +124,11 @@ impl Caller {
     /// Where they are, and who.
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Where what they change is recorded, if it is.
+    pub fn audit(&self) -> Option<&Audit> {
+        self.audit.as_deref()
     }
 
     /// The rules of the moment, if there are any.

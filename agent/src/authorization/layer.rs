@@ -10,6 +10,7 @@ use tonic::codegen::http;
 use tower::{Layer, Service};
 
 use super::{Caller, Permission, PolicyFile};
+use crate::audit::Audit;
 use crate::reload::Reloaded;
 use crate::server::Peer;
 
@@ -19,14 +20,21 @@ pub struct Gate {
     /// Clients have to say who they are (mutual TLS).
     needs_identity: bool,
     policy: Option<Arc<Reloaded<PolicyFile>>>,
+    /// Where what those who come change is recorded.
+    audit: Option<Arc<Audit>>,
 }
 
 impl Gate {
-    /// A gate with a policy, if there is one.
-    pub fn new(needs_identity: bool, policy: Option<Arc<Reloaded<PolicyFile>>>) -> Gate {
+    /// A gate with a policy and a log, if there are.
+    pub fn new(
+        needs_identity: bool,
+        policy: Option<Arc<Reloaded<PolicyFile>>>,
+        audit: Option<Arc<Audit>>,
+    ) -> Gate {
         Gate {
             needs_identity,
             policy,
+            audit,
         }
     }
 
@@ -38,7 +46,7 @@ impl Gate {
                  vouches for and that has a name (URI, DNS name or common name)",
             ));
         }
-        let caller = Caller::new(peer, self.policy.clone());
+        let caller = Caller::new(peer, self.policy.clone(), self.audit.clone());
         // Whoever asks for another is told that there is no such method.
         if let Some(permissions) = Permission::of_method(path) {
             caller.may_one(permissions, None)?;

@@ -72,6 +72,15 @@ pub struct Args {
     )]
     pub authorization: Option<PathBuf>,
 
+    /// A file to record changes in, with who made them, as JSON lines
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_AUDIT_LOG",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub audit_log: Option<PathBuf>,
+
     /// Where to keep state [default: /var/lib/pointsman/agent]
     #[arg(
         long,

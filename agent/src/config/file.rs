@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::serving::TlsSection;
+use super::serving::{AuditSection, TlsSection};
 use super::{ConfigError, TargetKind};
 use crate::limits::Limits;
 use crate::schema::ByteStrings;
@@ -26,6 +26,8 @@ pub struct ConfigFile {
     pub insecure: Option<bool>,
     /// The file that says who may do what.
     pub authorization: Option<PathBuf>,
+    /// Where changes are recorded.
+    pub audit: Option<AuditSection>,
     /// How much clients may ask for.
     #[serde(default)]
     pub limits: Limits,

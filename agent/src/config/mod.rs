@@ -11,7 +11,7 @@ mod serving;
 pub use args::{Args, Command};
 pub use file::ConfigFile;
 pub use load::load;
-pub use serving::{Serving, TlsSection, Transport};
+pub use serving::{AuditSection, Serving, TlsSection, Transport};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -182,6 +182,7 @@ impl TryFrom<ConfigFile> for Config {
         let serving = Serving {
             transport: serving::transport(raw.insecure, raw.tls)?,
             authorization: raw.authorization,
+            audit: raw.audit.map(Into::into),
             limits: raw.limits,
         };
         let ports = raw.ports.unwrap_or_default();
@@ -284,6 +285,12 @@ mod tests {
         let file = ConfigFile {
             ports: Some(vec!["1:uplink=eth1".to_owned(), "eth2".to_owned()]),
             device_id: Some(7),
+            audit: Some(AuditSection {
+                file: "audit.jsonl".into(),
+                max_bytes: None,
+                keep: Some(2),
+            }),
+            authorization: Some("authorization.yaml".into()),
             ..insecure()
         };
         let config = Config::try_from(file).expect("it is valid");

@@ -6,8 +6,15 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::{Args, ConfigError, ConfigFile};
+use crate::audit::AuditOptions;
 use crate::limits::Limits;
 use crate::tls::TlsFiles;
+
+/// How long the audit log grows.
+const AUDIT_BYTES: u64 = 64 << 20;
+
+/// How many logs of that length are kept beside the one that grows.
+const AUDIT_FILES: u32 = 8;
 
 /// What the gRPC port speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +32,8 @@ pub struct Serving {
     pub transport: Transport,
     /// Who may do what; everybody everything without it.
     pub authorization: Option<PathBuf>,
+    /// Where changes are recorded, if they are.
+    pub audit: Option<AuditOptions>,
     /// How much is taken.
     pub limits: Limits,
 }
@@ -35,6 +44,7 @@ impl Serving {
         Serving {
             transport: Transport::Insecure,
             authorization: None,
+            audit: None,
             limits: Limits::default(),
         }
     }
@@ -52,7 +62,29 @@ pub struct TlsSection {
     pub client_ca: Option<PathBuf>,
 }
 
-/// Puts the flags about TLS over what the file says.
+/// The `audit` section of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSection {
+    /// The log.
+    pub file: PathBuf,
+    /// Bytes after which another file is begun.
+    pub max_bytes: Option<u64>,
+    /// How many older files are kept.
+    pub keep: Option<u32>,
+}
+
+impl From<AuditSection> for AuditOptions {
+    fn from(section: AuditSection) -> AuditOptions {
+        AuditOptions {
+            file: section.file,
+            max_bytes: section.max_bytes.unwrap_or(AUDIT_BYTES),
+            keep: section.keep.unwrap_or(AUDIT_FILES),
+        }
+    }
+}
+
+/// Puts the flags about serving over what the file says.
 pub(super) fn overlay(args: &Args, file: &mut ConfigFile) {
     let flags = [&args.tls_cert, &args.tls_key, &args.tls_client_ca];
     if flags.iter().any(|flag| flag.is_some()) {
@@ -72,6 +104,14 @@ pub(super) fn overlay(args: &Args, file: &mut ConfigFile) {
     }
     if args.insecure {
         file.insecure = Some(true);
+    }
+    if let Some(log) = &args.audit_log {
+        let audit = file.audit.get_or_insert_with(|| AuditSection {
+            file: log.clone(),
+            max_bytes: None,
+            keep: None,
+        });
+        audit.file.clone_from(log);
     }
 }
 
@@ -112,6 +152,12 @@ impl fmt::Display for Serving {
         }
         if let Some(authorization) = &self.authorization {
             writeln!(f, "authorization: {authorization:?}")?;
+        }
+        if let Some(audit) = &self.audit {
+            writeln!(f, "audit:")?;
+            writeln!(f, "  file: {:?}", audit.file)?;
+            writeln!(f, "  max_bytes: {}", audit.max_bytes)?;
+            writeln!(f, "  keep: {}", audit.keep)?;
         }
         self.limits.fmt(f)
     }

@@ -9,15 +9,19 @@
 //! Prost types of P4Runtime stop in this module, but for the journal, which keeps updates in
 //! their P4Runtime form.
 
+mod audited;
 pub mod decode;
 pub mod encode;
 mod notice;
+mod objects;
 pub mod pipeline;
 mod platform;
 pub mod read;
 mod reconcile;
 mod rename;
 mod request;
+pub(crate) mod role;
+mod scope;
 pub mod service;
 pub mod status;
 pub mod stream;

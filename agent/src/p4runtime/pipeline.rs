@@ -36,7 +36,16 @@ pub fn slow_path_notices(agent: &Agent) -> Vec<AsciiMetadataValue> {
 pub fn set(agent: &Agent, request: p4::SetForwardingPipelineConfigRequest) -> Result<(), Status> {
     request::check_device(agent, request.device_id)?;
     let election_id = request.election_id;
+    #[allow(deprecated, reason = "it is refused")]
+    request::check_role(&request.role, request.role_id)?;
     let permit = request::permit(agent, &request.role, election_id.as_ref())?;
+    let config = permit.role_config();
+    if config.is_some_and(|config| !config.can_push_pipeline) {
+        return Err(Status::permission_denied(format!(
+            "role {:?} sets no pipelines: its role.config does not say can_push_pipeline",
+            request.role
+        )));
+    }
     let given = match (request.action(), request.config) {
         (Action::Unspecified, _) => {
             return Err(Status::invalid_argument(

@@ -26,6 +26,16 @@ pub fn permit<'a>(
     permit.map_err(|error| status::arbitration(&error))
 }
 
+/// Roles are named since P4Runtime 1.4. One that has only a number is not the default role.
+pub fn check_role(role: &str, role_id: u64) -> Result<(), Status> {
+    match (role, role_id) {
+        ("", id) if id != 0 => Err(Status::invalid_argument(format!(
+            "role_id {id}: roles are named since P4Runtime 1.4; set role to the role's name"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// An election id as a number.
 pub fn election_id(id: &p4::Uint128) -> ElectionId {
     ElectionId::new(id.high, id.low)

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::p4_runtime_server::P4Runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{pipeline, read, request, stream, write};
+use super::{audited, pipeline, read, request, stream};
 use crate::agent::Agent;
 use crate::authorization::{Caller, Permission};
 
@@ -22,12 +22,15 @@ const READ_QUEUE: usize = 4;
 #[derive(Clone)]
 pub struct P4RuntimeService {
     agent: Arc<Agent>,
+    /// For streams.
+    places: Arc<Semaphore>,
 }
 
 impl P4RuntimeService {
     /// A server for an agent.
     pub fn new(agent: Arc<Agent>) -> P4RuntimeService {
-        P4RuntimeService { agent }
+        let places = Arc::new(Semaphore::new(agent.limits.streams));
+        P4RuntimeService { agent, places }
     }
 
     async fn blocking<T: Send + 'static>(
@@ -51,8 +54,7 @@ impl P4Runtime for P4RuntimeService {
     ) -> Result<Response<p4::WriteResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        caller.may(Permission::Write, Some(&request.role))?;
-        self.blocking(move |agent| write::write(agent, &request))
+        self.blocking(move |agent| audited::write(agent, &caller, &request))
             .await?;
         Ok(Response::new(p4::WriteResponse {}))
     }
@@ -65,7 +67,7 @@ impl P4Runtime for P4RuntimeService {
         let request = request.into_inner();
         caller.may(Permission::Read, Some(&request.role))?;
         let answer = self
-            .blocking(move |agent| read::begin(agent, &request))
+            .blocking(move |agent| read::begin(agent, &caller, &request))
             .await?;
         let (responses, stream) = mpsc::channel(READ_QUEUE);
         tokio::spawn(read::send(answer, responses));
@@ -78,10 +80,9 @@ impl P4Runtime for P4RuntimeService {
     ) -> Result<Response<p4::SetForwardingPipelineConfigResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        caller.may(Permission::SetPipeline, Some(&request.role))?;
         let notices = self
             .blocking(move |agent| {
-                pipeline::set(agent, request)?;
+                audited::set_pipeline(agent, &caller, request)?;
                 Ok(pipeline::slow_path_notices(agent))
             })
             .await?;
@@ -110,7 +111,13 @@ impl P4Runtime for P4RuntimeService {
         request: Request<Streaming<p4::StreamMessageRequest>>,
     ) -> Result<Response<Self::StreamChannelStream>, Status> {
         let caller = Caller::of(&request)?;
-        let responses = stream::open(self.agent.clone(), caller, request.into_inner());
+        let place = self.places.clone().try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "there are {} streams already (limits.streams)",
+                self.agent.limits.streams
+            ))
+        })?;
+        let responses = stream::open(self.agent.clone(), caller, place, request.into_inner());
         Ok(Response::new(responses))
     }
 

@@ -6,14 +6,14 @@ use pointsman_proto::google::rpc;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::stream_message_request::Update as Message;
 use pointsman_proto::p4::v1::stream_message_response::Update as Answer;
-use prost::Message as _;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinHandle};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
-use super::{notice, request, status};
+use super::audited::Mastership;
+use super::{notice, request, role, status};
 use crate::agent::{Agent, Inbox, PacketIn, StreamNote};
 use crate::arbitration::{Event, Notice, RoleName, StreamId};
 use crate::authorization::{Caller, Permission};
@@ -24,14 +24,18 @@ pub type Responses = ReceiverStream<Result<p4::StreamMessageResponse, Status>>;
 /// Answers on their way to the client; more wait in the stream's inbox.
 const QUEUE: usize = 256;
 
-/// Serves a stream until either side ends it.
+/// Serves a stream until either side ends it, and gives its place back then.
 pub fn open(
     agent: Arc<Agent>,
     caller: Caller,
+    place: OwnedSemaphorePermit,
     requests: Streaming<p4::StreamMessageRequest>,
 ) -> Responses {
     let (responses, stream) = mpsc::channel(QUEUE);
-    tokio::spawn(serve(agent, caller, requests, responses));
+    tokio::spawn(async move {
+        serve(agent, caller, requests, responses).await;
+        drop(place);
+    });
     ReceiverStream::new(stream)
 }
 
@@ -44,13 +48,19 @@ async fn serve(
     let (stream, mut notes) = agent.streams.open();
     // An arbitration message may wait for writes under way. Notes go on; further messages wait.
     let mut arbitrating: Option<JoinHandle<()>> = None;
+    let mut mastership = Mastership::new(&caller);
     let ending = loop {
         tokio::select! {
             note = next(&mut notes, &responses) => match note {
-                Some((room, note)) => match answer(&agent, note) {
-                    Some(Ok(answer)) => room.send(Ok(answer)),
-                    ending => break ending,
-                },
+                Some((room, note)) => {
+                    if let StreamNote::Standing(notice) = &note {
+                        mastership.follow(notice).await;
+                    }
+                    match answer(&agent, note) {
+                        Some(Ok(answer)) => room.send(Ok(answer)),
+                        ending => break ending,
+                    }
+                }
                 None => break None,
             },
             done = finished(&mut arbitrating), if arbitrating.is_some() => {
@@ -71,6 +81,7 @@ async fn serve(
             },
         }
     };
+    mastership.end().await;
     let closed = tokio::task::spawn_blocking(move || agent.arbitrate(Event::Closed { stream }));
     if let Err(error) = closed.await {
         tracing::error!(%error, "a stream was not closed properly");
@@ -118,10 +129,10 @@ fn handle(
 ) -> Reaction {
     let (code, message, details) = match request.update {
         Some(Message::Arbitration(update)) => {
-            return match arbitration(caller, stream, update) {
-                Ok(event) => {
+            return match may_arbitrate(caller, &update) {
+                Ok(()) => {
                     let agent = agent.clone();
-                    let arbitrate = move || agent.arbitrate(event);
+                    let arbitrate = move || agent.arbitrate(arbitration(&agent, stream, update));
                     Reaction::Arbitrating(tokio::task::spawn_blocking(arbitrate))
                 }
                 Err(status) => Reaction::End(status),
@@ -132,7 +143,9 @@ fn handle(
             let metadata: Vec<_> = metadata
                 .map(|field| (field.metadata_id, field.value.clone()))
                 .collect();
-            let allowed = caller.may(Permission::PacketOut, None);
+            let role = agent.packet_io.subscribers.role_of(stream);
+            let role = role.as_ref().map(|role| role.0.as_str());
+            let allowed = caller.may(Permission::PacketOut, role);
             let allowed = allowed.map_err(|denied| (Code::PermissionDenied, denied.to_string()));
             let sent = allowed.and_then(|()| {
                 let sent = agent.packet_out(stream, &metadata, &packet.payload);
@@ -171,33 +184,39 @@ fn handle(
     Reaction::Answer(stream_error(code, message, details))
 }
 
-fn arbitration(
-    caller: &Caller,
-    stream: StreamId,
-    update: p4::MasterArbitrationUpdate,
-) -> Result<Event, Status> {
-    if update.device_id == 0 {
-        return Err(Status::invalid_argument("device_id 0 is not valid"));
-    }
-    let role = update.role.unwrap_or_default();
-    #[allow(deprecated)]
-    if role.id != 0 && role.name.is_empty() {
-        return Err(Status::invalid_argument(
-            "roles are named since P4Runtime 1.4; give the role a name",
-        ));
-    }
+/// Does the policy let the client claim what it claims?
+fn may_arbitrate(caller: &Caller, update: &p4::MasterArbitrationUpdate) -> Result<(), Status> {
+    let role = update.role.as_ref();
+    let name = role.map_or("", |role| &role.name);
+    #[allow(deprecated, reason = "it is refused")]
+    request::check_role(name, role.map_or(0, |role| role.id))?;
     let needed: &[Permission] = match update.election_id {
         Some(_) => &[Permission::Primary],
         None => &[Permission::Backup, Permission::Primary],
     };
-    caller.may_one(needed, Some(&role.name))?;
-    Ok(Event::Update {
+    caller.may_one(needed, Some(name))?;
+    Ok(())
+}
+
+/// What a message means to arbitration. Its role configuration is held to the pipeline of the moment.
+fn arbitration(agent: &Agent, stream: StreamId, update: p4::MasterArbitrationUpdate) -> Event {
+    let role = update.role.unwrap_or_default();
+    let role_config = match &role.config {
+        None => Ok(None),
+        Some(message) => {
+            let state = agent.shared();
+            let pipeline = state.draft.as_ref().unwrap_or(&state.switch).pipeline();
+            let pipeline = pipeline.map(|p| (&p.source.p4info, &*p.schema));
+            role::role_config(message, pipeline).map(Some)
+        }
+    };
+    Event::Update {
         stream,
         device_id: update.device_id,
         role: RoleName(role.name),
-        role_config: role.config.map(|config| config.encode_to_vec()),
+        role_config,
         election_id: update.election_id.as_ref().map(request::election_id),
-    })
+    }
 }
 
 /// What a note is to the client; `None` ends the stream.
@@ -223,7 +242,7 @@ fn standing(agent: &Agent, notice: Notice) -> p4::StreamMessageResponse {
     let role = (!notice.role.0.is_empty() || config.is_some()).then(|| p4::Role {
         name: notice.role.0,
         // It was encoded from such a message.
-        config: config.and_then(|bytes| prost_types::Any::decode(bytes).ok()),
+        config: config.and_then(role::message),
         ..p4::Role::default()
     });
     response(Answer::Arbitration(p4::MasterArbitrationUpdate {

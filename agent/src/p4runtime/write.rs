@@ -10,8 +10,10 @@ use pointsman_proto::p4::v1::write_request::Atomicity;
 use pointsman_proto::pointsman::agent::v1::StateRecord;
 use tonic::{Code, Status};
 
+use super::scope::Scope;
 use super::{decode, encode, request, status};
 use crate::agent::Agent;
+use crate::authorization::{Caller, Permission};
 use crate::entity::{Entity, Operation, Update};
 use crate::journal::Ticket;
 use crate::objectives::Objectives;
@@ -20,18 +22,29 @@ use crate::switch::{Footprint, Switch, Transaction, UpdateError};
 
 /// Applies a request. When it returns, what it reports as done is visible to the next packet
 /// and survives a restart.
-pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
+pub fn write(agent: &Agent, caller: &Caller, request: &p4::WriteRequest) -> Result<(), Status> {
     let atomicity = match request.atomicity() {
         // A single update is seen whole anyway.
         Atomicity::DataplaneAtomic if request.updates.len() <= 1 => Atomicity::RollbackOnError,
         atomicity => atomicity,
     };
+    #[allow(deprecated, reason = "it is refused")]
+    request::check_role(&request.role, request.role_id)?;
+    agent.limits.check_updates(request.updates.len())?;
     request::check_device(agent, request.device_id)?;
     let permit = request::permit(agent, &request.role, request.election_id.as_ref())?;
     let state = agent.shared();
+    let scope = |switch: &Switch| {
+        let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
+        let (role, config) = (&request.role, permit.role_config().cloned());
+        let p4info = &pipeline.source.p4info;
+        let scope = Scope::new(caller, Permission::Write, role, config, p4info);
+        Ok::<_, Status>(scope)
+    };
     let (outcome, ticket) = match &state.draft {
         Some(draft) => apply_to(
             draft,
+            &scope(draft)?,
             None,
             &request.updates,
             atomicity,
@@ -46,6 +59,7 @@ pub fn write(agent: &Agent, request: &p4::WriteRequest) -> Result<(), Status> {
             let objectives = Some(&state.objectives);
             apply_to(
                 &state.switch,
+                &scope(&state.switch)?,
                 objectives,
                 &request.updates,
                 atomicity,
@@ -146,11 +160,12 @@ impl Outcome {
     }
 }
 
-/// Applies updates to a switch. What belongs to `objectives` is not touched. What is applied is
+/// Applies updates to a switch. What is not in `scope` or belongs to `objectives` is not touched. What is applied is
 /// given to `keep` before others can see it, so that what depends on each other is kept in the order
 /// in which it was applied.
 fn apply_to(
     switch: &Switch,
+    scope: &Scope,
     objectives: Option<&Objectives>,
     updates: &[p4::Update],
     atomicity: Atomicity,
@@ -159,6 +174,10 @@ fn apply_to(
     let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
     let schema = pipeline.schema.clone();
     let decoded = updates.iter().map(|message| {
+        let in_scope = message.entity.as_ref().map_or(Ok(()), |entity| {
+            scope.check(entity, &pipeline.source.p4info)
+        });
+        in_scope.map_err(|error| status::error(Code::PermissionDenied, error.to_string()))?;
         let update = decode::update(&schema, message);
         update.map_err(|error| status::error(error.code(), error.to_string()))
     });

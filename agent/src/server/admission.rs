@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{Audit, AuditError};
 use crate::authorization::{Gate, Policy, PolicyError, PolicyFile};
 use crate::config::{Serving, Transport};
 use crate::limits::Limits;
@@ -26,6 +27,9 @@ pub enum AdmissionError {
     /// The policy.
     #[error("authorization: {0}")]
     Policy(#[from] ReloadError<PolicyError>),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 /// The terms.
@@ -33,6 +37,7 @@ pub enum AdmissionError {
 pub struct Admission {
     pub(super) tls: Option<Arc<Reloaded<TlsFiles>>>,
     policy: Option<Arc<Reloaded<PolicyFile>>>,
+    audit: Option<Arc<Audit>>,
     pub(super) limits: Limits,
 }
 
@@ -58,9 +63,11 @@ impl Admission {
             let rules = policy.get().rules.len();
             tracing::info!(file = %policy.source().0.display(), rules, "authorizing by a policy");
         }
+        let audit = serving.audit.clone().map(Audit::start);
         Ok(Admission {
             tls,
             policy,
+            audit: audit.transpose()?.map(Arc::new),
             limits: serving.limits.clone(),
         })
     }
@@ -69,7 +76,7 @@ impl Admission {
     pub(super) fn gate(&self) -> Gate {
         let tls = self.tls.as_ref().map(|tls| tls.source());
         let needs_identity = tls.is_some_and(|files| files.client_ca.is_some());
-        Gate::new(needs_identity, self.policy.clone())
+        Gate::new(needs_identity, self.policy.clone(), self.audit.clone())
     }
 
     /// Reads files again when they change, and at once on SIGHUP, until it is cancelled.

@@ -14,6 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::agent::Agent;
+use crate::authorization::Caller;
 use crate::p4runtime::status;
 use crate::ports::{PortError, PortSpec, links};
 
@@ -167,7 +168,8 @@ impl AgentRpc for AgentService {
         &self,
         request: Request<Streaming<pb::SyncRequest>>,
     ) -> Result<Response<Self::SyncObjectivesStream>, Status> {
-        let responses = sync::open(self.agent.clone(), request.into_inner()).await?;
+        let caller = Caller::of(&request)?;
+        let responses = sync::open(self.agent.clone(), caller, request.into_inner()).await?;
         Ok(Response::new(responses))
     }
 }

@@ -22,7 +22,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::agent::{Agent, Inbox, StreamNote, SyncError};
-use crate::arbitration::{ArbitrationError, ElectionId, Event, Standing, StreamId};
+use crate::arbitration::{ArbitrationError, ElectionId, Event, RoleName, Standing, StreamId};
+use crate::audit::{Mastership, Record, Rpc};
+use crate::authorization::Caller;
 use crate::objectives::{self, Batch};
 use crate::p4runtime::status;
 use crate::pipeliner::Refusal;
@@ -35,6 +37,7 @@ const ANSWERS: usize = 16;
 /// Reads the hello, and serves the stream if its sender may be master.
 pub(super) async fn open(
     agent: Arc<Agent>,
+    caller: Caller,
     mut requests: Streaming<pb::SyncRequest>,
 ) -> Result<Responses, Status> {
     let first = requests.next().await;
@@ -59,6 +62,11 @@ pub(super) async fn open(
     .await?;
     let mut session = Session {
         agent,
+        controller: Controller {
+            caller,
+            name: hello.controller,
+            election_id,
+        },
         stream,
         cluster_id: hello.cluster_id,
         notes,
@@ -68,6 +76,7 @@ pub(super) async fn open(
         session.close().await;
         return Err(refused);
     }
+    session.record_mastership(Mastership::Gained).await?;
     let (answers, responses) = mpsc::channel(ANSWERS);
     tokio::spawn(session.serve(answers));
     Ok(ReceiverStream::new(responses))
@@ -75,10 +84,30 @@ pub(super) async fn open(
 
 struct Session {
     agent: Arc<Agent>,
+    controller: Controller,
     stream: StreamId,
     cluster_id: String,
     notes: Inbox,
     requests: Streaming<pb::SyncRequest>,
+}
+
+/// Whose stream it is.
+#[derive(Clone)]
+struct Controller {
+    caller: Caller,
+    name: String,
+    election_id: ElectionId,
+}
+
+impl Controller {
+    /// Records what the controller has changed, or tried to.
+    fn record(&self, rpc: Rpc, outcome: Result<(), &Status>) {
+        if let Some(audit) = self.caller.audit() {
+            let role = RoleName::default();
+            let record = Record::new(self.caller.peer(), &role.0, Some(self.election_id), rpc);
+            audit.record(record.with_outcome(outcome));
+        }
+    }
 }
 
 impl Session {
@@ -122,7 +151,18 @@ impl Session {
                 },
             }
         }
+        if let Err(error) = self.record_mastership(Mastership::Lost).await {
+            tracing::error!(%error, "a change of mastership was not recorded");
+        }
         self.close().await;
+    }
+
+    async fn record_mastership(&self, change: Mastership) -> Result<(), Status> {
+        let controller = self.controller.clone();
+        blocking(&self.agent, move |_| {
+            controller.record(Rpc::Mastership { change }, Ok(()));
+        })
+        .await
     }
 
     async fn close(self) {
@@ -176,11 +216,23 @@ impl Session {
         };
         let stream = self.stream;
         let cluster_id = self.cluster_id.clone();
+        let controller = self.controller.clone();
         let acks = blocking(&self.agent, move |agent| {
-            take(agent, stream, &cluster_id, batch)
+            if let Some(audit) = controller.caller.audit() {
+                audit.check()?;
+            }
+            let rpc = Rpc::SyncObjectives {
+                controller: controller.name.clone(),
+                revision: batch.revision,
+                changes: batch.changes.len(),
+            };
+            let taken = take(agent, stream, &cluster_id, batch);
+            let taken = taken.map_err(|error| sync_status(&error));
+            controller.record(rpc, taken.as_ref().map(|_| ()));
+            taken
         })
         .await?;
-        let acks = acks.map_err(|error| sync_status(&error))?;
+        let acks = acks?;
         Ok(response(sync_response::Message::Acks(acks)))
     }
 }

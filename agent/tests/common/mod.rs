@@ -253,13 +253,20 @@ pub async fn read(
 
 /// The canonical codes of the errors in a status, one for each update.
 pub fn codes(status: &Status) -> Vec<Code> {
+    let errors = errors(status).into_iter();
+    errors
+        .map(|error| Code::from_i32(error.canonical_code))
+        .collect()
+}
+
+/// The errors in a status, one for each update.
+pub fn errors(status: &Status) -> Vec<p4::Error> {
     assert_eq!(status.code(), Code::Unknown, "{status:?}");
     let details = rpc::Status::decode(status.details()).expect("there are details");
-    let errors = details.details.iter().map(|any| {
-        let error = p4::Error::decode(any.value.as_slice()).expect("a p4.Error");
-        Code::from_i32(error.canonical_code)
-    });
-    errors.collect()
+    let errors = details.details.iter();
+    errors
+        .map(|any| p4::Error::decode(any.value.as_slice()).expect("a p4.Error"))
+        .collect()
 }
 
 pub fn update(kind: p4::update::Type, entity: p4::entity::Entity) -> p4::Update {

@@ -24,8 +24,11 @@ use tonic::{Code, Status};
 
 use self::answer::Entities;
 use super::decode::DecodeError;
+use super::scope::{Scope, ScopeError};
 use super::{request, status};
 use crate::agent::Agent;
+use crate::arbitration::RoleName;
+use crate::authorization::{Caller, Permission};
 use crate::schema::Schema;
 use crate::switch::View;
 
@@ -35,6 +38,9 @@ pub enum ReadError {
     /// It makes no sense for the loaded pipeline.
     #[error(transparent)]
     Filter(#[from] DecodeError),
+    /// The policy does not allow it.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
     /// A counter or register cannot be read.
     #[error(transparent)]
     DataPlane(#[from] DataPlaneError),
@@ -45,6 +51,7 @@ impl ReadError {
     pub fn code(&self) -> Code {
         match self {
             ReadError::Filter(error) => error.code(),
+            ReadError::Scope(_) => Code::PermissionDenied,
             ReadError::DataPlane(DataPlaneError::OutOfRange { .. }) => Code::OutOfRange,
             ReadError::DataPlane(DataPlaneError::Unsupported { .. }) => Code::Unimplemented,
             ReadError::DataPlane(_) => Code::Internal,
@@ -53,13 +60,19 @@ impl ReadError {
 }
 
 /// Applies every filter of a request to the state of one moment.
-pub fn begin(agent: &Agent, request: &p4::ReadRequest) -> Result<Answer, Status> {
+pub fn begin(agent: &Agent, caller: &Caller, request: &p4::ReadRequest) -> Result<Answer, Status> {
+    agent.limits.check_filters(request.entities.len())?;
     request::check_device(agent, request.device_id)?;
+    let role = RoleName(request.role.clone());
+    let config = agent.mastership.with(|known| known.role_config(&role));
+    let config = config.map_err(|error| status::arbitration(&error))?;
     let state = agent.shared();
     let switch = state.draft.as_ref().unwrap_or(&state.switch);
     let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
     let footprint = footprint::of(&pipeline.schema, &request.entities);
     let view = switch.view(&footprint).ok_or_else(status::no_pipeline)?;
+    let p4info = &pipeline.source.p4info;
+    let scope = Scope::new(caller, Permission::Read, &role.0, config, p4info);
     let mut entities = Vec::new();
     let mut errors = Vec::with_capacity(request.entities.len());
     for filter in &request.entities {
@@ -68,9 +81,11 @@ pub fn begin(agent: &Agent, request: &p4::ReadRequest) -> Result<Answer, Status>
             view: &view,
             found: Vec::new(),
         };
-        match reader.filter(filter) {
+        let allowed = scope.check_policy(filter, p4info).map_err(ReadError::from);
+        match allowed.and_then(|()| reader.filter(filter)) {
             Ok(()) => {
-                entities.append(&mut reader.found);
+                let found = reader.found.into_iter();
+                entities.extend(found.map(|found| scope.of(found)));
                 errors.push(p4::Error::default());
             }
             Err(error) => errors.push(status::error(error.code(), error.to_string())),
