@@ -9,7 +9,7 @@ use crate::agent::Agent;
 use crate::arbitration::RoleName;
 use crate::entity::{Entity, TableEntry};
 use crate::ports::{Link, Port, PortState};
-use crate::target::SlowPathUse;
+use crate::target::{SlowPathUse, Target};
 
 /// The agent at a glance.
 pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
@@ -42,9 +42,23 @@ pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
             .target()
             .slow_path()
             .into_iter()
+            .chain(lost_digests(agent, state.switch.target()))
             .map(slow_path_use)
             .collect(),
     }
+}
+
+/// Digests are made on the slow path; some may have been in vain.
+fn lost_digests(agent: &Agent, target: &dyn Target) -> Option<SlowPathUse> {
+    let lost = target.lost_digests() + agent.notices.lost();
+    (lost > 0).then(|| SlowPathUse {
+        what: "digests that no controller was told: there was none, or it did not read or \
+               acknowledge them in time"
+            .to_owned(),
+        source: String::new(),
+        fast: String::new(),
+        packets: lost,
+    })
 }
 
 fn slow_path_use(slow: SlowPathUse) -> pb::SlowPathUse {
