@@ -67,7 +67,8 @@ impl Switch {
             run(&format!(
                 "ip link add {ours} type veth peer name {theirs} netns {ns}"
             ));
-            run(&format!("ip link set {ours} up"));
+            // Nobody but the test sends: without an address of its own it finds no neighbours.
+            run(&format!("ip link set {ours} addrgenmode none up"));
             run(&format!("ip -n {ns} link set {theirs} up"));
         }
         run(&format!(
