@@ -720,6 +720,41 @@ fn cells_are_only_modified_and_left_alone_without_data() {
     );
 }
 
+/// "Bytestrings": int<W>, with the examples of the specification for 8 bits.
+#[test]
+fn cells_of_a_signed_register_are_twos_complement_of_any_length() {
+    let schema = schema();
+    let cell = |bytes: &str| {
+        format!(
+            r#"register_entry {{ register_id: 384749861 index {{ index: 0 }}
+               data {{ bitstring: "{bytes}" }} }}"#
+        )
+    };
+    for canonical in [r"\x63", r"\x9d", r"\x80", r"\x00", r"\xff"] {
+        round_trips(&schema, Type::Modify, &cell(canonical));
+    }
+    let padded = update(Type::Modify, &cell(r"\xff\x9d"));
+    let decoded = decode::update(&schema, &padded).expect("it is sign-extended");
+    let canonical = update(Type::Modify, &cell(r"\x9d"));
+    assert_eq!(encode::update(&schema, &decoded), canonical);
+    for wrong in [r"\x00\x9d", r"\xff\x7f", r"\x01\x63"] {
+        is_refused(
+            &schema,
+            Type::Modify,
+            &cell(wrong),
+            Code::OutOfRange,
+            "does not fit 8 bits",
+        );
+    }
+    is_refused(
+        &schema,
+        Type::Modify,
+        &cell(""),
+        Code::OutOfRange,
+        "no bytes",
+    );
+}
+
 /// "ValueSetEntry".
 #[test]
 fn a_value_set_has_each_member_once_and_as_many_as_fit() {

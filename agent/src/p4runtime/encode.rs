@@ -8,6 +8,7 @@ pub use digest::digest_list;
 
 use std::time::Duration;
 
+use num_bigint::{BigInt, BigUint};
 use pointsman_p4::dataplane::{
     BackupReplica, Bits, Call, ColorCounts, CounterData, EntryKey, Match, MeterConfig,
 };
@@ -84,11 +85,12 @@ pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
                 register_id: described.map_or(0, |r| r.id),
                 index: cell.index.map(|cell| index(described, cell)),
                 data: Some(p4::P4Data {
-                    data: Some(p4::p4_data::Data::Bitstring(schema.bytes(
-                        &cell.value,
-                        described.map_or(0, |r| r.width),
-                        None,
-                    ))),
+                    data: Some(p4::p4_data::Data::Bitstring(match described {
+                        Some(register) if register.signed => {
+                            signed_bytes(&cell.value, register.width)
+                        }
+                        _ => schema.bytes(&cell.value, described.map_or(0, |r| r.width), None),
+                    })),
                 }),
             })
         }
@@ -371,6 +373,15 @@ fn value_set(schema: &Schema, set: &ValueSet) -> p4::ValueSetEntry {
     p4::ValueSetEntry {
         value_set_id: described.id,
         members: members.collect(),
+    }
+}
+
+/// The bits of an `int<W>` in two's complement, as short as they can be.
+fn signed_bytes(value: &Bits, width: u32) -> Vec<u8> {
+    let number = BigInt::from(BigUint::from(value));
+    match value.bit_length() == width {
+        true => (number - (BigInt::from(1) << width)).to_signed_bytes_be(),
+        false => number.to_signed_bytes_be(),
     }
 }
 

@@ -17,6 +17,7 @@ mod objects;
 pub mod pipeline;
 mod platform;
 pub mod read;
+mod reason;
 mod reconcile;
 mod rename;
 mod request;

@@ -6,6 +6,7 @@ use prost::Message;
 use prost_types::Any;
 use tonic::{Code, Status};
 
+use super::reason::{Reason, SPACE};
 use crate::arbitration::ArbitrationError;
 use crate::journal::JournalError;
 
@@ -14,14 +15,18 @@ use crate::journal::JournalError;
 const METADATA_BYTES: usize = 5 << 10;
 /// What an error takes without its message.
 const DETAIL_BYTES: usize = 42;
+/// What our own code takes beside its message.
+const SPACE_BYTES: usize = 16;
 /// How clients know the type of an error detail.
 const ERROR_TYPE: &str = "type.googleapis.com/p4.v1.Error";
 
-/// The outcome of one update or filter.
-pub fn error(code: Code, message: String) -> p4::Error {
+/// The outcome of one update or filter that is refused.
+pub fn error(reason: Reason, code: Code, message: String) -> p4::Error {
     p4::Error {
         canonical_code: code.into(),
         message,
+        space: SPACE.to_owned(),
+        code: reason.code(),
         ..p4::Error::default()
     }
 }
@@ -43,34 +48,37 @@ pub fn batch(errors: &[p4::Error]) -> Status {
             .zip(messages_that_fit(errors))
             .map(|(error, message)| Any {
                 type_url: ERROR_TYPE.to_owned(),
-                value: p4::Error {
-                    message: message.to_owned(),
-                    ..error.clone()
-                }
-                .encode_to_vec(),
+                value: match message {
+                    Some(_) => error.encode_to_vec(),
+                    None => p4::Error {
+                        canonical_code: error.canonical_code,
+                        ..p4::Error::default()
+                    }
+                    .encode_to_vec(),
+                },
             })
             .collect(),
     };
     Status::with_details(Code::Unknown, message, details.encode_to_vec().into())
 }
 
-/// The messages of errors in order, as many as fit into a client's metadata; then empty ones. Every
-/// error keeps its code.
-fn messages_that_fit(errors: &[p4::Error]) -> impl Iterator<Item = &str> {
+/// The messages of errors in order, as many as fit into a client's metadata with our own codes; then
+/// none. Every error keeps its canonical code.
+fn messages_that_fit(errors: &[p4::Error]) -> impl Iterator<Item = Option<&str>> {
     let codes = errors.len() * DETAIL_BYTES;
     let mut left = METADATA_BYTES.saturating_sub(codes);
-    errors
-        .iter()
-        .map(move |error| match left.checked_sub(error.message.len()) {
+    errors.iter().map(
+        move |error| match left.checked_sub(error.message.len() + SPACE_BYTES) {
             Some(rest) => {
                 left = rest;
-                error.message.as_str()
+                Some(error.message.as_str())
             }
             None => {
                 left = 0;
-                ""
+                None
             }
-        })
+        },
+    )
 }
 
 /// A refusal for want of mastership.
@@ -102,7 +110,14 @@ mod tests {
     #[test]
     fn a_hundred_failures_fit_into_what_clients_accept() {
         let message = "table acl: an entry with this key already exists; MODIFY changes it";
-        let errors = vec![error(Code::AlreadyExists, message.to_owned()); 100];
+        let errors = vec![
+            error(
+                Reason::AlreadyExists,
+                Code::AlreadyExists,
+                message.to_owned()
+            );
+            100
+        ];
         let status = batch(&errors);
         assert!(status.details().len() * 4 / 3 < 8 << 10);
         let details = rpc::Status::decode(status.details()).expect("our own encoding");
@@ -111,6 +126,10 @@ mod tests {
             p4::Error::decode(details.details[index].value.as_slice()).expect("our own encoding")
         };
         assert_eq!(decoded(0).message, message);
+        assert_eq!(
+            (decoded(0).space.as_str(), decoded(0).code),
+            ("pointsman", 20)
+        );
         assert_eq!(decoded(99).canonical_code, Code::AlreadyExists as i32);
         assert_eq!(decoded(99).message, "");
     }

@@ -10,6 +10,7 @@ use pointsman_proto::p4::v1::write_request::Atomicity;
 use pointsman_proto::pointsman::agent::v1::StateRecord;
 use tonic::{Code, Status};
 
+use super::reason::Reason;
 use super::scope::Scope;
 use super::{decode, encode, request, status};
 use crate::agent::Agent;
@@ -122,7 +123,9 @@ impl Outcome {
                     }),
                     None => transaction.apply(&update),
                 };
-                applied.map_err(|error| status::error(error.code(), error.to_string()))?;
+                applied.map_err(|error| {
+                    status::error(Reason::from(&error), error.code(), error.to_string())
+                })?;
                 Ok(update)
             });
             match result {
@@ -134,7 +137,8 @@ impl Outcome {
                     transaction.roll_back_to(start);
                     let failed = self.errors.len();
                     let rolled_back = UpdateError::RolledBack { failed: failed + 1 };
-                    let other = status::error(Code::Aborted, rolled_back.to_string());
+                    let other =
+                        status::error(Reason::RolledBack, Code::Aborted, rolled_back.to_string());
                     self.errors = vec![other; count];
                     self.errors[failed] = error;
                     self.kept.clear();
@@ -177,9 +181,15 @@ fn apply_to(
         let in_scope = message.entity.as_ref().map_or(Ok(()), |entity| {
             scope.check(entity, &pipeline.source.p4info)
         });
-        in_scope.map_err(|error| status::error(Code::PermissionDenied, error.to_string()))?;
+        in_scope.map_err(|error| {
+            status::error(
+                Reason::NotAllowed,
+                Code::PermissionDenied,
+                error.to_string(),
+            )
+        })?;
         let update = decode::update(&schema, message);
-        update.map_err(|error| status::error(error.code(), error.to_string()))
+        update.map_err(|error| status::error(Reason::from(&error), error.code(), error.to_string()))
     });
     let mut decoded: Vec<Result<Update, p4::Error>> = decoded.collect();
     let transaction = match atomicity {

@@ -33,6 +33,7 @@ impl Schema {
             presentation,
             schema: Schema {
                 byte_strings: presentation.byte_strings,
+                cpu_port: presentation.cpu_port,
                 ..Schema::default()
             },
             seen: HashMap::new(),
@@ -98,6 +99,7 @@ impl Builder<'_> {
                 alias: preamble.alias,
                 params,
                 restriction,
+                references: Vec::new(),
             });
         }
         for table in &info.tables {
@@ -123,6 +125,7 @@ impl Builder<'_> {
             }
         }
         self.schema.ports = self.ports();
+        self.schema.link_references(self.info)?;
         Ok(self.schema)
     }
 
@@ -261,6 +264,7 @@ impl Builder<'_> {
                 == p4info::table::IdleTimeoutBehavior::NotifyControl,
             is_const: table.is_const_table,
             restriction,
+            references: Vec::new(),
         });
         Ok(())
     }
@@ -376,7 +380,10 @@ impl Builder<'_> {
             let ir = ir::RegisterId(index as u32);
             let found = &program.registers[index];
             let index = self.translation(register.index_type_name.as_ref(), 0);
-            let register = cell(preamble, ir, found.size, found.width, index);
+            let register = CellSchema {
+                signed: is_signed(register.type_spec.as_ref()),
+                ..cell(preamble, ir, found.size, found.width, index)
+            };
             self.schema.registers.push(register);
         }
         for set in &info.value_sets {
@@ -539,6 +546,16 @@ fn cell<Id: Copy + Eq + Hash>(
         width,
         // An index is a number, whatever its type is to controllers.
         index: index.filter(|index| index.sdn_width().is_some()),
+        signed: false,
+    }
+}
+
+fn is_signed(spec: Option<&p4info::P4DataTypeSpec>) -> bool {
+    use p4info::p4_bitstring_like_type_spec::TypeSpec as Bitstring;
+    use p4info::p4_data_type_spec::TypeSpec;
+    match spec.and_then(|spec| spec.type_spec.as_ref()) {
+        Some(TypeSpec::Bitstring(spec)) => matches!(spec.type_spec, Some(Bitstring::Int(_))),
+        _ => false,
     }
 }
 

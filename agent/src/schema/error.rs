@@ -53,6 +53,16 @@ pub enum SchemaError {
         /// Fields in the program.
         program: usize,
     },
+    /// A reference to what is not there.
+    #[error("{owner}: @refers_to({table}, {field}): p4info has no such table or field")]
+    Reference {
+        /// Who refers.
+        owner: String,
+        /// To which table.
+        table: String,
+        /// To which field.
+        field: String,
+    },
     /// A restriction that makes no sense.
     #[error(transparent)]
     Constraint(Box<ConstraintError>),

@@ -14,6 +14,7 @@ mod meter;
 mod object;
 mod packet;
 mod presentation;
+mod references;
 mod table;
 mod translation;
 
@@ -25,13 +26,14 @@ pub use object::{
 };
 pub use packet::{PacketField, PacketHeader};
 pub use presentation::{ByteStrings, Presentation};
+pub use references::{Reference, ReferenceKey, Referred};
 pub use table::{ActionRef, FieldSchema, Scope, TableSchema};
 pub use translation::{SDN_PORT_CPU, Translation, TranslationError};
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use pointsman_p4::dataplane::Bits;
+use pointsman_p4::dataplane::{Bits, Replica};
 use pointsman_p4::ir::{
     ActionId, ActionProfileId, CounterId, LearnListId, MeterId, RegisterId, TableId, ValueSetId,
 };
@@ -52,6 +54,10 @@ pub struct Schema {
     /// How ports are translated where P4Runtime names them itself: in replicas, and as ports that are
     /// watched. It is the type that the program has for ports, if it is translated.
     pub ports: Option<Arc<Translation>>,
+    /// What tables and actions refer to.
+    pub referred: Vec<Referred>,
+    /// The controller's port in programs.
+    pub cpu_port: u32,
     /// Indirect counters.
     pub counters: Vec<CellSchema<CounterId>>,
     /// Indirect meters.
@@ -93,6 +99,24 @@ impl Schema {
                 padded
             }
         }
+    }
+
+    /// Replicas as the data plane takes them. Where the program has no translated type of ports,
+    /// P4Runtime's number of the controller's port is kept as it is, and means this switch's.
+    pub fn plane_replicas(&self, replicas: &[Replica]) -> Vec<Replica> {
+        let port = |port: u32| match port {
+            SDN_PORT_CPU if self.ports.is_none() => self.cpu_port,
+            port => port,
+        };
+        let replicas = replicas.iter().map(|replica| {
+            let mut replica = replica.clone();
+            replica.port = port(replica.port);
+            for backup in &mut replica.backups {
+                backup.port = port(backup.port);
+            }
+            replica
+        });
+        replicas.collect()
     }
 
     /// A port as controllers see it, in a place that has no type of its own.

@@ -7,7 +7,7 @@ use pointsman_p4::constraints::Constraint;
 use pointsman_p4::dataplane::Bits;
 use pointsman_p4::ir::{ActionId, ActionProfileId, ValueSetId};
 
-use super::{FieldSchema, Translation};
+use super::{FieldSchema, Reference, Translation};
 
 /// An action, whichever table uses it.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct ActionSchema {
     pub params: Vec<ParamSchema>,
     /// What its arguments must satisfy.
     pub restriction: Option<Constraint>,
+    /// What its arguments refer to.
+    pub references: Vec<Reference>,
 }
 
 impl ActionSchema {
@@ -92,6 +94,8 @@ pub struct CellSchema<Id> {
     pub size: u32,
     /// Bits of a cell, of a register.
     pub width: u32,
+    /// Its cells are `int<W>`, of a register.
+    pub signed: bool,
     /// Controllers see other indices than the program.
     pub index: Option<Arc<Translation>>,
 }

@@ -7,7 +7,7 @@ use pointsman_p4::constraints::Constraint;
 use pointsman_p4::dataplane::{Bits, Match};
 use pointsman_p4::ir::{ActionId, ActionProfileId, MatchKind, TableId};
 
-use super::Translation;
+use super::{Reference, Translation};
 
 /// A table.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct TableSchema {
     pub is_const: bool,
     /// What its entries must satisfy.
     pub restriction: Option<Constraint>,
+    /// What its keys refer to.
+    pub references: Vec<Reference>,
 }
 
 impl TableSchema {

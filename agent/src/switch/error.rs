@@ -27,6 +27,36 @@ pub enum UpdateError {
         /// How many refer to it.
         users: u32,
     },
+    /// A value refers to what is not there (`@refers_to`).
+    #[error("{what}: refers to {to}, which is not there; insert that first")]
+    RefersToNothing {
+        /// The entity.
+        what: String,
+        /// To what.
+        to: String,
+    },
+    /// A part that stays what it was when the entity was inserted.
+    #[error("{what}: {part} cannot be changed, and was inserted as {inserted}")]
+    Fixed {
+        /// The entity.
+        what: String,
+        /// Which part.
+        part: &'static str,
+        /// What it is.
+        inserted: u32,
+    },
+    /// The profile has no room for another member.
+    #[error(
+        "{what}: there is no room for it; action profile {profile} has room for {size} members"
+    )]
+    ProfileFull {
+        /// The entity.
+        what: String,
+        /// The profile's name.
+        profile: String,
+        /// Members that it has room for.
+        size: u64,
+    },
     /// It is part of the program.
     #[error("{what} is const in the program")]
     Const {
@@ -82,9 +112,11 @@ impl UpdateError {
             UpdateError::NotFound { .. } => Code::NotFound,
             UpdateError::InUse { .. } => Code::FailedPrecondition,
             UpdateError::Const { .. } | UpdateError::Owned { .. } => Code::PermissionDenied,
-            UpdateError::MixedSelector { .. } | UpdateError::OnlyModify { .. } => {
-                Code::InvalidArgument
-            }
+            UpdateError::MixedSelector { .. }
+            | UpdateError::OnlyModify { .. }
+            | UpdateError::RefersToNothing { .. }
+            | UpdateError::Fixed { .. } => Code::InvalidArgument,
+            UpdateError::ProfileFull { .. } => Code::ResourceExhausted,
             UpdateError::DataPlane { error, .. } => data_plane_code(error),
             UpdateError::RolledBack { .. } => Code::Aborted,
         }

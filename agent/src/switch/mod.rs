@@ -132,6 +132,8 @@ impl Switch {
                 schema: &pipeline.schema,
                 store: store.lock(&store.footprint(Access::Write)),
                 plane,
+                references: store.references(),
+                is_restoring: true,
             };
             let mut undo = Undo::new();
             let mut updates = entities.iter();
@@ -155,6 +157,8 @@ impl Switch {
             schema: &loaded.pipeline.schema,
             store: loaded.store.lock(footprint),
             plane: self.holder(loaded).plane()?,
+            references: loaded.store.references(),
+            is_restoring: false,
         }))
     }
 

@@ -8,7 +8,7 @@ use pointsman_proto::p4::v1::{self as p4, p4_data};
 
 use super::error::{DecodeError, invalid};
 use super::table::{direct, direct_key};
-use super::value::{bits, key};
+use super::value::{bits, key, signed_bits};
 use crate::entity::{CounterCell, Entity, Operation, RegisterCell, ValueSet};
 use crate::schema::{CellSchema, Schema, ValueSetSchema};
 
@@ -129,13 +129,15 @@ pub(super) fn register(
     modify_only("register entry", operation)?;
     let register = register_schema(schema, entry.register_id)?;
     let value = match entry.data.as_ref().and_then(|data| data.data.as_ref()) {
+        Some(p4_data::Data::Bitstring(bytes)) if register.signed => {
+            signed_bits(bytes, register.width, || register.name.clone())?
+        }
         Some(p4_data::Data::Bitstring(bytes)) => {
             bits(bytes, register.width, || register.name.clone())?
         }
         Some(_) => {
-            return Err(DecodeError::Unsupported {
-                what: "a register of anything but bit<W>",
-            });
+            let what = "its cells are numbers; give a bitstring";
+            return Err(invalid(&register.name, what));
         }
         None => {
             return Err(DecodeError::Missing {

@@ -1,5 +1,6 @@
 //! Byte strings and matches.
 
+use num_bigint::{BigInt, Sign};
 use pointsman_p4::dataplane::{Bits, Match};
 use pointsman_p4::ir::MatchKind;
 use pointsman_proto::p4::v1::FieldMatch;
@@ -26,6 +27,35 @@ pub(super) fn bits(
         });
     }
     Ok(value)
+}
+
+/// An `int<W>` in two's complement, whatever its length, as its `width` bits.
+pub(super) fn signed_bits(
+    bytes: &[u8],
+    width: u32,
+    place: impl Fn() -> String,
+) -> Result<Bits, DecodeError> {
+    if bytes.is_empty() {
+        return Err(DecodeError::EmptyValue { place: place() });
+    }
+    let value = BigInt::from_signed_bytes_be(bytes);
+    // The sign takes one bit; a negative number is one further from zero than it can be above it.
+    let magnitude = match value.sign() {
+        Sign::Minus => -(&value + BigInt::from(1)),
+        _ => value.clone(),
+    };
+    if magnitude.bits() >= u64::from(width) {
+        return Err(DecodeError::ValueTooLarge {
+            place: place(),
+            value: value.to_string(),
+            width,
+        });
+    }
+    let pattern = match value.sign() {
+        Sign::Minus => value + (BigInt::from(1) << width),
+        _ => value,
+    };
+    Ok(Bits::from(pattern.magnitude()))
 }
 
 /// A value as a controller writes it: a byte string, or a value of a type that is translated.

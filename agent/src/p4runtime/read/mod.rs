@@ -24,6 +24,7 @@ use tonic::{Code, Status};
 
 use self::answer::Entities;
 use super::decode::DecodeError;
+use super::reason::Reason;
 use super::scope::{Scope, ScopeError};
 use super::{request, status};
 use crate::agent::Agent;
@@ -41,6 +42,12 @@ pub enum ReadError {
     /// The policy does not allow it.
     #[error(transparent)]
     Scope(#[from] ScopeError),
+    /// The counter or meter of an entry that is not there.
+    #[error("{what} does not exist")]
+    NoEntry {
+        /// The entry.
+        what: String,
+    },
     /// A counter or register cannot be read.
     #[error(transparent)]
     DataPlane(#[from] DataPlaneError),
@@ -52,6 +59,7 @@ impl ReadError {
         match self {
             ReadError::Filter(error) => error.code(),
             ReadError::Scope(_) => Code::PermissionDenied,
+            ReadError::NoEntry { .. } => Code::NotFound,
             ReadError::DataPlane(DataPlaneError::OutOfRange { .. }) => Code::OutOfRange,
             ReadError::DataPlane(DataPlaneError::Unsupported { .. }) => Code::Unimplemented,
             ReadError::DataPlane(_) => Code::Internal,
@@ -88,7 +96,10 @@ pub fn begin(agent: &Agent, caller: &Caller, request: &p4::ReadRequest) -> Resul
                 entities.extend(found.map(|found| scope.of(found)));
                 errors.push(p4::Error::default());
             }
-            Err(error) => errors.push(status::error(error.code(), error.to_string())),
+            Err(error) => {
+                let reason = Reason::from(&error);
+                errors.push(status::error(reason, error.code(), error.to_string()));
+            }
         }
     }
     Ok(Answer::new(entities, errors))

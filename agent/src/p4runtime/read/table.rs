@@ -31,6 +31,8 @@ struct Asked {
     counter: bool,
     meter: bool,
     idle: bool,
+    /// An entry that is named must be there (P4Runtime, "DirectCounterEntry").
+    entry: bool,
 }
 
 impl Asked {
@@ -54,10 +56,11 @@ impl Asked {
 impl Reader<'_> {
     pub(super) fn table_entries(&mut self, filter: &p4::TableEntry) -> Result<(), ReadError> {
         let schema = Arc::clone(&self.schema);
+        check_filter(&schema, filter)?;
         let with_meter = filter.meter_config.is_some();
         for table in self.tables(&schema, filter.table_id)? {
             if filter.is_default_action {
-                self.default_entry(table);
+                self.default_entry(table, filter);
                 continue;
             }
             if filter.table_id != 0 && filter.time_since_last_hit.is_some() && !table.idle_timeout {
@@ -71,6 +74,7 @@ impl Reader<'_> {
                 counter: filter.counter_data.is_some() && table.direct_counter.is_some(),
                 meter: filter.meter_counter_data.is_some() && table.direct_meter.is_some(),
                 idle: filter.time_since_last_hit.is_some() && table.idle_timeout,
+                entry: false,
             };
             let schema = Arc::clone(&schema);
             self.entries(table, filter, asked, move |key, stored, live| {
@@ -111,6 +115,7 @@ impl Reader<'_> {
             }
             let asked = Asked {
                 counter: true,
+                entry: true,
                 ..Asked::default()
             };
             let schema = Arc::clone(&schema);
@@ -127,6 +132,7 @@ impl Reader<'_> {
     pub(super) fn direct_meters(&mut self, filter: &p4::DirectMeterEntry) -> Result<(), ReadError> {
         let asked = Asked {
             meter: filter.counter_data.is_some(),
+            entry: true,
             ..Asked::default()
         };
         let filter = filter.table_entry.clone().unwrap_or_default();
@@ -169,10 +175,23 @@ impl Reader<'_> {
     ) -> Result<(), ReadError> {
         let entries = &self.view.store.table(table.table).entries;
         let live = |key: &EntryKey| asked.of(self.view, key);
-        if !filter.r#match.is_empty() {
+        let mut same_matches = None;
+        if !filter.r#match.is_empty() && table.has_priority() && filter.priority == 0 {
+            // A priority of 0 is any, as it is everywhere in a filter.
+            let with_any = p4::TableEntry {
+                priority: 1,
+                ..filter.clone()
+            };
+            same_matches = Some(decode::entry_key(table, &with_any)?.matches);
+        } else if !filter.r#match.is_empty() {
             let key = decode::entry_key(table, filter)?;
             let found = entries.get(&key);
             let found = found.filter(|stored| wanted(&self.schema, filter, &key, stored));
+            if asked.entry && found.is_none() {
+                return Err(ReadError::NoEntry {
+                    what: self.schema.describe_key(&key),
+                });
+            }
             if let Some(stored) = found {
                 let entity = made(&key, stored, live(&key)?);
                 self.push(std::iter::once(entity));
@@ -189,7 +208,10 @@ impl Reader<'_> {
         self.push((0..entries.parts()).flat_map(move |part| {
             let rows = entries.part(part);
             let rows = rows.map(|(key, stored)| (key, stored, lives.next().unwrap_or_default()));
-            let rows = rows.filter(|(key, stored, _)| wanted(&schema, &filter, key, stored));
+            let rows = rows.filter(|(key, stored, _)| {
+                let same = same_matches.as_ref().is_none_or(|m| *m == key.matches);
+                same && wanted(&schema, &filter, key, stored)
+            });
             let entities: Vec<_> = rows
                 .map(|(key, stored, live)| made(key, stored, live))
                 .collect();
@@ -198,7 +220,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn default_entry(&mut self, table: &TableSchema) {
+    fn default_entry(&mut self, table: &TableSchema, filter: &p4::TableEntry) {
         let program = &self.view.pipeline.program;
         let declared = program.tables[table.table.index()].default.as_ref();
         let default = self.view.store.table(table.table).default.clone();
@@ -215,7 +237,46 @@ impl Reader<'_> {
         });
         let mut message = encode::default_action(&self.schema, &default);
         message.is_const = table.const_default;
+        if !filter.metadata.is_empty() && filter.metadata != default.metadata {
+            return;
+        }
         self.push(std::iter::once(entity(Message::TableEntry(message))));
+    }
+}
+
+/// Refuses what makes no sense in a filter (P4Runtime, "Wildcard Reads").
+#[allow(deprecated)]
+fn check_filter(schema: &Schema, filter: &p4::TableEntry) -> Result<(), DecodeError> {
+    let kind = filter.action.as_ref().and_then(|a| a.r#type.as_ref());
+    if filter.table_id == 0 {
+        let filters = !filter.r#match.is_empty()
+            || kind.is_some()
+            || filter.priority != 0
+            || filter.controller_metadata != 0
+            || !filter.metadata.is_empty();
+        return match filters {
+            true => Err(DecodeError::Invalid {
+                place: "table entry".to_owned(),
+                what:
+                    "table_id 0 reads all tables, and lets nothing else be filtered; give a table"
+                        .to_owned(),
+            }),
+            false => Ok(()),
+        };
+    }
+    let table = decode::table(schema, filter.table_id)?;
+    match kind {
+        Some(table_action::Type::Action(action)) if table.action(action.action_id).is_none() => {
+            let actions = table.actions.iter().filter_map(|a| schema.action(a.id));
+            let actions: Vec<&str> = actions.map(|a| a.alias.as_str()).collect();
+            Err(DecodeError::UnknownId {
+                place: format!("table {}", table.name),
+                kind: "action",
+                id: action.action_id,
+                known: actions.join(", "),
+            })
+        }
+        _ => Ok(()),
     }
 }
 

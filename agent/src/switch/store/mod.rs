@@ -11,12 +11,14 @@
 mod cow;
 mod locked;
 mod part;
+mod references;
 mod replay;
 mod stored;
 
 pub use cow::CowMap;
 pub use locked::Locked;
 pub use part::{Access, Footprint, Part};
+pub use references::References;
 pub use stored::{OneShotGroup, OneShotIds, StoredEntry, StoredGroup, StoredMember};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +29,9 @@ use pointsman_p4::ir::{
     ActionProfileId, CounterId, LearnListId, MeterId, Program, RegisterId, TableId, ValueSetId,
 };
 
-use crate::entity::{CloneSession, DefaultAction, DigestConfig, MulticastGroup, TableAction};
+use crate::entity::{
+    CloneSession, DefaultAction, DigestConfig, Entity, MulticastGroup, TableAction,
+};
 use crate::schema::Schema;
 
 /// What was written, part by part; by the ids of the program.
@@ -43,6 +47,7 @@ pub struct Store {
     registers: Vec<RwLock<()>>,
     value_sets: Vec<RwLock<ValueSetStore>>,
     digests: RwLock<DigestStore>,
+    references: References,
 }
 
 /// A table.
@@ -54,6 +59,8 @@ pub struct TableStore {
     pub removed: BTreeSet<EntryKey>,
     /// If it differs from the program's.
     pub default: Option<DefaultAction>,
+    /// The group that the default's one-shot action is in the data plane.
+    pub default_one_shot: Option<OneShotGroup>,
 }
 
 /// An action profile.
@@ -95,6 +102,7 @@ impl ProfileStore {
 impl Store {
     /// What a switch holds that has just loaded a program: the entries that it declares.
     pub fn new(program: &Program, schema: &Schema) -> Store {
+        let references = References::default();
         let mut tables: Vec<TableStore> = Vec::new();
         tables.resize_with(program.tables.len(), TableStore::default);
         for entry in declared_entries(program) {
@@ -116,6 +124,9 @@ impl Store {
                 declared: true,
                 is_const: described.is_const,
             };
+            let entity = Entity::TableEntry(stored.to_entity(&entry.key));
+            references.appear(&schema.is_referred_as(&entity));
+            references.claim_ahead(&schema.refers_to(&entity));
             tables[table.index()].entries.insert(entry.key, stored);
         }
         Store {
@@ -127,7 +138,13 @@ impl Store {
             registers: parts(program.registers.len()),
             value_sets: parts(program.value_sets.len()),
             digests: RwLock::default(),
+            references,
         }
+    }
+
+    /// Who refers to what.
+    pub fn references(&self) -> &References {
+        &self.references
     }
 
     /// Waits until nobody else has these parts, and keeps them.

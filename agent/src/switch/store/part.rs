@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use pointsman_p4::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
 use crate::entity::{Entity, Update};
-use crate::schema::Schema;
+use crate::schema::{Referred, Schema};
 
 /// A part of a store and of the data plane below it, with a lock of its own.
 ///
@@ -69,6 +69,10 @@ impl Footprint {
                 self.add(Part::Profile(profile), Access::Write);
             }
         }
+        // What is referred to stays as it is while it is.
+        for referred in referred_from(schema, part) {
+            self.add(referred, Access::Read);
+        }
     }
 
     /// Adds a part.
@@ -81,6 +85,20 @@ impl Footprint {
     pub fn parts(&self) -> impl Iterator<Item = (Part, Access)> {
         self.0.iter().map(|(part, access)| (*part, *access))
     }
+}
+
+/// The parts that entities of a part may refer to.
+fn referred_from(schema: &Schema, part: Part) -> Vec<Part> {
+    let referred = match part {
+        Part::Table(table) => schema.referred_from_table(table),
+        Part::Profile(profile) => schema.referred_from_profile(profile),
+        _ => Vec::new(),
+    };
+    let parts = referred.into_iter().map(|referred| match referred {
+        Referred::Entry(table, _) => Part::Table(*table),
+        Referred::MulticastGroup => Part::Replication,
+    });
+    parts.collect()
 }
 
 /// Where an entity is.

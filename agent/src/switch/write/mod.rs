@@ -7,13 +7,14 @@ mod cell;
 mod digest;
 mod meter;
 mod profile;
+mod references;
 mod replication;
 mod table;
 
 use pointsman_p4::dataplane::{DataPlane, DataPlaneError};
 
 use super::error::UpdateError;
-use super::store::Locked;
+use super::store::{Locked, References};
 use crate::entity::{Entity, Operation, Update};
 use crate::schema::Schema;
 
@@ -22,14 +23,18 @@ pub(super) struct Writer<'a> {
     pub schema: &'a Schema,
     pub store: Locked<'a>,
     pub plane: &'a dyn DataPlane,
+    /// Who refers to what.
+    pub references: &'a References,
+    /// The updates are what was saved, in any order.
+    pub is_restoring: bool,
 }
 
 /// The updates that take back those applied so far; to be applied from last to first.
 pub(super) type Undo = Vec<Update>;
 
 impl Writer<'_> {
-    /// Applies one update and notes its inverse.
-    pub fn apply(&mut self, update: &Update, undo: &mut Undo) -> Result<(), UpdateError> {
+    /// Applies one update and notes its inverse, whatever it refers to.
+    fn apply_alone(&mut self, update: &Update, undo: &mut Undo) -> Result<(), UpdateError> {
         match (&update.entity, update.operation) {
             (Entity::TableEntry(entry), Operation::Insert) => self.insert_entry(entry, undo),
             (Entity::TableEntry(entry), Operation::Modify) => self.modify_entry(entry, undo),

@@ -23,6 +23,19 @@ impl Writer<'_> {
         {
             return Err(self.already_exists(&entity));
         }
+        let described = self.schema.profile_of(member.profile);
+        // The size of a selector is that of its groups.
+        let size = described
+            .filter(|p| !p.with_selector && p.size > 0)
+            .map(|p| p.size);
+        let members = self.store.profile(member.profile).members.len() as u64;
+        if let Some(size) = size.filter(|size| members >= *size) {
+            return Err(UpdateError::ProfileFull {
+                what: self.schema.describe(&entity),
+                profile: self.schema.profile_name(member.profile).to_owned(),
+                size,
+            });
+        }
         let call = member.call.clone().ok_or_else(|| self.not_found(&entity))?;
         self.plane
             .put_member(member.profile, member.id, &call)
@@ -127,6 +140,17 @@ impl Writer<'_> {
             .contains_key(&group.id)
         {
             return Err(self.not_found(&Entity::Group(group.clone())));
+        }
+        let groups = &self.store.profile(group.profile).groups;
+        let inserted = groups
+            .get(&group.id)
+            .map_or(0, |stored| stored.group.max_size);
+        if group.max_size != inserted {
+            return Err(UpdateError::Fixed {
+                what: self.schema.describe(&Entity::Group(group.clone())),
+                part: "max_size",
+                inserted,
+            });
         }
         self.put_group(group)?;
         self.refer_members(group.profile, &group.members, 1);

@@ -22,11 +22,11 @@ impl Writer<'_> {
             .cloned();
         self.check_presence(operation, &entity, old.is_some())?;
         let new = match operation {
-            Operation::Delete => &[],
-            Operation::Insert | Operation::Modify => group.replicas.as_slice(),
+            Operation::Delete => Vec::new(),
+            Operation::Insert | Operation::Modify => self.schema.plane_replicas(&group.replicas),
         };
         self.plane
-            .set_multicast_group(group.id, new)
+            .set_multicast_group(group.id, &new)
             .map_err(self.refused(&entity))?;
         match operation {
             Operation::Delete => self
@@ -61,7 +61,7 @@ impl Writer<'_> {
         let new = match operation {
             Operation::Delete => None,
             Operation::Insert | Operation::Modify => Some(PlaneSession {
-                replicas: session.replicas.clone(),
+                replicas: self.schema.plane_replicas(&session.replicas),
                 packet_length_bytes: session.packet_length_bytes,
             }),
         };

@@ -102,7 +102,8 @@ impl Writer<'_> {
             controller_metadata: entry.controller_metadata,
             ..old.clone()
         };
-        if let Some(action) = entry.action.as_ref().filter(|a| **a != old.action) {
+        let changed = entry.action.as_ref().filter(|a| **a != old.action);
+        if let Some(action) = changed {
             let (plane_action, one_shot) = self.realise(key.table, action)?;
             let plane_entry = PlaneEntry {
                 key: key.clone(),
@@ -112,16 +113,20 @@ impl Writer<'_> {
                 self.dissolve(key.table, one_shot);
                 return Err(self.refused(&Entity::TableEntry(entry.clone()))(error));
             }
-            self.refer(key.table, action, 1);
-            self.refer(key.table, &old.action, -1);
-            self.dissolve(key.table, old.one_shot.clone());
             new.action = action.clone();
             new.one_shot = one_shot;
         }
-        if entry.meter != old.meter || entry.counter.is_some() || entry.meter_counts.is_some() {
-            // The table has the resource, which is all that these can depend on.
-            self.direct_resources(entry)
-                .map_err(self.refused(&Entity::TableEntry(entry.clone())))?;
+        let sets_counts = entry.counter.is_some() || entry.meter_counts.is_some();
+        if (entry.meter != old.meter || sets_counts)
+            && let Err(error) = self.direct_resources(entry)
+        {
+            self.put_back(key, &old, &new, changed.is_some());
+            return Err(self.refused(&Entity::TableEntry(entry.clone()))(error));
+        }
+        if let Some(action) = changed {
+            self.refer(key.table, action, 1);
+            self.refer(key.table, &old.action, -1);
+            self.dissolve(key.table, old.one_shot.clone());
         }
         let entries = &mut self.store.table_mut(key.table).entries;
         entries.insert(key.clone(), new);
@@ -186,25 +191,20 @@ impl Writer<'_> {
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
         let table = default.table;
-        let plane_action = match &default.action {
-            Some(action @ TableAction::OneShot(_)) => {
-                return Err(UpdateError::DataPlane {
-                    what: self.schema.describe(&Entity::DefaultAction(DefaultAction {
-                        action: Some(action.clone()),
-                        ..default.clone()
-                    })),
-                    error: DataPlaneError::Unsupported {
-                        what: "an action set as the default action".to_owned(),
-                        why: "give it an action, a member or a group".to_owned(),
-                    },
-                });
+        let (plane_action, one_shot) = match &default.action {
+            Some(action) => {
+                let (action, one_shot) = self.realise(table, action)?;
+                (Some(action), one_shot)
             }
-            Some(action) => Some(self.realise(table, action)?.0),
-            None => None,
+            None => (None, None),
         };
-        self.plane
-            .set_default(table, plane_action.as_ref())
-            .map_err(self.refused(&Entity::DefaultAction(default.clone())))?;
+        if let Err(error) = self.plane.set_default(table, plane_action.as_ref()) {
+            self.dissolve(table, one_shot);
+            return Err(self.refused(&Entity::DefaultAction(default.clone()))(error));
+        }
+        let stored = self.store.table_mut(table);
+        let old_one_shot = std::mem::replace(&mut stored.default_one_shot, one_shot);
+        self.dissolve(table, old_one_shot);
         let old = match &default.action {
             Some(action) => {
                 self.refer(table, action, 1);
@@ -223,6 +223,34 @@ impl Writer<'_> {
         }
         undo.push(Update::modify(Entity::DefaultAction(old)));
         Ok(())
+    }
+
+    /// Makes an entry in the data plane what it was, after a modification that failed halfway.
+    fn put_back(&mut self, key: &EntryKey, old: &StoredEntry, new: &StoredEntry, changed: bool) {
+        let metered = self.schema.table_of(key.table);
+        let mut result = match metered.is_some_and(|t| t.direct_meter.is_some()) {
+            true => self.plane.set_direct_meter(key, old.meter),
+            false => Ok(()),
+        };
+        if changed {
+            let action = match (&old.action, &old.one_shot) {
+                (TableAction::Call(call), _) => EntryAction::Call(call.clone()),
+                (TableAction::Member(id), _) => EntryAction::Member(*id),
+                (TableAction::Group(id), _) => EntryAction::Group(*id),
+                (TableAction::OneShot(_), made) => {
+                    EntryAction::Group(made.as_ref().map_or(0, |made| made.group))
+                }
+            };
+            let plane_entry = PlaneEntry {
+                key: key.clone(),
+                action,
+            };
+            result = result.and(self.plane.modify(&plane_entry));
+            self.dissolve(key.table, new.one_shot.clone());
+        }
+        if let Err(error) = result {
+            tracing::error!(%error, "a modification could not be taken back");
+        }
     }
 
     /// Sets the meter of an entry that is in the data plane, and its counter if one is given.
@@ -370,9 +398,12 @@ impl Writer<'_> {
 
 /// A stored entry as it would be written, with its counter.
 fn entity(key: EntryKey, stored: StoredEntry, counts: Counts) -> TableEntry {
+    let whole = stored.to_entity(&key);
     TableEntry {
         counter: counts.counter,
         meter_counts: counts.meter,
-        ..stored.to_entity(&key)
+        // What the program says of a const entry is never written.
+        action: whole.action.filter(|_| !stored.is_const),
+        ..whole
     }
 }
