@@ -11,6 +11,7 @@ use pointsman_agent::config::{Config, PipelineChoice, Serving, TargetKind};
 use pointsman_agent::schema::ByteStrings;
 use pointsman_agent::server::{self, Admission};
 use pointsman_agent::start::{forward_packet_ins, start_with};
+use pointsman_agent::target::Target;
 use pointsman_agent::target::interpreter::{Engine, InterpreterTarget};
 use pointsman_proto::google::rpc;
 use pointsman_proto::p4::v1 as p4;
@@ -57,11 +58,19 @@ pub fn config(state_dir: &Path) -> Config {
 
 impl TestAgent {
     pub async fn start(config: &Config) -> TestAgent {
+        TestAgent::start_on(config, |target| Box::new(target)).await
+    }
+
+    /// The same, over another target that has the interpreter behind it.
+    pub async fn start_on(
+        config: &Config,
+        target: impl FnOnce(InterpreterTarget) -> Box<dyn Target>,
+    ) -> TestAgent {
         let (packets, packet_in) = mpsc::channel(64);
         let (learner, learnt) = mpsc::channel(64);
-        let target = InterpreterTarget::new(CPU_PORT, packets, learner);
-        let engine = target.engine();
-        let agent = start_with(config, Box::new(target)).expect("the agent starts");
+        let interpreter = InterpreterTarget::new(CPU_PORT, packets, learner);
+        let engine = interpreter.engine();
+        let agent = start_with(config, target(interpreter)).expect("the agent starts");
         let agent = Arc::new(agent);
         let listener = server::bind(config.listen).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
