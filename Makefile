@@ -34,9 +34,10 @@ build: ## Build agent, controller and CLI
 	@demo/deps.sh build
 	cargo build --workspace --bins --profile $(PROFILE)
 
-clients: $(VENV)/.installed ## The independent P4Runtime client that one test drives the agent with
+clients: $(VENV)/finsy $(VENV)/shell ## The independent P4Runtime clients that tests drive the agent with
 
-# Without network its test says that it was skipped; where REQUIRE_NETNS is set that is a failure.
-$(VENV)/.installed: tests/clients/requirements.txt
-	@python3 -m venv $(VENV) && $(VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $< && touch $@ \
-	  || { rm -rf $(VENV); echo "make: no independent client"; [ -z "$$REQUIRE_NETNS" ]; }
+# Each has its own environment, for they need different versions of the same packages. Without network
+# their tests say that they were skipped; where REQUIRE_NETNS is set that is a failure.
+$(VENV)/%: tests/clients/%.txt
+	@python3 -m venv $@ && $@/bin/pip install --quiet --disable-pip-version-check --requirement $< && touch $@ \
+	  || { rm -rf $@; echo "make: no independent client $*"; [ -z "$$REQUIRE_NETNS" ]; }

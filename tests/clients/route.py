@@ -7,89 +7,21 @@ It becomes primary of device 1, sets the pipeline, makes port 1 a router port, a
 by port 2 and reads them back. Then it sends packets along them into port 1 (by the interface at
 its other end) and waits for what comes out of port 2. A packet-out leaves by port 2, too; and
 without its route a packet goes nowhere. Exits 0 only if all of it happened. Run in a network
-namespace by the tests in agent/tests/independent_client.rs.
+namespace by the tests in agent/tests/independent_clients.rs.
 """
 
 import asyncio
-import ipaddress
-import socket
-import struct
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import finsy as fy
 
+from frames import expect_frame, ipv4_frame, ipv6_frame, raw_socket, wait_for_agent
+
 ROUTER_MAC = "02:00:00:00:01:01"
 HOST1_MAC = "02:00:00:00:00:01"
 HOST2_MAC = "02:00:00:00:00:02"
-ETH_P_ALL = 0x0003
-# Not the loopback of what this end itself sends.
-PACKET_OUTGOING = 4
-
-
-def mac(text: str) -> bytes:
-    return bytes.fromhex(text.replace(":", ""))
-
-
-def checksum(header: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(header) // 2}H", header))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def ipv4_frame(eth_src: str, eth_dst: str, src: str, dst: str, ttl: int, payload: bytes) -> bytes:
-    """UDP without a checksum, port 7 to 7."""
-    udp = struct.pack("!HHHH", 7, 7, 8 + len(payload), 0) + payload
-    addresses = socket.inet_aton(src) + socket.inet_aton(dst)
-    start = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(udp), 1, 0, ttl, 17)
-    header = start + struct.pack("!H", checksum(start + b"\0\0" + addresses)) + addresses
-    return mac(eth_dst) + mac(eth_src) + b"\x08\x00" + header + udp
-
-
-def ipv6_frame(eth_src: str, eth_dst: str, src: str, dst: str, hops: int, payload: bytes) -> bytes:
-    """Payload without an upper protocol (next header 59)."""
-    addresses = ipaddress.ip_address(src).packed + ipaddress.ip_address(dst).packed
-    header = struct.pack("!IHBB", 6 << 28, len(payload), 59, hops) + addresses
-    return mac(eth_dst) + mac(eth_src) + b"\x86\xdd" + header + payload
-
-
-def raw_socket(interface: str) -> socket.socket:
-    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-    raw.bind((interface, 0))
-    return raw
-
-
-def expect_frame(raw: socket.socket, frame: bytes, seconds: float = 3.0) -> None:
-    """The next frame that arrives has exactly these bytes."""
-    deadline = time.monotonic() + seconds
-    data = None
-    while data is None and (left := deadline - time.monotonic()) > 0:
-        raw.settimeout(left)
-        try:
-            received, address = raw.recvfrom(65536)
-        except TimeoutError:
-            break
-        if address[2] != PACKET_OUTGOING:
-            data = received
-    if data != frame:
-        seen = "nothing" if data is None else data.hex()
-        raise SystemExit(f"expected on {raw.getsockname()[0]}:\n  {frame.hex()}\nand saw:\n  {seen}")
-
-
-def wait_for_agent(address: str, seconds: float = 10.0) -> None:
-    host, port = address.rsplit(":", 1)
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-            return
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise SystemExit(f"no agent at {address}: {error}") from error
-            time.sleep(0.05)
 
 
 @dataclass

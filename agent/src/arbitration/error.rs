@@ -18,7 +18,7 @@ pub enum ArbitrationError {
         device_id: u64,
     },
     /// A live stream of the role has this id.
-    #[error("election id {election_id} is already in use by another stream of this role")]
+    #[error("election id {election_id} is already used by another stream of this role")]
     DuplicateElectionId {
         /// The id.
         election_id: ElectionId,

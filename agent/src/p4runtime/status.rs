@@ -99,7 +99,7 @@ pub fn unknown_device(given: u64, device_id: u64) -> Status {
 /// A request that needs a pipeline, before there is one.
 pub fn no_pipeline() -> Status {
     Status::failed_precondition(
-        "no pipeline is set; set one with SetForwardingPipelineConfig, or start the agent with --pipeline",
+        "no forwarding pipeline config is set; set one with SetForwardingPipelineConfig, or start the agent with --pipeline",
     )
 }
 
