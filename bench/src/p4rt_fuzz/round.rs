@@ -187,7 +187,22 @@ struct Sent {
     spoil: Option<Spoil>,
 }
 
+impl Sent {
+    fn is_register(&self) -> bool {
+        let entity = self
+            .canonical
+            .entity
+            .as_ref()
+            .and_then(|e| e.entity.as_ref());
+        matches!(entity, Some(Entity::RegisterEntry(_)))
+    }
+}
+
 impl Round<'_> {
+    fn has_atomic_batches(&self) -> bool {
+        !self.options.without.contains(&Feature::DataplaneAtomic)
+    }
+
     async fn play(&mut self, wires: &mut Option<Wires>) -> Result<Result<(), (usize, String)>> {
         let config = self.config();
         let set = self
@@ -272,7 +287,8 @@ impl Round<'_> {
         let batch = self.draw_batch();
         let atomicity = match self.random.below(4) {
             0 => Atomicity::RollbackOnError,
-            1 if !self.options.without.contains(&Feature::DataplaneAtomic) => {
+            // Packets write registers as well; a batch with one need not be atomic for them.
+            1 if self.has_atomic_batches() && !batch.iter().any(Sent::is_register) => {
                 Atomicity::DataplaneAtomic
             }
             _ => Atomicity::ContinueOnError,
