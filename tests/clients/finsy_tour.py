@@ -295,9 +295,10 @@ async def meters(switch: fy.Switch, wires: Wires) -> None:
     wires.h1.send(bridged)
     expect_frame(wires.h2, bridged)
 
-    await switch.modify([fy.P4MeterEntry("port_meter", index=1, config=fy.P4MeterConfig(1, 1, 1, 1))])
+    one_packet = fy.P4MeterConfig(cir=1, cburst=1, pir=1, pburst=1)
+    await switch.modify([fy.P4MeterEntry("port_meter", index=1, config=one_packet)])
     (seen,) = await read(switch, fy.P4MeterEntry("port_meter", index=1))
-    assert seen.config == fy.P4MeterConfig(1, 1, 1, 1), seen
+    assert seen.config == one_packet, seen
     wires.h1.send(bridged)
     expect_frame(wires.h2, bridged)
     wires.h1.send(bridged)
@@ -354,7 +355,9 @@ async def digests(switch: fy.Switch, wires: Wires) -> None:
         assert list(learned) == expected, learned
         wires.h1.send(bridged)
         expect_frame(wires.h2, bridged)
+        # It goes back where it came from.
         wires.h2.send(frame(NOBODY, H2, b"moved".ljust(60)))
+        expect_frame(wires.h2, frame(NOBODY, H2, b"moved".ljust(60)))
         moved = await within(3, next_list(), "digest of the move")
         assert list(moved) == [{"src": 0x020000000009, "port": 2}], moved
         await switch.write([learned.ack(), moved.ack()])
@@ -368,7 +371,6 @@ async def digests(switch: fy.Switch, wires: Wires) -> None:
                 break
         assert again is not None and list(again) == expected, again
         await switch.write([again.ack(), +known(NOBODY, 1)])
-    expect_frame(wires.h2, frame(NOBODY, H2, b"moved".ljust(60)))
 
 
 async def idle_timeouts(switch: fy.Switch, wires: Wires) -> None:
@@ -379,7 +381,7 @@ async def idle_timeouts(switch: fy.Switch, wires: Wires) -> None:
     async with listening(switch.read_idle_timeouts()) as next_notification:
         notification = await within(5, next_notification(), "idle timeout")
         (entry,) = notification
-        assert entry.match == idle.match, entry
+        assert entry.match == {"src": 0x020000000001, "ingress_port": 1}, entry
         wires.h1.send(frame(H1, H2, b"hit".ljust(60)))
         expect_frame(wires.h2, frame(H1, H2, b"hit".ljust(60)))
         (entry,) = await read(switch, fy.P4TableEntry("sources", match=idle.match, time_since_last_hit=0))
