@@ -26,6 +26,9 @@ rules:
   - identities: [telemetry]
     allow: [primary, write, read]
     roles: [telemetry]
+  - identities: [operator]
+    allow: [primary, write, read]
+    tables: [routing_v4, clone_sessions]
 ";
 
 /// An agent that asks clients for certificates, with a policy.
@@ -183,5 +186,44 @@ async fn a_new_policy_holds_for_connections_that_there_are() {
         assert!(Instant::now() < deadline, "the policy has not changed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    secured.agent.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_for_tables_holds_for_each_update_and_leaves_the_rest_out_of_reads() {
+    let secured = Secured::start(POLICY).await;
+    let [ours, other] = {
+        let state = secured.agent.agent.shared();
+        let schema = &state.switch.pipeline().expect("it has one").schema;
+        ["routing_v4", "routing_v6"].map(|name| schema.table_named(name).expect("a table").id)
+    };
+    let mut operator = secured.stream("operator", "", Some(1)).await;
+    operator.arbitration().await;
+    let default_of = |table_id| {
+        p4::entity::Entity::TableEntry(p4::TableEntry {
+            table_id,
+            is_default_action: true,
+            ..Default::default()
+        })
+    };
+    let updates = [other, ours].map(|id| {
+        let entity = default_of(id);
+        common::update(p4::update::Type::Modify, entity)
+    });
+    let refused = operator.write(updates.to_vec()).await;
+    let errors = common::errors(&refused.expect_err("one of them"));
+    assert_eq!(errors[0].canonical_code, Code::PermissionDenied as i32);
+    let rule = "allow: [write], roles: [\"\"], tables: [\"routing_v6\"] }";
+    assert!(errors[0].message.contains(rule), "{}", errors[0].message);
+    assert_ne!(errors[1].canonical_code, Code::PermissionDenied as i32);
+    let found = operator.read(default_of(0)).await.expect("an answer");
+    let tables = found.iter().map(|entity| match &entity.entity {
+        Some(p4::entity::Entity::TableEntry(entry)) => entry.table_id,
+        other => panic!("not an entry: {other:?}"),
+    });
+    assert_eq!(tables.collect::<Vec<_>>(), [ours]);
+    let refused = operator.read(default_of(other)).await.expect_err("no rule");
+    assert_eq!(common::codes(&refused), [Code::PermissionDenied]);
+    drop(operator);
     secured.agent.stop().await;
 }

@@ -5,6 +5,7 @@
 //! a moment only, and no other is taken under them. What is noticed is offered to the primary of each
 //! role as news; what none of them takes is lost, as the specification allows, and counted.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -184,12 +185,13 @@ impl Learning {
         let Some((_, schema)) = &self.running else {
             return false;
         };
+        let id = schema.digest_of(list.digest).map(|digest| digest.id);
         let note = StreamNote::Learnt(Arc::new(LearntList {
             schema: Arc::clone(schema),
             list,
             timestamp_ns: timestamp_ns(),
         }));
-        offer(subscribers, &note)
+        offer(subscribers, &note, id)
     }
 
     /// A new primary has not seen what the one before was sent.
@@ -304,26 +306,37 @@ impl Agent {
         let seen = aging::Event::Seen(seen.collect());
         let idle = lock(&self.notices.aging).step(seen, now);
         if let Some(aging::Command::Report(keys)) = idle {
-            let entries = keys.iter();
-            let entries = entries.filter_map(|key| Some(view.store.entry(key)?.to_entity(key)));
-            let note = StreamNote::Idle(Arc::new(Idle {
-                schema: Arc::clone(&view.pipeline.schema),
-                entries: entries.collect(),
-                timestamp_ns: timestamp_ns(),
-            }));
+            let schema = Arc::clone(&view.pipeline.schema);
+            // Not every role is told of every table.
+            let mut tables: BTreeMap<Option<u32>, Vec<TableEntry>> = BTreeMap::new();
+            for key in &keys {
+                if let Some(entry) = view.store.entry(key) {
+                    let id = schema.table_of(key.table).map(|table| table.id);
+                    tables.entry(id).or_default().push(entry.to_entity(key));
+                }
+            }
             drop(view);
-            if !offer(&self.packet_io.subscribers, &note) {
-                tracing::debug!("nobody was told of idle entries");
+            for (id, entries) in tables {
+                let note = StreamNote::Idle(Arc::new(Idle {
+                    schema: Arc::clone(&schema),
+                    entries,
+                    timestamp_ns: timestamp_ns(),
+                }));
+                if !offer(&self.packet_io.subscribers, &note, id) {
+                    tracing::debug!("nobody was told of idle entries");
+                }
             }
         }
         true
     }
 }
 
-/// Offers news to the primary of each role; `false` if none takes it.
-fn offer(subscribers: &Subscribers, note: &StreamNote) -> bool {
+/// Offers news of what has this p4info id to the primary of each role that has it; `false` if none
+/// takes it.
+fn offer(subscribers: &Subscribers, note: &StreamNote, id: Option<u32>) -> bool {
     let subscribers = subscribers.get();
-    let taken = subscribers.iter().filter(|s| s.offer(note.clone()));
+    let told = subscribers.iter().filter(|s| id.is_none_or(|id| s.has(id)));
+    let taken = told.filter(|s| s.offer(note.clone()));
     taken.count() > 0
 }
 

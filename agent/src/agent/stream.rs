@@ -39,11 +39,13 @@ pub enum StreamNote {
 impl StreamNote {
     /// What it takes in a queue, roughly.
     fn bytes(&self) -> usize {
-        let payload = match self {
+        let more = match self {
             StreamNote::PacketIn(packet) => packet.payload.len(),
-            _ => 0,
+            StreamNote::Learnt(learnt) => size_of_val(&learnt.list.messages[..]),
+            StreamNote::Idle(idle) => size_of_val(&idle.entries[..]),
+            StreamNote::Standing(_) | StreamNote::Refused(_) | StreamNote::Acks(_) => 0,
         };
-        payload + std::mem::size_of::<StreamNote>()
+        more + size_of::<StreamNote>()
     }
 }
 
