@@ -1,5 +1,7 @@
 //! Numbers of slots: handed out, given back, and used again only after a grace period.
 
+use std::ops::Range;
+
 use crate::sys::SysError;
 
 use super::grace::Grace;
@@ -7,6 +9,8 @@ use super::grace::Grace;
 /// Free and retired slots.
 #[derive(Debug)]
 pub struct Slots {
+    /// Those that were never in use.
+    fresh: Range<u32>,
     free: Vec<u32>,
     retired: Vec<u32>,
     /// Retired slots that are not to be used again for now, see [`hold`](Slots::hold).
@@ -24,9 +28,10 @@ pub enum SlotError {
 
 impl Slots {
     /// All of these are free; the lowest goes first.
-    pub fn new(range: std::ops::Range<u32>) -> Slots {
+    pub fn new(range: Range<u32>) -> Slots {
         Slots {
-            free: range.rev().collect(),
+            fresh: range,
+            free: Vec::new(),
             retired: Vec::new(),
             held: None,
         }
@@ -34,7 +39,10 @@ impl Slots {
 
     /// Hands out a slot that no program can still be reading.
     pub fn take(&mut self, grace: &Grace) -> Result<u32, SlotError> {
-        if self.free.is_empty() && !self.retired.is_empty() {
+        if let Some(slot) = self.take_unused() {
+            return Ok(slot);
+        }
+        if !self.retired.is_empty() {
             grace.wait().map_err(SlotError::Grace)?;
             self.free.append(&mut self.retired);
         }
@@ -44,7 +52,7 @@ impl Slots {
 
     /// Hands out a slot if that needs no waiting.
     pub fn take_unused(&mut self) -> Option<u32> {
-        self.free.pop()
+        self.free.pop().or_else(|| self.fresh.next())
     }
 
     /// Gives back a slot to which nothing leads any more; a program may still be reading it.

@@ -11,7 +11,8 @@
 //! is used again only after a grace period. While a short prefix is written, some addresses see it
 //! before others; each packet sees either the old or the new entry.
 
-use std::collections::HashMap;
+mod prefixes;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
@@ -25,6 +26,7 @@ use super::grace::Grace;
 use super::reader::{Outcome, Reader};
 use super::records::RecordPlan;
 use super::slots::{SlotError, Slots};
+use prefixes::Prefixes;
 
 const CHILD: u32 = 1 << 31;
 const ROOT_BITS: u32 = 16;
@@ -137,7 +139,7 @@ impl Shadow {
 pub struct Trie {
     plan: TriePlan,
     memory: Arc<SharedMemory>,
-    prefixes: HashMap<Prefix, u32>,
+    prefixes: Prefixes,
     root: Shadow,
     /// By number; `None` are free.
     nodes: Vec<Option<Shadow>>,
@@ -157,7 +159,7 @@ impl Trie {
         Trie {
             plan,
             memory,
-            prefixes: HashMap::new(),
+            prefixes: Prefixes::new(plan.levels as usize + 2),
             root: Shadow::new(ROOT_CELLS, 0),
             nodes: Vec::new(),
             free: Slots::new(0..plan.node_count),
@@ -166,7 +168,7 @@ impl Trie {
 
     /// The record of exactly this prefix.
     pub fn get(&self, prefix: &Prefix) -> Option<u32> {
-        self.prefixes.get(prefix).copied()
+        self.prefixes.get(prefix)
     }
 
     /// The record of the longest prefix of a whole key.
@@ -195,13 +197,13 @@ impl Trie {
         for index in from..to {
             self.cover(place, index, prefix.len as u8 + 1, slot, depth);
         }
-        self.prefixes.insert(prefix.clone(), slot);
+        self.prefixes.insert(prefix, slot);
         Ok(())
     }
 
     /// Replaces the record of a prefix that is there; returns the old slot.
     pub fn replace(&mut self, prefix: &Prefix, slot: u32) -> Option<u32> {
-        let old = self.prefixes.insert(prefix.clone(), slot);
+        let old = self.prefixes.insert(prefix, slot);
         let path = self.path(prefix);
         let (place, _) = path[path.len() - 1];
         let (from, to, depth) = self.span(place, prefix);
@@ -392,13 +394,8 @@ impl Trie {
 
     /// The longest stored prefix that covers this one, as a cell's length and slot.
     fn covering(&self, prefix: &Prefix) -> (u8, u32) {
-        (0..prefix.len)
-            .rev()
-            .find_map(|len| {
-                let slot = self.prefixes.get(&prefix.cut(len))?;
-                Some((len as u8 + 1, *slot))
-            })
-            .unwrap_or((0, 0))
+        let covering = self.prefixes.covering(prefix);
+        covering.map_or((0, 0), |(len, slot)| (len as u8 + 1, slot))
     }
 
     fn cell(&self, place: Place, index: usize) -> usize {
