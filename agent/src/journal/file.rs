@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 use pointsman_proto::pointsman::agent::v1::{StateHeader, StateRecord};
 use prost::Message;
 
-use super::crc::crc32;
 use super::error::JournalError;
+use super::frame::{FRAME, Frame, crc32};
 
 const FORMAT: u32 = 1;
-const FRAME: usize = 8;
 
 /// A directory that this agent, and no other, keeps its state in.
 #[derive(Debug)]
@@ -112,21 +111,23 @@ impl StateDirectory {
             }),
             ..StateRecord::default()
         };
-        let mut bytes = Vec::new();
-        for record in std::iter::once(&header).chain(records) {
-            write_frame(record, &mut bytes);
-        }
+        let records = std::iter::once(&header).chain(records);
+        let mut length = 0;
         let state = self.state();
         let replace = || -> io::Result<File> {
             let mut file = File::create(&new)?;
-            file.write_all(&bytes)?;
+            for record in records {
+                let frame = Frame::of(record);
+                file.write_all(frame.bytes())?;
+                length += frame.bytes().len() as u64;
+            }
             file.sync_all()?;
             std::fs::rename(&new, &state)?;
             File::open(&self.path)?.sync_all()?;
             Ok(file)
         };
         match replace() {
-            Ok(file) => Ok((file, bytes.len() as u64)),
+            Ok(file) => Ok((file, length)),
             Err(e) => Err(JournalError::io(new, "replace the state by", e)),
         }
     }
@@ -142,12 +143,4 @@ fn frame(bytes: &[u8]) -> Option<(&[u8], u32)> {
     let (crc, rest) = rest.split_first_chunk::<4>()?;
     let payload = rest.get(..u32::from_le_bytes(*length) as usize)?;
     Some((payload, u32::from_le_bytes(*crc)))
-}
-
-/// Appends a record in its frame.
-pub(super) fn write_frame(record: &StateRecord, out: &mut Vec<u8>) {
-    let payload = record.encode_to_vec();
-    out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-    out.extend_from_slice(&crc32(&payload).to_le_bytes());
-    out.extend_from_slice(&payload);
 }

@@ -18,11 +18,12 @@
 //! 2. A file that cannot be understood is never changed: the agent does not start.
 //!    The exception is an unfinished last record, which nobody was told of; it is cut off.
 
-mod crc;
 mod error;
 mod file;
+mod frame;
 mod writer;
 
 pub use error::JournalError;
 pub use file::StateDirectory;
+pub use frame::{Frame, UpdatesOf};
 pub use writer::{Journal, Ticket};

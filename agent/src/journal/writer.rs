@@ -9,7 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use pointsman_proto::pointsman::agent::v1::StateRecord;
 
 use super::error::JournalError;
-use super::file::{StateDirectory, write_frame};
+use super::file::StateDirectory;
+use super::frame::Frame;
 
 /// Records that may wait to be written; more callers than that wait for room.
 const QUEUE: usize = 1024;
@@ -32,7 +33,7 @@ pub struct Journal {
 pub struct Ticket(Option<Receiver<()>>);
 
 enum Job {
-    Append(Box<StateRecord>, SyncSender<()>),
+    Append(Frame, SyncSender<()>),
     Replace(Vec<StateRecord>, SyncSender<()>),
 }
 
@@ -74,7 +75,12 @@ impl Journal {
 
     /// Queues a record after those of earlier calls.
     pub fn append(&self, record: StateRecord) -> Ticket {
-        self.send(|done| Job::Append(Box::new(record), done))
+        self.append_frame(Frame::of(&record))
+    }
+
+    /// The same for one that is encoded already.
+    pub fn append_frame(&self, frame: Frame) -> Ticket {
+        self.send(|done| Job::Append(frame, done))
     }
 
     /// Queues the replacement of the file by these records.
@@ -139,28 +145,36 @@ impl Writer {
     }
 
     fn write(&mut self, jobs: Vec<Job>) -> Result<(), JournalError> {
-        let mut bytes = Vec::new();
+        let mut frames = Vec::with_capacity(jobs.len());
         let mut waiting = Vec::with_capacity(jobs.len());
         for job in jobs {
             match job {
-                Job::Append(record, done) => {
-                    write_frame(&record, &mut bytes);
+                Job::Append(frame, done) => {
+                    frames.push(frame);
                     waiting.push(done);
                 }
                 Job::Replace(records, done) => {
                     // The records hold what was queued before them.
-                    bytes.clear();
+                    frames.clear();
                     (self.file, self.length) = self.directory.replace(&records)?;
                     self.compacted = self.length;
                     waiting.push(done);
                 }
             }
         }
-        let written = self.file.write_all(&bytes);
+        // Small ones are one write together.
+        let written = match frames.as_slice() {
+            [frame] => self.file.write_all(frame.bytes()),
+            frames => {
+                let frames: Vec<&[u8]> = frames.iter().map(Frame::bytes).collect();
+                self.file.write_all(&frames.concat())
+            }
+        };
         written
             .and_then(|()| self.file.sync_data())
             .map_err(|e| JournalError::io(self.directory.state(), "write", e))?;
-        self.length += bytes.len() as u64;
+        let lengths = frames.iter().map(|frame| frame.bytes().len() as u64);
+        self.length += lengths.sum::<u64>();
         let surplus = self.length.saturating_sub(2 * self.compacted);
         self.surplus.store(surplus, Ordering::Relaxed);
         for done in waiting {

@@ -7,16 +7,15 @@ use std::sync::Arc;
 
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::write_request::Atomicity;
-use pointsman_proto::pointsman::agent::v1::StateRecord;
 use tonic::{Code, Status};
 
 use super::reason::Reason;
 use super::scope::Scope;
-use super::{decode, encode, request, status};
+use super::{decode, request, status};
 use crate::agent::Agent;
 use crate::authorization::{Caller, Permission};
 use crate::entity::{Entity, Operation, Update};
-use crate::journal::Ticket;
+use crate::journal::{Frame, Ticket, UpdatesOf};
 use crate::objectives::Objectives;
 use crate::schema::Schema;
 use crate::switch::{Footprint, Switch, Transaction, UpdateError};
@@ -35,48 +34,38 @@ pub fn write(agent: &Agent, caller: &Caller, request: &p4::WriteRequest) -> Resu
     request::check_device(agent, request.device_id)?;
     let permit = request::permit(agent, &request.role, request.election_id.as_ref())?;
     let state = agent.shared();
-    let scope = |switch: &Switch| {
-        let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
-        let (role, config) = (&request.role, permit.role_config().cloned());
-        let p4info = &pipeline.source.p4info;
-        let scope = Scope::new(caller, Permission::Write, role, config, p4info);
-        Ok::<_, Status>(scope)
+    let (switch, objectives, field) = match &state.draft {
+        Some(draft) => (draft, None, UpdatesOf::Saved),
+        None => (&state.switch, Some(&state.objectives), UpdatesOf::Running),
     };
-    let (outcome, ticket) = match &state.draft {
-        Some(draft) => apply_to(
-            draft,
-            &scope(draft)?,
-            None,
-            &request.updates,
-            atomicity,
-            |_, saved_updates| {
-                agent.journal().append(StateRecord {
-                    saved_updates,
-                    ..StateRecord::default()
-                })
-            },
-        )?,
-        None => {
-            let objectives = Some(&state.objectives);
-            apply_to(
-                &state.switch,
-                &scope(&state.switch)?,
-                objectives,
-                &request.updates,
-                atomicity,
-                |written, updates| {
-                    let subscribers = &agent.packet_io.subscribers;
-                    agent
-                        .notices
-                        .written(&written.schema, &written.kept, subscribers);
-                    agent.journal().append(StateRecord {
-                        updates,
-                        ..StateRecord::default()
-                    })
-                },
-            )?
+    let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
+    let role_config = permit.role_config().cloned();
+    let p4info = &pipeline.source.p4info;
+    let scope = Scope::new(
+        caller,
+        Permission::Write,
+        &request.role,
+        role_config,
+        p4info,
+    );
+    let keep = |written: &Outcome, frame| {
+        if field == UpdatesOf::Running {
+            let subscribers = &agent.packet_io.subscribers;
+            agent
+                .notices
+                .written(&written.schema, &written.kept, subscribers);
         }
+        agent.journal().append_frame(frame)
     };
+    let (outcome, ticket) = apply_to(
+        switch,
+        &scope,
+        objectives,
+        &request.updates,
+        atomicity,
+        field,
+        keep,
+    )?;
     // What a client had may be what an objective waits for.
     let makes_room = kept_any_deletion(&outcome.kept) && state.lacks_room();
     drop(state);
@@ -98,6 +87,8 @@ struct Outcome {
     errors: Vec<p4::Error>,
     /// What was applied and not taken back.
     kept: Vec<Update>,
+    /// Where each of these is in the request.
+    positions: Vec<usize>,
     /// What it was applied to.
     schema: Arc<Schema>,
 }
@@ -113,7 +104,7 @@ impl Outcome {
     ) {
         let start = transaction.savepoint();
         let count = updates.len();
-        for update in updates {
+        for (position, update) in updates.into_iter().enumerate() {
             let result = update.and_then(|update| {
                 let owner = objectives.and_then(|o| o.owner(&update.entity));
                 let applied = match owner {
@@ -131,6 +122,7 @@ impl Outcome {
             match result {
                 Ok(update) => {
                     self.kept.push(update);
+                    self.positions.push(position);
                     self.errors.push(p4::Error::default());
                 }
                 Err(error) if all_or_none => {
@@ -142,6 +134,7 @@ impl Outcome {
                     self.errors = vec![other; count];
                     self.errors[failed] = error;
                     self.kept.clear();
+                    self.positions.clear();
                     return;
                 }
                 Err(error) => self.errors.push(error),
@@ -149,11 +142,11 @@ impl Outcome {
         }
     }
 
-    /// What of it survives a restart.
-    fn to_record(&self) -> Vec<p4::Update> {
-        let kept = self.kept.iter().filter(|update| is_kept(update));
-        kept.map(|update| encode::update(&self.schema, update))
-            .collect()
+    /// What of it survives a restart, as it stands in the request.
+    fn to_frame(&self, field: UpdatesOf, updates: &[p4::Update]) -> Option<Frame> {
+        let kept = self.kept.iter().zip(&self.positions);
+        let kept = kept.filter(|(update, _)| is_kept(update));
+        Frame::of_updates(field, kept.map(|(_, position)| &updates[*position]))
     }
 
     fn into_result(self) -> Result<(), Status> {
@@ -173,7 +166,8 @@ fn apply_to(
     objectives: Option<&Objectives>,
     updates: &[p4::Update],
     atomicity: Atomicity,
-    keep: impl FnOnce(&Outcome, Vec<p4::Update>) -> Ticket,
+    field: UpdatesOf,
+    keep: impl FnOnce(&Outcome, Frame) -> Ticket,
 ) -> Result<(Outcome, Option<Ticket>), Status> {
     let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
     let schema = pipeline.schema.clone();
@@ -200,6 +194,7 @@ fn apply_to(
     let mut outcome = Outcome {
         errors: Vec::with_capacity(updates.len()),
         kept: Vec::with_capacity(updates.len()),
+        positions: Vec::with_capacity(updates.len()),
         schema,
     };
     if atomicity == Atomicity::DataplaneAtomic {
@@ -210,10 +205,13 @@ fn apply_to(
         seen_at_once.map_err(|error| Status::new(error.code(), error.to_string()))?;
     } else {
         let all_or_none = atomicity == Atomicity::RollbackOnError;
+        if !all_or_none {
+            transaction.keep_all();
+        }
         outcome.apply(&mut transaction, objectives, decoded, all_or_none);
     }
-    let record = outcome.to_record();
-    let ticket = (!record.is_empty()).then(|| keep(&outcome, record));
+    let frame = outcome.to_frame(field, updates);
+    let ticket = frame.map(|frame| keep(&outcome, frame));
     drop(transaction);
     Ok((outcome, ticket))
 }

@@ -92,6 +92,9 @@ impl Book {
 
     /// An objective that needs the entity of that key.
     pub fn owner(&self, entity: &Entity) -> Option<&ObjectiveId> {
+        if self.slots.is_empty() {
+            return None;
+        }
         let key = EntityKey::find(entity)?;
         self.slots.get(&key)?.owners.first()
     }

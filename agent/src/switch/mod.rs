@@ -135,7 +135,7 @@ impl Switch {
                 references: store.references(),
                 is_restoring: true,
             };
-            let mut undo = Undo::new();
+            let mut undo = Undo::Never;
             let mut updates = entities.iter();
             updates.try_for_each(|update| writer.apply(update, &mut undo))
         };

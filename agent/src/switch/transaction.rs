@@ -42,9 +42,17 @@ impl Transaction<'_> {
         self.writer.apply(update, &mut self.undo)
     }
 
+    /// Lets all stay that is applied: there is no going back, which is less to remember.
+    pub fn keep_all(&mut self) {
+        self.undo = Undo::Never;
+    }
+
     /// Where the transaction is now.
     pub fn savepoint(&self) -> Savepoint {
-        Savepoint(self.undo.len())
+        match &self.undo {
+            Undo::Steps(steps) => Savepoint(steps.len()),
+            Undo::Never => Savepoint(0),
+        }
     }
 
     /// Lets packets see all that `batch` applies at one moment, once it is done; until then none of it.
@@ -63,7 +71,9 @@ impl Transaction<'_> {
 
     /// Takes back what was applied after a savepoint.
     pub fn roll_back_to(&mut self, savepoint: Savepoint) {
-        let undo = self.undo.split_off(savepoint.0.min(self.undo.len()));
-        self.writer.roll_back(undo);
+        if let Undo::Steps(steps) = &mut self.undo {
+            let undo = steps.split_off(savepoint.0.min(steps.len()));
+            self.writer.roll_back(undo);
+        }
     }
 }

@@ -26,10 +26,12 @@ impl Writer<'_> {
                 Ok(old)
             });
             let old = result.map_err(self.refused(&Entity::Counter(one.clone())))?;
-            undo.push(Update::modify(Entity::Counter(CounterCell {
-                data: Some(old),
-                ..one
-            })));
+            undo.push(|| {
+                Update::modify(Entity::Counter(CounterCell {
+                    data: Some(old),
+                    ..one
+                }))
+            });
         }
         Ok(())
     }
@@ -50,7 +52,7 @@ impl Writer<'_> {
         });
         let old = result.map_err(self.refused(&entity))?;
         let old = Entity::DirectCounter(key.clone(), Some(old));
-        undo.push(Update::modify(old));
+        undo.push(|| Update::modify(old));
         Ok(())
     }
 
@@ -70,10 +72,7 @@ impl Writer<'_> {
                 Ok::<_, DataPlaneError>(old)
             });
             let old = result.map_err(self.refused(&Entity::Register(one.clone())))?;
-            undo.push(Update::modify(Entity::Register(RegisterCell {
-                value: old,
-                ..one
-            })));
+            undo.push(|| Update::modify(Entity::Register(RegisterCell { value: old, ..one })));
         }
         Ok(())
     }
@@ -88,10 +87,12 @@ impl Writer<'_> {
             .map_err(self.refused(&Entity::ValueSet(set.clone())))?;
         let members = self.store.value_set_mut(set.set);
         let old = std::mem::replace(members, set.members.clone());
-        undo.push(Update::modify(Entity::ValueSet(ValueSet {
-            set: set.set,
-            members: old,
-        })));
+        undo.push(|| {
+            Update::modify(Entity::ValueSet(ValueSet {
+                set: set.set,
+                members: old,
+            }))
+        });
         Ok(())
     }
 

@@ -20,13 +20,14 @@ impl Writer<'_> {
                 config,
             })
         });
-        undo.push(match (operation, old_entity) {
+        let inverse = match (operation, old_entity) {
             (Operation::Insert, Some(_)) => return Err(self.already_exists(&entity)),
             (Operation::Modify | Operation::Delete, None) => return Err(self.not_found(&entity)),
             (Operation::Insert, None) => Update::delete(entity),
             (Operation::Modify, Some(old)) => Update::modify(old),
             (Operation::Delete, Some(old)) => Update::insert(old),
-        });
+        };
+        undo.push(|| inverse);
         match operation {
             Operation::Delete => self.store.digests_mut().remove(&entry.digest),
             Operation::Insert | Operation::Modify => {

@@ -34,11 +34,13 @@ impl Writer<'_> {
                 Some(config) => cells.insert(index, config),
                 None => cells.remove(&index),
             };
-            undo.push(Update::modify(Entity::Meter(MeterCell {
-                config: old,
-                counts: old_counts,
-                ..one
-            })));
+            undo.push(|| {
+                Update::modify(Entity::Meter(MeterCell {
+                    config: old,
+                    counts: old_counts,
+                    ..one
+                }))
+            });
         }
         Ok(())
     }
@@ -65,11 +67,13 @@ impl Writer<'_> {
         let stored = entries.get_mut(key);
         let stored = stored.expect("the entry was found above");
         let old = std::mem::replace(&mut stored.meter, meter.config);
-        undo.push(Update::modify(Entity::DirectMeter(DirectMeter {
-            key: key.clone(),
-            config: old,
-            counts: old_counts,
-        })));
+        undo.push(|| {
+            Update::modify(Entity::DirectMeter(DirectMeter {
+                key: key.clone(),
+                config: old,
+                counts: old_counts,
+            }))
+        });
         Ok(())
     }
 

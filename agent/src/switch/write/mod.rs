@@ -30,7 +30,26 @@ pub(super) struct Writer<'a> {
 }
 
 /// The updates that take back those applied so far; to be applied from last to first.
-pub(super) type Undo = Vec<Update>;
+#[derive(Debug)]
+pub(super) enum Undo {
+    /// In the order in which what they take back was applied.
+    Steps(Vec<Update>),
+    /// What is applied stays, and nobody needs to know how it was before.
+    Never,
+}
+
+impl Undo {
+    /// Nothing was applied yet.
+    pub fn new() -> Undo {
+        Undo::Steps(Vec::new())
+    }
+
+    fn push(&mut self, inverse: impl FnOnce() -> Update) {
+        if let Undo::Steps(steps) = self {
+            steps.push(inverse());
+        }
+    }
+}
 
 impl Writer<'_> {
     /// Applies one update and notes its inverse, whatever it refers to.
@@ -68,8 +87,8 @@ impl Writer<'_> {
     }
 
     /// Takes back what was applied, last first.
-    pub fn roll_back(&mut self, undo: Undo) {
-        let mut redo = Undo::new();
+    pub fn roll_back(&mut self, undo: Vec<Update>) {
+        let mut redo = Undo::Never;
         for update in undo.into_iter().rev() {
             if let Err(error) = self.apply(&update, &mut redo) {
                 // The inverse of what has just succeeded can only fail if the data plane is

@@ -42,7 +42,7 @@ impl Writer<'_> {
             .map_err(self.refused(&entity))?;
         let members = &mut self.store.profile_mut(member.profile).members;
         members.insert(member.id, StoredMember { call, users: 0 });
-        undo.push(Update::delete(entity));
+        undo.push(|| Update::delete(entity));
         Ok(())
     }
 
@@ -64,10 +64,12 @@ impl Writer<'_> {
         let stored = members.get_mut(&member.id);
         let stored = stored.expect("the member was found above");
         let old = std::mem::replace(&mut stored.call, call);
-        undo.push(Update::modify(Entity::Member(Member {
-            call: Some(old),
-            ..member.clone()
-        })));
+        undo.push(|| {
+            Update::modify(Entity::Member(Member {
+                call: Some(old),
+                ..member.clone()
+            }))
+        });
         Ok(())
     }
 
@@ -94,10 +96,12 @@ impl Writer<'_> {
             .map_err(self.refused(&entity))?;
         let members = &mut self.store.profile_mut(member.profile).members;
         let old = members.remove(&member.id);
-        undo.push(Update::insert(Entity::Member(Member {
-            call: old.map(|old| old.call),
-            ..member.clone()
-        })));
+        undo.push(|| {
+            Update::insert(Entity::Member(Member {
+                call: old.map(|old| old.call),
+                ..member.clone()
+            }))
+        });
         Ok(())
     }
 
@@ -124,7 +128,7 @@ impl Writer<'_> {
         };
         let groups = &mut self.store.profile_mut(group.profile).groups;
         groups.insert(group.id, stored);
-        undo.push(Update::delete(entity));
+        undo.push(|| Update::delete(entity));
         Ok(())
     }
 
@@ -159,7 +163,7 @@ impl Writer<'_> {
         let stored = stored.expect("the group was found above");
         let old = std::mem::replace(&mut stored.group, group.clone());
         self.refer_members(group.profile, &old.members, -1);
-        undo.push(Update::modify(Entity::Group(old)));
+        undo.push(|| Update::modify(Entity::Group(old)));
         Ok(())
     }
 
@@ -189,7 +193,7 @@ impl Writer<'_> {
         let old = groups.remove(&group.id);
         let old = old.expect("the group was found above").group;
         self.refer_members(group.profile, &old.members, -1);
-        undo.push(Update::insert(Entity::Group(old)));
+        undo.push(|| Update::insert(Entity::Group(old)));
         Ok(())
     }
 

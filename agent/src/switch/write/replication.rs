@@ -40,7 +40,7 @@ impl Writer<'_> {
                 .multicast_groups
                 .insert(group.id, group.clone()),
         };
-        undo.push(inverse(operation, entity, old.map(Entity::MulticastGroup)));
+        undo.push(|| inverse(operation, entity, old.map(Entity::MulticastGroup)));
         Ok(())
     }
 
@@ -80,7 +80,7 @@ impl Writer<'_> {
                 .clone_sessions
                 .insert(session.id, session.clone()),
         };
-        undo.push(inverse(operation, entity, old.map(Entity::CloneSession)));
+        undo.push(|| inverse(operation, entity, old.map(Entity::CloneSession)));
         Ok(())
     }
 

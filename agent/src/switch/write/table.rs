@@ -53,7 +53,10 @@ impl Writer<'_> {
         }
         self.refer(key.table, action, 1);
         let stored = StoredEntry {
-            action: action.clone(),
+            action: match (plane_entry.action, action) {
+                (EntryAction::Call(call), TableAction::Call(_)) => TableAction::Call(call),
+                (_, action) => action.clone(),
+            },
             one_shot,
             meter: entry.meter,
             idle_timeout_ns: entry.idle_timeout_ns,
@@ -63,11 +66,8 @@ impl Writer<'_> {
             is_const: false,
         };
         let entries = &mut self.store.table_mut(key.table).entries;
-        entries.insert(key.clone(), stored);
-        undo.push(Update::delete(Entity::TableEntry(TableEntry {
-            action: None,
-            ..entry.clone()
-        })));
+        entries.insert(plane_entry.key, stored);
+        undo.push(|| Update::delete(Entity::TableEntry(TableEntry::of_key(key.clone()))));
         Ok(())
     }
 
@@ -130,11 +130,7 @@ impl Writer<'_> {
         }
         let entries = &mut self.store.table_mut(key.table).entries;
         entries.insert(key.clone(), new);
-        undo.push(Update::modify(Entity::TableEntry(entity(
-            key.clone(),
-            old,
-            counts,
-        ))));
+        undo.push(|| Update::modify(Entity::TableEntry(entity(key.clone(), old, counts))));
         Ok(())
     }
 
@@ -177,11 +173,7 @@ impl Writer<'_> {
         }
         self.refer(key.table, &old.action, -1);
         self.dissolve(key.table, old.one_shot.clone());
-        undo.push(Update::insert(Entity::TableEntry(entity(
-            key.clone(),
-            old,
-            counts,
-        ))));
+        undo.push(|| Update::insert(Entity::TableEntry(entity(key.clone(), old, counts))));
         Ok(())
     }
 
@@ -221,7 +213,7 @@ impl Writer<'_> {
         if let Some(action) = &old.action {
             self.refer(table, action, -1);
         }
-        undo.push(Update::modify(Entity::DefaultAction(old)));
+        undo.push(|| Update::modify(Entity::DefaultAction(old)));
         Ok(())
     }
 
