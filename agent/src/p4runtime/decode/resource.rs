@@ -191,7 +191,7 @@ fn value_set_member(
     member: &p4::ValueSetMember,
 ) -> Result<Bits, DecodeError> {
     let mut whole = num_bigint::BigUint::default();
-    let matches = key(&set.name, &set.fields, &member.r#match)?;
+    let matches = key(|| set.name.clone(), &set.fields, &member.r#match)?;
     for (field, value) in set.fields.iter().zip(&matches) {
         let Match::Exact(value) = value else {
             return Err(DecodeError::Unsupported {

@@ -25,7 +25,7 @@ pub fn table(schema: &Schema, id: u32) -> Result<&TableSchema, DecodeError> {
 /// The key of an entry: every field, and a priority exactly if the table needs one.
 pub fn entry_key(table: &TableSchema, entry: &p4::TableEntry) -> Result<EntryKey, DecodeError> {
     let owner = || format!("table {}", table.name);
-    let matches = key(&owner(), &table.fields, &entry.r#match)?;
+    let matches = key(owner, &table.fields, &entry.r#match)?;
     let priority = if table.has_priority() {
         if entry.priority <= 0 {
             let what = format!(
@@ -268,11 +268,11 @@ pub(super) fn action(
     action: &p4::Action,
     stands: Place,
 ) -> Result<Call, DecodeError> {
-    let place = format!("table {}", table.name);
+    let place = || format!("table {}", table.name);
     let Some(reference) = table.action(action.action_id) else {
         return Err(match schema.action(action.action_id) {
             Some(other) => invalid(
-                place,
+                place(),
                 format!(
                     "action {} is not one of its actions; it has {}",
                     other.name,
@@ -280,7 +280,7 @@ pub(super) fn action(
                 ),
             ),
             None => DecodeError::UnknownId {
-                place,
+                place: place(),
                 kind: "action",
                 id: action.action_id,
                 known: action_names(schema, table.actions.iter().map(|a| a.id)),
@@ -296,7 +296,7 @@ pub(super) fn action(
     if let Some(why) = why {
         let name = schema.action(action.action_id).map(|a| a.name.clone());
         return Err(DecodeError::ActionNotAllowed {
-            place,
+            place: place(),
             action: name.unwrap_or_default(),
             why,
         });

@@ -96,7 +96,7 @@ pub(super) fn port(
 
 /// One value for each field of a key, in the program's order, from the matches given.
 pub(super) fn key(
-    owner: &str,
+    owner: impl Fn() -> String,
     fields: &[FieldSchema],
     given: &[FieldMatch],
 ) -> Result<Vec<Match>, DecodeError> {
@@ -104,13 +104,13 @@ pub(super) fn key(
     for field_match in given {
         let Some(field) = fields.iter().find(|f| f.id == field_match.field_id) else {
             return Err(DecodeError::UnknownId {
-                place: owner.to_owned(),
+                place: owner(),
                 kind: "match field",
                 id: field_match.field_id,
                 known: known_fields(fields),
             });
         };
-        let place = || format!("{owner}, field {}", field.name);
+        let place = || format!("{}, field {}", owner(), field.name);
         let Some(kind) = &field_match.field_match_type else {
             return Err(DecodeError::Missing {
                 place: place(),
@@ -120,7 +120,7 @@ pub(super) fn key(
         let value = one_match(field, kind, place)?;
         if matches[field.position].replace(value).is_some() {
             return Err(DecodeError::Duplicate {
-                place: owner.to_owned(),
+                place: owner(),
                 what: format!("field {}", field.name),
             });
         }
@@ -128,7 +128,7 @@ pub(super) fn key(
     let whole = fields.iter().zip(matches).map(|(field, value)| {
         value.or_else(|| dont_care(field)).ok_or_else(|| {
             let what = "an exact field must be given, and is missing";
-            invalid(format!("{owner}, field {}", field.name), what)
+            invalid(format!("{}, field {}", owner(), field.name), what)
         })
     });
     whole.collect()

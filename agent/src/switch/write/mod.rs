@@ -49,6 +49,21 @@ impl Undo {
             steps.push(inverse());
         }
     }
+
+    /// The inverse of what was applied last.
+    fn last(&self) -> Option<&Update> {
+        match self {
+            Undo::Steps(steps) => steps.last(),
+            Undo::Never => None,
+        }
+    }
+
+    /// Notes what `later` has noted.
+    fn append(&mut self, later: Undo) {
+        if let (Undo::Steps(steps), Undo::Steps(mut later)) = (self, later) {
+            steps.append(&mut later);
+        }
+    }
 }
 
 impl Writer<'_> {

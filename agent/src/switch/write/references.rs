@@ -36,17 +36,19 @@ impl Writer<'_> {
                 users: used.users,
             });
         }
-        let result = self.apply_alone(update, undo);
+        let mut inverse = Undo::new();
+        let result = self.apply_alone(update, &mut inverse);
         match (&result, update.operation) {
             (Ok(()), Operation::Insert) => self.references.appear(&is),
             (Ok(()), Operation::Modify | Operation::Delete) => {
                 // The inverse holds what was there.
-                let old = undo.last().map(|old| self.schema.refers_to(&old.entity));
+                let old = inverse.last().map(|old| self.schema.refers_to(&old.entity));
                 self.references.release(&old.unwrap_or_default());
             }
             (Err(_), Operation::Delete) => self.references.appear(&is),
             (Err(_), Operation::Insert | Operation::Modify) => self.references.release(&claimed),
         }
+        undo.append(inverse);
         result
     }
 }
