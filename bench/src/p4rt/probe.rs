@@ -233,6 +233,20 @@ impl Client {
         same(&doing, (seen.hit, seen.mark), (false, mark))
     }
 
+    /// How often each mark comes of packets that differ in what selectors hash.
+    pub async fn spread(&mut self, op: u8, packets: u32) -> Outcome<Vec<(u128, usize)>> {
+        /// Neighbouring numbers differ in few bits, of which a CRC makes too little.
+        const FAR_APART: u32 = 0x9e37_79b1;
+        let mut marks = Vec::new();
+        for number in 0..packets {
+            let k32 = number.wrapping_mul(FAR_APART);
+            marks.push(self.probe(Probe::to(op).k8(1).k32(k32)).await?.mark);
+        }
+        marks.sort_unstable();
+        let counted = marks.chunk_by(|a, b| a == b);
+        Ok(counted.map(|equal| (equal[0], equal.len())).collect())
+    }
+
     fn seen(&self, packet: &p4::PacketIn) -> Outcome<Seen> {
         let fields = self.metadata(packet);
         let number = |name: &str| {

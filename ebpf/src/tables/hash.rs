@@ -23,6 +23,8 @@ use super::records::{HEADER_BYTES, RecordPlan};
 
 const BUCKET_WORDS: u32 = 8;
 const BUCKET_BYTES: u32 = 64;
+/// Where the second bucket's number begins in the hash.
+const SECOND_SHIFT: u32 = 24;
 pub(super) const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 pub(super) const SEED: u64 = 0x5851_f42d_4c95_7f2d;
 
@@ -57,10 +59,13 @@ impl HashPlan {
         asm.alu32_imm(Alu::Or, Reg::R3, i32::MIN);
         for bucket in [Bucket::First, Bucket::Second] {
             asm.mov(Reg::R1, Reg::R8);
-            if bucket == Bucket::Second {
-                asm.alu_imm(Alu::Rsh, Reg::R1, 24);
+            match bucket {
+                Bucket::First => asm.alu_imm(Alu::Rsh, Reg::R1, self.first_shift() as i32),
+                Bucket::Second => {
+                    asm.alu_imm(Alu::Rsh, Reg::R1, SECOND_SHIFT as i32);
+                    asm.alu32_imm(Alu::And, Reg::R1, (self.buckets - 1) as i32);
+                }
             }
-            asm.alu32_imm(Alu::And, Reg::R1, (self.buckets - 1) as i32);
             asm.alu_imm(Alu::Lsh, Reg::R1, BUCKET_BYTES.ilog2() as i32);
             asm.map_value(Reg::R2, reader.arena, self.offset);
             asm.alu(Alu::Add, Reg::R2, Reg::R1);
@@ -86,6 +91,22 @@ impl HashPlan {
             }
         }
         asm.jump(to.miss);
+    }
+
+    /// How far the hash is shifted for the first bucket: its highest bits are that. Short keys stand in the
+    /// high bytes of a word, and a product's low bits know nothing of those.
+    fn first_shift(&self) -> u32 {
+        u64::BITS - self.buckets.ilog2()
+    }
+
+    /// The two buckets of a key, and its tag.
+    fn place(&self, key: &[u64]) -> ([u32; 2], u32) {
+        let hash = hash(key);
+        let buckets = [
+            (hash >> self.first_shift()) as u32,
+            (hash >> SECOND_SHIFT) as u32 & (self.buckets - 1),
+        ];
+        (buckets, (hash >> 32) as u32 | 1 << 31)
     }
 
     /// R8 = [`hash`] of the packed key.
@@ -141,7 +162,7 @@ impl HashTable {
 
     /// Publishes a record under a key that is not in the table.
     pub fn insert(&mut self, key: &[u64], slot: u32) -> Result<(), BucketsFull> {
-        let (buckets, tag) = self.place(key);
+        let (buckets, tag) = self.plan.place(key);
         // The emptier bucket, so that both fill evenly.
         let free = |bucket: u32| {
             let words = self.words(bucket);
@@ -160,7 +181,7 @@ impl HashTable {
 
     /// Where the word for this key is, given a test whether a record has that key.
     fn find(&self, key: &[u64], is_key: impl Fn(u32) -> bool) -> Option<usize> {
-        let (buckets, tag) = self.place(key);
+        let (buckets, tag) = self.plan.place(key);
         buckets
             .into_iter()
             .flat_map(|bucket| self.words(bucket))
@@ -179,7 +200,7 @@ impl HashTable {
     /// Replaces the record of a key that is in the table; returns the old slot.
     pub fn replace(&mut self, key: &[u64], slot: u32, is_key: impl Fn(u32) -> bool) -> Option<u32> {
         let at = self.find(key, is_key)?;
-        let (_, tag) = self.place(key);
+        let (_, tag) = self.plan.place(key);
         let old = self
             .memory
             .u64(at)
@@ -193,17 +214,45 @@ impl HashTable {
         Some(self.memory.u64(at).swap(0, Release) as u32)
     }
 
-    fn place(&self, key: &[u64]) -> ([u32; 2], u32) {
-        let hash = hash(key);
-        let mask = self.plan.buckets - 1;
-        (
-            [hash as u32 & mask, (hash >> 24) as u32 & mask],
-            (hash >> 32) as u32 | 1 << 31,
-        )
-    }
-
     fn words(&self, bucket: u32) -> impl Iterator<Item = usize> + use<> {
         let start = self.plan.offset as usize + (bucket * BUCKET_BYTES) as usize;
         (0..BUCKET_WORDS as usize).map(move |word| start + 8 * word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many of these keys find no room.
+    fn homeless(entries: u32, keys: impl Iterator<Item = u64>) -> usize {
+        let plan = HashPlan {
+            offset: 0,
+            buckets: (entries * 2 / BUCKET_WORDS).next_power_of_two(),
+            key_words: 1,
+        };
+        let mut held = vec![0; plan.buckets as usize];
+        keys.filter(|&key| {
+            let (buckets, _) = plan.place(&[key]);
+            let emptier = buckets.into_iter().min_by_key(|&b| held[b as usize]);
+            let emptier = emptier.expect("there are two") as usize;
+            held[emptier] += 1;
+            held[emptier] > BUCKET_WORDS
+        })
+        .count()
+    }
+
+    #[test]
+    fn a_table_holds_as_many_keys_as_it_is_made_for_wherever_they_differ() {
+        for shift in (0..=56).step_by(4) {
+            for entries in [64_u32, 200] {
+                let keys = (0..entries).map(|n| u64::from(n) << shift);
+                assert_eq!(
+                    homeless(entries, keys),
+                    0,
+                    "{entries} keys, shifted by {shift}"
+                );
+            }
+        }
     }
 }

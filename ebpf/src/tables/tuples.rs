@@ -127,7 +127,7 @@ impl TuplePlan {
         asm.mov(Reg::R3, Reg::R8);
         asm.alu_imm(Alu::Rsh, Reg::R3, 32);
         asm.alu32_imm(Alu::Or, Reg::R3, i32::MIN);
-        for shift in BUCKET_SHIFTS {
+        for shift in self.bucket_shifts() {
             self.emit_bucket(asm, reader, shift, next_tuple);
         }
         asm.place(next_tuple);
@@ -142,6 +142,12 @@ impl TuplePlan {
         asm.jump_if_imm(Cond::Eq, Reg::R4, 0, to.miss);
         reader.record_address(asm, records, Reg::R4);
         asm.jump(to.hit);
+    }
+
+    /// How far the hash is shifted for the numbers of a key's two buckets. The first is in its highest
+    /// bits: short keys stand in the high bytes of a word, and a product's low bits know nothing of those.
+    fn bucket_shifts(&self) -> [u32; 2] {
+        [u64::BITS - self.bucket_count.ilog2(), 24]
     }
 
     /// R8 = hash of the tuple in R9 and the key under its mask, as the writer computes it.
@@ -164,9 +170,7 @@ impl TuplePlan {
         let (tagged, absent) = (asm.label(), asm.label());
         let spare = reader.spare_offset;
         asm.mov(Reg::R1, Reg::R8);
-        if shift > 0 {
-            asm.alu_imm(Alu::Rsh, Reg::R1, shift as i32);
-        }
+        asm.alu_imm(Alu::Rsh, Reg::R1, shift as i32);
         asm.alu32_imm(Alu::And, Reg::R1, (self.bucket_count - 1) as i32);
         asm.alu_imm(Alu::Lsh, Reg::R1, BUCKET_BYTES.ilog2() as i32);
         asm.map_value(Reg::R2, reader.arena, self.buckets);
@@ -206,9 +210,6 @@ impl TuplePlan {
         asm.place(absent);
     }
 }
-
-/// Which bits of the hash number a key's two buckets.
-const BUCKET_SHIFTS: [u32; 2] = [0, 24];
 
 /// Mixes R2 into the hash in R8; R1 is the multiplier.
 fn emit_mix(asm: &mut Assembler) {

@@ -258,19 +258,6 @@ async fn watch_port(t: Test) -> Outcome {
     c.read(group(1, 0, &[])).await.is([watching(t.port())])
 }
 
-/// How often each mark comes of packets that differ in what is hashed.
-async fn spread(c: &mut Client, packets: u32) -> Outcome<Vec<(u128, usize)>> {
-    let mut marks = Vec::new();
-    for k32 in 0..packets {
-        marks.push(c.probe(Probe::to(op::GROUP).k8(1).k32(k32)).await?.mark);
-    }
-    marks.sort_unstable();
-    let counted = marks
-        .chunk_by(|a, b| a == b)
-        .map(|equal| (equal[0], equal.len()));
-    Ok(counted.collect())
-}
-
 /// An entry that uses group 1 of these members.
 async fn using(t: &Test, members: &[(u32, i32)]) -> Outcome<Client> {
     let mut c = switch(t).await?;
@@ -283,7 +270,8 @@ async fn using(t: &Test, members: &[(u32, i32)]) -> Outcome<Client> {
 
 async fn selects(t: Test) -> Outcome {
     let mut c = using(&t, &[(1, 1), (2, 1), (3, 1)]).await?;
-    let marks: Vec<_> = spread(&mut c, 64)
+    let marks: Vec<_> = c
+        .spread(op::GROUP, 64)
         .await?
         .into_iter()
         .map(|(mark, _)| mark)
@@ -293,7 +281,7 @@ async fn selects(t: Test) -> Outcome {
 
 async fn weights_count(t: Test) -> Outcome {
     let mut c = using(&t, &[(1, 1), (2, 7)]).await?;
-    let seen = spread(&mut c, 200).await?;
+    let seen = c.spread(op::GROUP, 200).await?;
     let of = |mark| seen.iter().find(|(m, _)| *m == mark).map_or(0, |(_, n)| *n);
     holds(
         "with weights 1 and 7",

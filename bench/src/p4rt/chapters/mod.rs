@@ -3,6 +3,7 @@
 mod actions;
 mod arbitration;
 mod atomicity;
+mod constraints;
 mod counters;
 mod digests;
 mod direct;
@@ -19,6 +20,7 @@ mod registers;
 mod replication;
 mod roles;
 mod tables;
+mod translation;
 mod value_sets;
 mod write;
 
@@ -47,6 +49,8 @@ pub const CHAPTERS: &[Chapter] = &[
     pipeline::CHAPTER,
     get_pipeline::CHAPTER,
     packet_io::CHAPTER,
+    translation::CHAPTER,
+    constraints::CHAPTER,
 ];
 
 /// What every chapter uses.

@@ -65,23 +65,11 @@ async fn written(t: Test) -> Outcome {
         .is([marks(&[(1, 1), (2, 2), (3, 3)])])
 }
 
-/// How often each mark comes of packets that differ in what is hashed.
-async fn spread(c: &mut Client, packets: u32) -> Outcome<Vec<(u128, usize)>> {
-    let mut marks = Vec::new();
-    for k32 in 0..packets {
-        marks.push(c.probe(Probe::to(op::ONE_SHOT).k8(1).k32(k32)).await?.mark);
-    }
-    marks.sort_unstable();
-    let counted = marks
-        .chunk_by(|a, b| a == b)
-        .map(|equal| (equal[0], equal.len()));
-    Ok(counted.collect())
-}
-
 async fn selects(t: Test) -> Outcome {
     let mut c = t.switch().await?;
     c.insert(marks(&[(1, 1), (2, 1), (3, 1)])).await.ok()?;
-    let marks: Vec<_> = spread(&mut c, 64)
+    let marks: Vec<_> = c
+        .spread(op::ONE_SHOT, 64)
         .await?
         .into_iter()
         .map(|(mark, _)| mark)
@@ -92,7 +80,7 @@ async fn selects(t: Test) -> Outcome {
 async fn weights_count(t: Test) -> Outcome {
     let mut c = t.switch().await?;
     c.insert(marks(&[(1, 1), (2, 7)])).await.ok()?;
-    let seen = spread(&mut c, 200).await?;
+    let seen = c.spread(op::ONE_SHOT, 200).await?;
     let of = |mark| seen.iter().find(|(m, _)| *m == mark).map_or(0, |(_, n)| *n);
     holds(
         "with weights 1 and 7",

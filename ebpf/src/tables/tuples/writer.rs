@@ -25,8 +25,7 @@ use crate::tables::key::KeyWords;
 use crate::tables::slots::{SlotError, Slots};
 
 use super::{
-    BUCKET_BYTES, BUCKET_SHIFTS, BUCKET_WORDS, MAX_MASKS, NODE_HEADER_BYTES, TUPLE_HEADER_BYTES,
-    TuplePlan,
+    BUCKET_BYTES, BUCKET_WORDS, MAX_MASKS, NODE_HEADER_BYTES, TUPLE_HEADER_BYTES, TuplePlan,
 };
 
 /// Changes after which the list is looked at again, beside half the entries.
@@ -347,7 +346,7 @@ impl Tuples {
     /// Offsets of a cell's buckets.
     fn buckets(&self, cell: &Cell) -> [usize; 2] {
         let hash = self.hash(cell);
-        BUCKET_SHIFTS.map(|shift| {
+        self.plan.bucket_shifts().map(|shift| {
             let bucket = (hash >> shift) as u32 & (self.plan.bucket_count - 1);
             (self.plan.buckets + bucket * BUCKET_BYTES) as usize
         })
