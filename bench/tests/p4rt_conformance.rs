@@ -9,6 +9,13 @@ use std::process::{Child, Command, Stdio};
 
 use serde::Deserialize;
 
+/// What the specification leaves to a server and ours does not offer: it answers UNIMPLEMENTED.
+const NOT_OFFERED: [&str; 3] = [
+    "one_shot.group_action",
+    "one_shot.other_mode",
+    "one_shot.other_size",
+];
+
 /// The part of a finding that counts here.
 #[derive(Deserialize)]
 struct Finding {
@@ -122,7 +129,7 @@ impl Switch {
         let report: Report = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
         let left_out = report.findings.iter().filter(|f| f.result == "not_offered");
         let left_out: Vec<_> = left_out.map(|f| f.id.as_str()).collect();
-        assert_eq!(left_out, Vec::<&str>::new(), "what we say we do not offer");
+        assert_eq!(left_out, NOT_OFFERED, "what we say we do not offer");
     }
 }
 

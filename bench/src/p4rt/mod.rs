@@ -22,3 +22,4 @@ pub mod run;
 pub mod sections;
 pub mod stream;
 pub mod test;
+pub mod writer;

@@ -1,6 +1,7 @@
 //! What becomes of a batch of which something fails, and what packets see of it.
 
 use super::prelude::*;
+use crate::p4rt::writer::Writer;
 
 chapter! { "atomicity":
     May rollback_restores, BATCH_ATOMICITY, "ROLLBACK_ON_ERROR: after an error all is as before the batch";
@@ -120,7 +121,7 @@ async fn atomic_applies(t: Test) -> Outcome {
 }
 
 /// Both tables that a packet goes through, with the same number.
-fn pair(number: i32) -> [p4::Update; 2] {
+fn pair(number: u16) -> [p4::Update; 2] {
     let first = entry("first_table").exact("k8", 1).mark(number);
     let second = entry("second_table").exact("k8", 1);
     let second = second.action("set_base", &[("value", number)]);
@@ -138,20 +139,7 @@ async fn atomic_is_seen_whole(t: Test) -> Outcome {
     c.write_as(Atomicity::DataplaneAtomic, pair(1))
         .await
         .ok_if_offered()?;
-    let (mut rpc, request) = (c.rpc.clone(), c.request(Atomicity::DataplaneAtomic, []));
-    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-    let writer = tokio::spawn(async move {
-        let mut number = 1;
-        while stopped.try_recv().is_err() {
-            number = number % 30_000 + 1;
-            let request = p4::WriteRequest {
-                updates: pair(number).to_vec(),
-                ..request.clone()
-            };
-            rpc.write(request).await?;
-        }
-        Ok::<_, tonic::Status>(number)
-    });
+    let writer = Writer::start(&c, Atomicity::DataplaneAtomic, pair);
     let mut torn = Vec::new();
     for _ in 0..PACKETS {
         let seen = c.probe(Probe::to(op::PAIR).k8(1)).await?;
@@ -159,9 +147,7 @@ async fn atomic_is_seen_whole(t: Test) -> Outcome {
             torn.push((seen.mark, seen.base));
         }
     }
-    drop(stop);
-    let written = writer.await.expect("it does not panic");
-    accepted("writing beside the packets", written)?;
+    writer.finish().await?;
     same("packets that saw half of a batch", torn, Vec::new())
 }
 

@@ -2,6 +2,7 @@
 
 use super::prelude::*;
 use crate::p4rt::client::read;
+use crate::p4rt::writer::Writer;
 
 chapter! { "read":
     Must unknown_device, READ, "a device that the server does not have is NOT_FOUND";
@@ -279,28 +280,16 @@ async fn concurrent_reads(t: Test) -> Outcome {
 
 async fn whole_batches(t: Test) -> Outcome {
     let mut c = t.switch().await?;
-    let first = |n: i32| entry("first_table").exact("k8", 1).mark(n);
-    let second = |n: i32| {
+    let both = |n: u16| {
         let second = entry("second_table").exact("k8", 1);
-        second.action("set_base", &[("value", n)])
+        let second = second.action("set_base", &[("value", n)]);
+        [entry("first_table").exact("k8", 1).mark(n), second]
     };
-    c.write([insert(first(1)), insert(second(1))]).await.ok()?;
-    let (mut rpc, request) = (c.rpc.clone(), c.request(Atomicity::ContinueOnError, []));
-    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-    let writer = tokio::spawn(async move {
-        let mut number = 1;
-        while stopped.try_recv().is_err() {
-            number = number % 30_000 + 1;
-            let request = p4::WriteRequest {
-                updates: vec![modify(first(number)), modify(second(number))],
-                ..request.clone()
-            };
-            rpc.write(request).await?;
-        }
-        Ok::<_, tonic::Status>(())
-    });
+    c.write(both(1).map(insert)).await.ok()?;
+    let batch = move |n| both(n).map(modify);
+    let writer = Writer::start(&c, Atomicity::ContinueOnError, batch);
     let mut torn = Vec::new();
-    for _ in 0..50 {
+    for _ in 0..300 {
         let both = [entry("first_table"), entry("second_table")].map(|e| Some(e.into()));
         let entries = c.read_all(both).await.entries()?;
         let numbers: Vec<_> = entries.iter().filter_map(argument).collect();
@@ -308,11 +297,7 @@ async fn whole_batches(t: Test) -> Outcome {
             torn.push(numbers);
         }
     }
-    drop(stop);
-    accepted(
-        "writing beside the reads",
-        writer.await.expect("it does not panic"),
-    )?;
+    writer.finish().await?;
     same("Reads that saw half of a batch", torn, Vec::new())
 }
 
