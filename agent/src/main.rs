@@ -109,7 +109,9 @@ async fn serve(
 }
 
 async fn watch_links(agent: Arc<Agent>, cancel: CancellationToken) {
-    let result = ports::watch(cancel, |event| agent.link_event(&event)).await;
+    // It waits for writes under way.
+    let changed = |event| tokio::task::block_in_place(|| agent.link_event(&event));
+    let result = ports::watch(cancel, changed).await;
     if let Err(error) = result {
         tracing::error!(%error, "the state of interfaces is not known");
     }

@@ -193,7 +193,11 @@ impl Agent {
         let acks = std::mem::take(&mut state.acks);
         let master = self.mastership.primary(&RoleName::default());
         match master.filter(|stream| self.streams.controller(*stream).is_some()) {
-            Some(stream) if !acks.is_empty() => self.streams.tell(stream, StreamNote::Acks(acks)),
+            Some(stream) if !acks.is_empty() => {
+                let revision = state.objectives.revision;
+                let note = StreamNote::Acks { acks, revision };
+                self.streams.tell(stream, note);
+            }
             // The next controller is told in its hello.
             _ => {}
         }

@@ -27,7 +27,12 @@ pub enum StreamNote {
     /// It is ended, and why.
     Refused(ArbitrationError),
     /// How objectives fare.
-    Acks(Vec<Ack>),
+    Acks {
+        /// Each that has changed.
+        acks: Vec<Ack>,
+        /// What the switch has taken.
+        revision: u64,
+    },
     /// A packet for the controller; news.
     PacketIn(PacketIn),
     /// What packets have learnt; news.
@@ -43,7 +48,7 @@ impl StreamNote {
             StreamNote::PacketIn(packet) => packet.payload.len(),
             StreamNote::Learnt(learnt) => size_of_val(&learnt.list.messages[..]),
             StreamNote::Idle(idle) => size_of_val(&idle.entries[..]),
-            StreamNote::Standing(_) | StreamNote::Refused(_) | StreamNote::Acks(_) => 0,
+            StreamNote::Standing(_) | StreamNote::Refused(_) | StreamNote::Acks { .. } => 0,
         };
         more + size_of::<StreamNote>()
     }

@@ -228,7 +228,7 @@ fn answer(agent: &Agent, note: StreamNote) -> Option<Reply> {
         StreamNote::Learnt(learnt) => Some(Ok(response(notice::digest_list(&learnt)))),
         StreamNote::Idle(idle) => Some(Ok(response(notice::idle(&idle)))),
         // Only controllers that synchronise objectives are sent these.
-        StreamNote::Acks(_) => None,
+        StreamNote::Acks { .. } => None,
     }
 }
 

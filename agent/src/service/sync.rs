@@ -132,7 +132,7 @@ impl Session {
     }
 
     async fn serve(mut self, answers: mpsc::Sender<Result<pb::SyncResponse, Status>>) {
-        let mut answer = Some(Ok(self.hello()));
+        let mut answer = Some(self.hello().await);
         loop {
             if let Some(answer) = answer.take() {
                 let ends = answer.is_err();
@@ -175,28 +175,18 @@ impl Session {
         }
     }
 
-    fn hello(&self) -> pb::SyncResponse {
-        let state = self.agent.shared();
-        let objectives = &state.objectives;
-        let ours = objectives.cluster_id == self.cluster_id;
-        let ids = objectives.iter().map(|wanted| wanted.objective.id());
-        response(sync_response::Message::Hello(pb::AgentHello {
-            boot_id: self.agent.identity.boot_id.clone(),
-            revision: if ours { objectives.revision } else { 0 },
-            cluster_id: objectives.cluster_id.clone(),
-            statuses: ids.map(|id| objectives.ack(&id)).collect(),
-        }))
+    async fn hello(&self) -> Result<pb::SyncResponse, Status> {
+        let cluster_id = self.cluster_id.clone();
+        let hello = move |agent: &Agent| hello(agent, &cluster_id);
+        blocking(&self.agent, hello).await
     }
 
     /// What a note is to the controller, if anything.
     fn note(&self, note: StreamNote) -> Option<Result<pb::SyncResponse, Status>> {
         match note {
-            StreamNote::Acks(acks) => {
-                let revision = self.agent.shared().objectives.revision;
-                Some(Ok(response(sync_response::Message::Acks(pb::AckBatch {
-                    acks,
-                    revision,
-                }))))
+            StreamNote::Acks { acks, revision } => {
+                let acks = pb::AckBatch { acks, revision };
+                Some(Ok(response(sync_response::Message::Acks(acks))))
             }
             StreamNote::Standing(notice) if notice.standing == Standing::Primary => None,
             StreamNote::Standing(_) => Some(Err(sync_status(&SyncError::NotMaster))),
@@ -235,6 +225,20 @@ impl Session {
         let acks = acks?;
         Ok(response(sync_response::Message::Acks(acks)))
     }
+}
+
+/// What the agent has, for a controller of a cluster.
+fn hello(agent: &Agent, cluster_id: &str) -> pb::SyncResponse {
+    let state = agent.shared();
+    let objectives = &state.objectives;
+    let ours = objectives.cluster_id == cluster_id;
+    let ids = objectives.iter().map(|wanted| wanted.objective.id());
+    response(sync_response::Message::Hello(pb::AgentHello {
+        boot_id: agent.identity.boot_id.clone(),
+        revision: if ours { objectives.revision } else { 0 },
+        cluster_id: objectives.cluster_id.clone(),
+        statuses: ids.map(|id| objectives.ack(&id)).collect(),
+    }))
 }
 
 /// Takes a batch; what is no objective in it fails on its own.
