@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use pointsman_bench::p4rt_fuzz::mastership::{self, Arena, Fight, Outcome};
+use pointsman_bench::p4rt_fuzz::history::Outcome;
+use pointsman_bench::p4rt_fuzz::mastership::{self, Arena, Fight};
 use pointsman_bench::p4rt_fuzz::{Client, Feature, Options, Tally, Wires, run};
 use pointsman_p4::p4info::parse_p4info;
 use pointsman_proto::p4::v1 as p4;

@@ -14,9 +14,12 @@
 mod answer;
 mod client;
 mod draw;
+pub mod history;
 pub mod mastership;
 mod model;
 mod oracle;
+mod packets;
+mod resource;
 mod round;
 mod spoil;
 mod wires;

@@ -5,14 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use pointsman_p4::interpreter::Packet;
+use anyhow::{Context, Result};
 use pointsman_p4::p4info::Pipeline;
 use pointsman_proto::p4::config::v1::P4Info;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity;
 use pointsman_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
-use pointsman_proto::p4::v1::stream_message_response::Update as FromServer;
 use pointsman_proto::p4::v1::write_request::Atomicity;
 use tonic::Code;
 
@@ -20,7 +18,6 @@ use super::answer::{Read, all_reads, random_read};
 use super::client::{Client, Reply};
 use super::draw::{Draw, Feature};
 use super::model::{Model, Verdict};
-use super::oracle;
 use super::spoil::{Spoil, pad, spoil};
 use super::wires::Wires;
 use crate::fuzz::Random;
@@ -29,12 +26,6 @@ use crate::fuzz::Random;
 const STEPS: usize = 400;
 /// Updates of a batch.
 const BATCH: usize = 12;
-/// Packets that a report shows.
-const RECENT: usize = 5;
-/// How long a packet may take.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long a packet that nobody expects is waited for.
-const LINGER: Duration = Duration::from_micros(300);
 
 /// What to fuzz, and for how long.
 pub struct Options {
@@ -161,23 +152,23 @@ pub async fn run(
     Ok(None)
 }
 
-type Found = Result<(), String>;
+pub(super) type Found = Result<(), String>;
 
-struct Round<'a> {
-    options: &'a Options,
-    client: Client,
-    draw: Draw<'a>,
-    random: Random,
+pub(super) struct Round<'a> {
+    pub(super) options: &'a Options,
+    pub(super) client: Client,
+    pub(super) draw: Draw<'a>,
+    pub(super) random: Random,
     /// What forwards.
-    committed: Model,
+    pub(super) committed: Model,
     /// What VERIFY_AND_SAVE saved; reads and writes are about this until it is committed.
     saved: Option<Model>,
     /// Whether this round has packets. They change counts and registers, which are only looked
     /// at in rounds without.
     packets: bool,
     /// The packets before the last one: what comes late is theirs.
-    recent: VecDeque<String>,
-    tally: &'a mut Tally,
+    pub(super) recent: VecDeque<String>,
+    pub(super) tally: &'a mut Tally,
 }
 
 /// An update as it is sent, and what has to come of it.
@@ -408,111 +399,6 @@ impl Round<'_> {
         self.committed.forget_counts();
         Ok(())
     }
-
-    async fn packet(&mut self, wires: &mut Wires) -> Result<Found> {
-        let oracle = oracle::interpreter(&self.committed)?;
-        let ports = wires.ports();
-        let Some(port) = self.random.pick(&ports).copied() else {
-            return Ok(Ok(()));
-        };
-        let bytes = self.draw.packet(&mut self.random);
-        if is_tagged(&bytes) {
-            // Linux takes tags off before a packet socket sees the frame.
-            return Ok(Ok(()));
-        }
-        let packet = Packet {
-            port,
-            bytes: bytes.clone(),
-        };
-        let outputs = oracle.process(&packet, Duration::ZERO);
-        let leaves = |port| ports.contains(&port) || port == self.options.cpu_port;
-        let mut expected: Vec<_> = outputs
-            .into_iter()
-            .filter(|output| leaves(output.port) && !is_tagged(&output.bytes))
-            .map(|output| (output.port, output.bytes))
-            .collect();
-        let all = expected.clone();
-        let counted = self.counted(port).await?;
-        wires.send(port, &bytes)?;
-        self.tally.packets += 1;
-        let deadline = Instant::now() + PATIENCE;
-        while self.counted(port).await? == counted {
-            if Instant::now() > deadline {
-                return Ok(Err(format!(
-                    "a packet into port {port} is lost: {}",
-                    hex(&bytes)
-                )));
-            }
-        }
-        loop {
-            let seen = match self.packet_in() {
-                Some(bytes) => Some((self.options.cpu_port, bytes)),
-                None => wires.next(LINGER).await,
-            };
-            let problem = match seen {
-                Some(seen) => match expected.iter().position(|output| *output == seen) {
-                    Some(at) => {
-                        expected.swap_remove(at);
-                        self.tally.outputs += 1;
-                        continue;
-                    }
-                    None => format!("port {} sent {}", seen.0, hex(&seen.1)),
-                },
-                None if expected.is_empty() => break,
-                None if Instant::now() < deadline => continue,
-                None => "nothing more came".to_owned(),
-            };
-            let list = |outputs: &[(u32, Vec<u8>)]| {
-                let lines = outputs
-                    .iter()
-                    .map(|(port, bytes)| format!("  {port}: {}\n", hex(bytes)));
-                lines.collect::<String>()
-            };
-            return Ok(Err(format!(
-                "a packet into port {port}: {}\nexpected:\n{}still missing:\n{}{problem}\nbefore it:\n{}",
-                hex(&bytes),
-                list(&all),
-                list(&expected),
-                self.recent.make_contiguous().join("\n")
-            )));
-        }
-        self.recent.truncate(RECENT - 1);
-        let outputs = all.iter().map(|(port, _)| *port).collect::<Vec<_>>();
-        let packet = format!("  {port}: {}, to {outputs:?}", hex(&bytes));
-        self.recent.push_front(packet);
-        Ok(Ok(()))
-    }
-
-    /// How many packets have entered a port.
-    async fn counted(&mut self, port: u32) -> Result<i64> {
-        let filter = Entity::CounterEntry(p4::CounterEntry {
-            counter_id: self.options.port_counter,
-            index: Some(p4::Index {
-                index: i64::from(port),
-            }),
-            data: None,
-        });
-        let filter = p4::Entity {
-            entity: Some(filter),
-        };
-        let found = self.client.read(vec![filter]).await?;
-        let entity = found.into_iter().next().and_then(|entity| entity.entity);
-        let Some(Entity::CounterEntry(entry)) = entity else {
-            bail!("the port counter is not there");
-        };
-        Ok(entry.data.map_or(0, |data| data.packet_count))
-    }
-
-    /// A packet for the controller, as it left at the CPU port.
-    fn packet_in(&mut self) -> Option<Vec<u8>> {
-        let header = self.committed.pipeline.packet_header("packet_in").cloned();
-        while let Some(message) = self.client.try_message() {
-            if let FromServer::Packet(packet) = message {
-                return Some(oracle::whole_packet(header.as_ref(), &packet));
-            }
-        }
-        None
-    }
 }
 
 /// The codes that a spoiled update may fail with: of what spoils it, or of what else stands against it.
@@ -526,12 +412,4 @@ fn fails(model: &Model, sent: &Sent, spoil: &Spoil) -> Verdict {
     // A key that is spoiled is another one, which may be there or not.
     codes.extend([Code::NotFound, Code::AlreadyExists]);
     Verdict::Fails(codes)
-}
-
-fn is_tagged(frame: &[u8]) -> bool {
-    matches!(frame.get(12..14), Some([0x81, 0x00] | [0x88, 0xa8]))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
