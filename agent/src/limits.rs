@@ -55,7 +55,7 @@ impl Default for Limits {
             read_filters: 1 << 16,
             streams_per_role: 32,
             streams: 256,
-            roles: 64,
+            roles: 1024,
             packet_in_queue: 4096,
             queued_bytes: 64 << 20,
         }
