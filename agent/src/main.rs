@@ -70,7 +70,11 @@ async fn serve(
         cancel.clone(),
     ));
     let notices = tokio::spawn(agent.clone().run_notices(started.learnt, cancel.clone()));
-    let events = tokio::spawn(start::run_events(started.events, cancel.clone()));
+    let events = tokio::spawn(start::run_target(
+        started.task,
+        agent.clone(),
+        cancel.clone(),
+    ));
     let files = tokio::spawn({
         let (admission, cancel) = (admission.clone(), cancel.clone());
         async move { admission.watch(cancel).await }

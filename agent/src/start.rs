@@ -9,14 +9,17 @@ use pointsman_p4::programs;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::{Certificate, ClientTlsConfig};
 
 use crate::agent::{Agent, Identity, RestoreError, Start, restore, snapshot};
 use crate::arbitration::Bounds;
+use crate::arbitration::ElectionId;
 use crate::config::{Config, PipelineChoice, TargetKind};
 use crate::journal::{Journal, JournalError, StateDirectory};
 use crate::ports::{Origin, PortError, Ports};
 use crate::switch::{Pipeline, PipelineError, PipelineSource};
 use crate::target::interpreter::InterpreterTarget;
+use crate::target::p4runtime::{P4RuntimeTarget, Upstream, UpstreamTask};
 use crate::target::xdp::{XdpEvents, XdpTarget};
 use crate::target::{LEARNT_QUEUE, Learnt, Target, TargetError};
 
@@ -64,6 +67,14 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
+    /// A certificate or key for the switch's server cannot be read.
+    #[error("{}: {error}", path.display())]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
     /// The p4info is none.
     #[error("pipeline {pipeline}: {error}")]
     P4Info {
@@ -82,8 +93,18 @@ pub struct Started {
     pub packet_in: mpsc::Receiver<Vec<u8>>,
     /// What packets learn.
     pub learnt: mpsc::Receiver<Learnt>,
-    /// What the kernel hands up, to be run.
-    pub events: Option<XdpEvents>,
+    /// What the target needs to be run.
+    pub task: TargetTask,
+}
+
+/// What a target needs somebody to run.
+pub enum TargetTask {
+    /// Nothing.
+    None,
+    /// What the kernel hands up.
+    Xdp(Box<XdpEvents>),
+    /// The connection to the switch.
+    P4Runtime(UpstreamTask),
 }
 
 /// Makes an agent, with what an earlier run has saved. To be called within a runtime.
@@ -93,23 +114,32 @@ pub fn start(config: &Config) -> Result<Started, StartError> {
         error,
     };
     let (learner, learnt) = mpsc::channel(LEARNT_QUEUE);
-    let (target, packet_in, events): (Box<dyn Target>, _, _) = match config.target {
+    let (target, packet_in, task): (Box<dyn Target>, _, _) = match config.target {
         TargetKind::Xdp => {
             let (target, events, packet_in) =
                 XdpTarget::new(config.cpu_port, learner).map_err(refused)?;
-            (Box::new(target), packet_in, Some(events))
+            (
+                Box::new(target),
+                packet_in,
+                TargetTask::Xdp(Box::new(events)),
+            )
         }
         TargetKind::Interpreter => {
             let (packets, packet_in) = mpsc::channel(PACKET_IN_QUEUE);
             let target = InterpreterTarget::new(config.cpu_port, packets, learner);
-            (Box::new(target), packet_in, None)
+            (Box::new(target), packet_in, TargetTask::None)
+        }
+        TargetKind::P4Runtime => {
+            let (packets, packet_in) = mpsc::channel(PACKET_IN_QUEUE);
+            let (target, task) = P4RuntimeTarget::new(upstream(config)?, packets);
+            (Box::new(target), packet_in, TargetTask::P4Runtime(task))
         }
     };
     Ok(Started {
         agent: start_with(config, target)?,
         packet_in,
         learnt,
-        events,
+        task,
     })
 }
 
@@ -224,11 +254,55 @@ fn boot_id() -> String {
     format!("{nanoseconds:x}-{:x}", std::process::id())
 }
 
-/// Runs what the kernel hands up, until it is cancelled.
-pub async fn run_events(events: Option<XdpEvents>, cancel: CancellationToken) {
-    let Some(events) = events else { return };
-    if let Some(Err(error)) = cancel.run_until_cancelled(events.run()).await {
-        tracing::error!(%error, "the slow path has ended; restart the agent");
+/// The server behind the agent, with its certificates.
+fn upstream(config: &Config) -> Result<Upstream, StartError> {
+    let configured = config.upstream.as_ref();
+    let configured = configured.expect("the configuration gives one to this target");
+    let pem = |path: &Path| {
+        std::fs::read(path).map_err(|error| StartError::Certificate {
+            path: path.to_owned(),
+            error,
+        })
+    };
+    let tls = match &configured.ca {
+        None => None,
+        Some(ca) => {
+            let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem(ca)?));
+            Some(match &configured.identity {
+                None => tls,
+                Some((cert, key)) => {
+                    tls.identity(tonic::transport::Identity::from_pem(pem(cert)?, pem(key)?))
+                }
+            })
+        }
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = now.map_or(1, |now| now.as_secs());
+    let election_id = configured.election_id.unwrap_or(seconds);
+    Ok(Upstream {
+        address: configured.address.clone(),
+        device_id: configured.device_id,
+        election_id: ElectionId::new(0, election_id),
+        policy: configured.policy,
+        tls,
+    })
+}
+
+/// Runs what the target needs, until it is cancelled.
+pub async fn run_target(task: TargetTask, agent: Arc<Agent>, cancel: CancellationToken) {
+    match task {
+        TargetTask::None => {}
+        TargetTask::Xdp(events) => {
+            if let Some(Err(error)) = cancel.run_until_cancelled(events.run()).await {
+                tracing::error!(%error, "the slow path has ended; restart the agent");
+            }
+        }
+        TargetTask::P4Runtime(upstream) => {
+            let bring_in_step = move || agent.bring_in_step();
+            if let Err(error) = upstream.run(bring_in_step, cancel).await {
+                tracing::error!(%error, "the connection to the switch cannot be run; restart the agent");
+            }
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod notices;
 mod objective;
 mod packet;
 mod port;
+mod relay;
 mod restore;
 mod stream;
 

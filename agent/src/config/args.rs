@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::TargetKind;
 use crate::schema::ByteStrings;
+use crate::target::p4runtime::Policy;
 
 /// The agent of one switch: its data plane, P4Runtime server and flow objectives.
 #[derive(Debug, Clone, Parser)]
@@ -117,9 +118,73 @@ pub struct Args {
     #[arg(long, env = "POINTSMAN_AGENT_BYTE_STRINGS", global = true)]
     pub byte_strings: Option<ByteStrings>,
 
+    /// The switch behind the agent, for the target p4runtime
+    #[command(flatten)]
+    pub upstream: UpstreamArgs,
+
     /// What to do instead of running
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// The switch behind the agent, for the target p4runtime.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub struct UpstreamArgs {
+    /// The P4Runtime server of the switch, for the target p4runtime
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_UPSTREAM",
+        global = true,
+        value_name = "HOST:PORT"
+    )]
+    pub upstream: Option<String>,
+
+    /// The switch's device_id at that server [default: 1]
+    #[arg(long, env = "POINTSMAN_AGENT_UPSTREAM_DEVICE_ID", global = true)]
+    pub upstream_device_id: Option<u64>,
+
+    /// The election id to claim that switch with; higher ones follow if another client takes
+    /// over [default: the seconds since 1970]
+    #[arg(long, env = "POINTSMAN_AGENT_UPSTREAM_ELECTION_ID", global = true)]
+    pub upstream_election_id: Option<u64>,
+
+    /// What to do where the switch differs from what is stored [default: repair]
+    #[arg(long, env = "POINTSMAN_AGENT_UPSTREAM_POLICY", global = true)]
+    pub upstream_policy: Option<Policy>,
+
+    /// Speak TLS to that server if one of these vouches for it (PEM)
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_UPSTREAM_CA",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub upstream_ca: Option<PathBuf>,
+
+    /// The agent's certificate for that server (PEM)
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_UPSTREAM_CERT",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub upstream_cert: Option<PathBuf>,
+
+    /// The key of that certificate (PEM)
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_UPSTREAM_KEY",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub upstream_key: Option<PathBuf>,
+}
+
+impl UpstreamArgs {
+    /// Whether none is given.
+    pub fn is_empty(&self) -> bool {
+        *self == UpstreamArgs::default()
+    }
 }
 
 /// What to do instead of running.

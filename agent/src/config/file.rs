@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::serving::{AuditSection, TlsSection};
+use super::upstream::UpstreamSection;
 use super::{ConfigError, TargetKind};
 use crate::limits::Limits;
 use crate::schema::ByteStrings;
@@ -35,6 +36,8 @@ pub struct ConfigFile {
     pub state_dir: Option<PathBuf>,
     /// What forwards packets.
     pub target: Option<TargetKind>,
+    /// The server behind the agent, for the target `p4runtime`.
+    pub upstream: Option<UpstreamSection>,
     /// A built-in pipeline, a directory, or `none`.
     pub pipeline: Option<String>,
     /// `INTERFACE`, `NUMBER=INTERFACE` or `NUMBER:NAME=INTERFACE`.

@@ -1,7 +1,7 @@
 //! Puts flags and environment over the file.
 
 use super::file::{self, ConfigFile};
-use super::{Args, Config, ConfigError, serving};
+use super::{Args, Config, ConfigError, serving, upstream};
 
 /// What flags, environment, file and defaults come to.
 pub fn load(args: &Args) -> Result<Config, ConfigError> {
@@ -10,6 +10,7 @@ pub fn load(args: &Args) -> Result<Config, ConfigError> {
         None => ConfigFile::default(),
     };
     serving::overlay(args, &mut file);
+    upstream::overlay(args, &mut file);
     let ports = (!args.ports.is_empty()).then(|| args.ports.clone());
     Config::try_from(ConfigFile {
         name: args.name.clone().or(file.name),

@@ -7,11 +7,13 @@ mod args;
 mod file;
 mod load;
 mod serving;
+mod upstream;
 
 pub use args::{Args, Command};
 pub use file::ConfigFile;
 pub use load::load;
 pub use serving::{AuditSection, Serving, TlsSection, Transport};
+pub use upstream::{UpstreamConfig, UpstreamSection};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,6 +40,9 @@ pub enum TargetKind {
     Xdp,
     /// The reference interpreter on packet sockets: slow, for tests and teaching.
     Interpreter,
+    /// A switch that speaks P4Runtime itself: BMv2's simple_switch_grpc, Stratum.
+    #[value(name = "p4runtime")]
+    P4Runtime,
 }
 
 impl fmt::Display for TargetKind {
@@ -45,6 +50,7 @@ impl fmt::Display for TargetKind {
         f.write_str(match self {
             TargetKind::Xdp => "xdp",
             TargetKind::Interpreter => "interpreter",
+            TargetKind::P4Runtime => "p4runtime",
         })
     }
 }
@@ -75,6 +81,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What forwards.
     pub target: TargetKind,
+    /// The server behind it.
+    pub upstream: Option<UpstreamConfig>,
     /// What to start with.
     pub pipeline: PipelineChoice,
     /// The ports.
@@ -155,6 +163,22 @@ pub enum ConfigError {
         /// What there is.
         known: String,
     },
+    /// The target has nothing to talk to.
+    #[error(
+        "the target p4runtime needs the switch's server: --upstream HOST:PORT (in the configuration \
+         file, upstream: {{ address: HOST:PORT }})"
+    )]
+    NoUpstream,
+    /// The target has no server.
+    #[error(
+        "the target {0} has no server behind it; leave upstream out, or choose the target p4runtime"
+    )]
+    UpstreamOfOtherTarget(TargetKind),
+    /// Half of what the agent needs to show itself.
+    #[error(
+        "a certificate for the switch's server needs --upstream-cert, --upstream-key and --upstream-ca"
+    )]
+    UpstreamHalfIdentity,
     /// The CPU port is no port.
     #[error("cpu-port {0} is not a port number; 1 to 510 are")]
     CpuPort(u32),
@@ -185,6 +209,8 @@ impl TryFrom<ConfigFile> for Config {
             audit: raw.audit.map(Into::into),
             limits: raw.limits,
         };
+        let target = raw.target.unwrap_or(TargetKind::Xdp);
+        let upstream = upstream::upstream(target, raw.upstream)?;
         let ports = raw.ports.unwrap_or_default();
         let ports = ports.iter().map(|port| port.parse());
         Ok(Config {
@@ -193,7 +219,8 @@ impl TryFrom<ConfigFile> for Config {
             listen,
             serving,
             state_dir: raw.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
-            target: raw.target.unwrap_or(TargetKind::Xdp),
+            target,
+            upstream,
             pipeline: pipeline(raw.pipeline.as_deref().unwrap_or(DEFAULT_PIPELINE))?,
             ports: ports.collect::<Result<_, _>>()?,
             cpu_port,
@@ -231,6 +258,9 @@ impl fmt::Display for Config {
         self.serving.fmt(f)?;
         writeln!(f, "state_dir: {:?}", self.state_dir)?;
         writeln!(f, "target: {}", self.target)?;
+        if let Some(upstream) = &self.upstream {
+            upstream.fmt(f)?;
+        }
         match &self.pipeline {
             PipelineChoice::None => writeln!(f, "pipeline: none")?,
             PipelineChoice::Embedded(name) => writeln!(f, "pipeline: {name}")?,

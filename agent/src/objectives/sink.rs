@@ -19,7 +19,11 @@ pub struct SwitchSink<'a>(pub Transaction<'a>);
 
 impl Sink for SwitchSink<'_> {
     fn apply(&mut self, update: &Update) -> Result<(), UpdateError> {
-        self.0.apply(update)
+        self.0.apply(update)?;
+        match self.0.send().pop() {
+            Some((_, refusal)) => Err(refusal),
+            None => Ok(()),
+        }
     }
 
     fn savepoint(&self) -> Savepoint {

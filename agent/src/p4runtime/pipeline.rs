@@ -186,6 +186,8 @@ fn refused(error: TargetError) -> Status {
         TargetError::Unsupported(_) | TargetError::Entry(_) => {
             Status::invalid_argument(error.to_string())
         }
+        TargetError::Away(_) => Status::unavailable(error.to_string()),
+        TargetError::Relay(ref refusal) => Status::new(refusal.code(), refusal.to_string()),
         _ => Status::internal(error.to_string()),
     }
 }

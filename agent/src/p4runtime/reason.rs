@@ -77,6 +77,7 @@ reasons! {
     31 DataPlaneLacks "DATA_PLANE_LACKS" "the data plane cannot do it",
     32 DataPlaneFailed "DATA_PLANE_FAILED" "the data plane failed; the agent's log says more",
     33 NotAllowed "NOT_ALLOWED" "the role's configuration or the policy keeps the client from it",
+    34 SwitchRefuses "SWITCH_REFUSES" "the switch behind this one refuses, or is away; the message has its words",
     40 RolledBack "ROLLED_BACK" "another update of its batch failed, and nothing of the batch stays",
 }
 
@@ -116,6 +117,7 @@ impl From<&UpdateError> for Reason {
             UpdateError::Fixed { .. } => Reason::Fixed,
             UpdateError::ProfileFull { .. } => Reason::Full,
             UpdateError::DataPlane { error, .. } => Reason::from(error),
+            UpdateError::Upstream { .. } => Reason::SwitchRefuses,
             UpdateError::RolledBack { .. } => Reason::RolledBack,
         }
     }

@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use super::reason::{Reason, SPACE};
 use crate::arbitration::ArbitrationError;
 use crate::journal::JournalError;
+use crate::target::relay::RelayError;
 
 /// What a status may take of a client's metadata, before base64 makes it a third longer: gRPC
 /// libraries accept about 8 KiB unless told otherwise, and a longer reply reaches them as none.
@@ -89,6 +90,11 @@ pub fn arbitration(error: &ArbitrationError) -> Status {
 /// A change that was made but may not survive a restart.
 pub fn journal(error: &JournalError) -> Status {
     Status::internal(format!("the change was made, but is not kept: {error}"))
+}
+
+/// A switch in another process that was not asked, or refuses.
+pub fn relay(error: &RelayError) -> Status {
+    Status::new(error.code(), error.to_string())
 }
 
 /// A request for another switch.

@@ -142,6 +142,29 @@ impl Outcome {
         }
     }
 
+    /// Notes what a switch in another process refused of the updates that were applied here.
+    fn note_refused(&mut self, refused: &[(usize, UpdateError)], all_or_none: bool) {
+        let Some((first, _)) = refused.first() else {
+            return;
+        };
+        if all_or_none {
+            let failed = self.positions[*first] + 1;
+            let rolled_back = UpdateError::RolledBack { failed };
+            let other = status::error(Reason::RolledBack, Code::Aborted, rolled_back.to_string());
+            self.errors.fill(other);
+        }
+        for (index, error) in refused.iter().rev() {
+            let position = self.positions.remove(*index);
+            self.kept.remove(*index);
+            let reason = Reason::from(error);
+            self.errors[position] = status::error(reason, error.code(), error.to_string());
+        }
+        if all_or_none {
+            self.kept.clear();
+            self.positions.clear();
+        }
+    }
+
     /// What of it survives a restart, as it stands in the request.
     fn to_frame(&self, field: UpdatesOf, updates: &[p4::Update]) -> Option<Frame> {
         let kept = self.kept.iter().zip(&self.positions);
@@ -171,6 +194,9 @@ fn apply_to(
 ) -> Result<(Outcome, Option<Ticket>), Status> {
     let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
     let schema = pipeline.schema.clone();
+    if let Some(relay) = switch.relay() {
+        relay.check().map_err(|error| status::relay(&error))?;
+    }
     let decoded = updates.iter().map(|message| {
         let in_scope = message.entity.as_ref().map_or(Ok(()), |entity| {
             scope.check(entity, &pipeline.source.p4info)
@@ -203,12 +229,20 @@ fn apply_to(
         };
         let seen_at_once = transaction.atomically(batch);
         seen_at_once.map_err(|error| Status::new(error.code(), error.to_string()))?;
+        let sent = transaction.send_atomically();
+        sent.map_err(|error| status::relay(&error))?;
     } else {
         let all_or_none = atomicity == Atomicity::RollbackOnError;
         if !all_or_none {
             transaction.keep_all();
         }
+        let start = transaction.savepoint();
         outcome.apply(&mut transaction, objectives, decoded, all_or_none);
+        let refused = transaction.send();
+        if all_or_none && !refused.is_empty() {
+            transaction.roll_back_to(start);
+        }
+        outcome.note_refused(&refused, all_or_none);
     }
     let frame = outcome.to_frame(field, updates);
     let ticket = frame.map(|frame| keep(&outcome, frame));

@@ -96,6 +96,16 @@ pub enum UpdateError {
         /// Its reason.
         error: DataPlaneError,
     },
+    /// The switch behind this one refuses.
+    #[error("{what}: the switch says: {message}")]
+    Upstream {
+        /// The entity.
+        what: String,
+        /// The switch's code.
+        code: Code,
+        /// The switch's words.
+        message: String,
+    },
     /// An update before or after it failed, so that nothing of its batch stays.
     #[error("rolled back, because update {failed} of the batch failed")]
     RolledBack {
@@ -118,6 +128,7 @@ impl UpdateError {
             | UpdateError::Fixed { .. } => Code::InvalidArgument,
             UpdateError::ProfileFull { .. } => Code::ResourceExhausted,
             UpdateError::DataPlane { error, .. } => data_plane_code(error),
+            UpdateError::Upstream { code, .. } => *code,
             UpdateError::RolledBack { .. } => Code::Aborted,
         }
     }

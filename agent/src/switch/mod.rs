@@ -17,6 +17,7 @@
 mod counts;
 mod error;
 mod pipeline;
+mod relayed;
 mod store;
 mod transaction;
 mod write;
@@ -35,6 +36,7 @@ use pointsman_p4::dataplane::DataPlane;
 use write::{Undo, Writer};
 
 use crate::entity::Update;
+use crate::target::relay::{Relay, RelayError};
 use crate::target::store_only::StoreOnly;
 use crate::target::{PacketOut, Target, TargetError};
 
@@ -146,20 +148,51 @@ impl Switch {
             self.target.load(&pipeline, &mut fill)?;
             self.store_only.unload()?;
         }
-        self.loaded = Some(Loaded { pipeline, store });
+        let before = self.loaded.replace(Loaded { pipeline, store });
+        if let Err(error) = self.bring_in_step() {
+            // The switch has the new pipeline and lacks entries of it: it gets the old one again.
+            if let Some(before) = before {
+                let updates = before.store.read().updates();
+                if let Err(error) = self.load(before.pipeline, &updates) {
+                    tracing::error!(%error, "the pipeline before this one is not back on the switch");
+                }
+            }
+            return Err(error.into());
+        }
         Ok(())
+    }
+
+    /// Makes a switch in another process hold what is stored.
+    pub fn bring_in_step(&self) -> Result<(), RelayError> {
+        match (self.relay(), &self.loaded) {
+            (Some(relay), Some(loaded)) => {
+                let updates = loaded.store.read().updates();
+                relay.bring_in_step(&loaded.pipeline, &updates)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The way to a switch in another process, if the target has one and the pipeline runs there.
+    pub fn relay(&self) -> Option<Arc<dyn Relay>> {
+        let runs = |loaded: &Loaded| !loaded.pipeline.is_p4info_only();
+        match self.loaded.as_ref().is_some_and(runs) {
+            true => self.target.relay(),
+            false => None,
+        }
     }
 
     /// Starts to write these parts of the switch, when nobody else does. `None` without a pipeline.
     pub fn begin(&self, footprint: &Footprint) -> Option<Transaction<'_>> {
         let loaded = self.loaded.as_ref()?;
-        Some(Transaction::new(Writer {
+        let writer = Writer {
             schema: &loaded.pipeline.schema,
             store: loaded.store.lock(footprint),
             plane: self.holder(loaded).plane()?,
             references: loaded.store.references(),
             is_restoring: false,
-        }))
+        };
+        Some(Transaction::new(writer, self.relay()))
     }
 
     /// Starts to write whatever there is.

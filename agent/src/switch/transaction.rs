@@ -1,21 +1,27 @@
 //! Writing to a switch: updates that can still be taken back.
 
+use std::sync::Arc;
+
 use super::error::UpdateError;
+use super::relayed::Relayed;
 use super::write::{Undo, Writer};
 use crate::entity::Update;
+use crate::target::relay::{Relay, RelayError};
 
 /// Updates that can still be taken back. Each is visible to the next packet once applied, and to
 /// reads and other writes when the transaction is dropped, which keeps them.
 pub struct Transaction<'a> {
     writer: Writer<'a>,
     undo: Undo,
+    relayed: Option<Relayed>,
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn new(writer: Writer<'a>) -> Transaction<'a> {
+    pub(super) fn new(writer: Writer<'a>, relay: Option<Arc<dyn Relay>>) -> Transaction<'a> {
         Transaction {
             writer,
             undo: Undo::new(),
+            relayed: relay.map(Relayed::new),
         }
     }
 }
@@ -37,22 +43,45 @@ impl Savepoint {
 }
 
 impl Transaction<'_> {
-    /// Applies one update, wholly or not at all.
+    /// Applies one update, wholly or not at all. A switch in another process hears of it when it is
+    /// [sent](Self::send).
     pub fn apply(&mut self, update: &Update) -> Result<(), UpdateError> {
-        self.writer.apply(update, &mut self.undo)
+        let before = self.undo.len();
+        self.writer.apply(update, &mut self.undo)?;
+        if let Some(relayed) = &mut self.relayed {
+            relayed.push(update, before..self.undo.len());
+        }
+        Ok(())
+    }
+
+    /// Sends what was applied since the last time to a switch in another process, as one batch. What
+    /// it refuses is taken back: the position among those updates, and the error, of each.
+    pub fn send(&mut self) -> Vec<(usize, UpdateError)> {
+        match &mut self.relayed {
+            Some(relayed) => relayed.send(&mut self.writer, self.undo.steps()),
+            None => Vec::new(),
+        }
+    }
+
+    /// The same, but packets see all or none of it. If that is refused, all of it is taken back.
+    pub fn send_atomically(&mut self) -> Result<(), RelayError> {
+        match &mut self.relayed {
+            Some(relayed) => relayed.send_atomically(&mut self.writer, self.undo.steps()),
+            None => Ok(()),
+        }
     }
 
     /// Lets all stay that is applied: there is no going back, which is less to remember.
     pub fn keep_all(&mut self) {
-        self.undo = Undo::Never;
+        // What a switch in another process refuses has to go.
+        if self.relayed.is_none() {
+            self.undo = Undo::Never;
+        }
     }
 
     /// Where the transaction is now.
     pub fn savepoint(&self) -> Savepoint {
-        match &self.undo {
-            Undo::Steps(steps) => Savepoint(steps.len()),
-            Undo::Never => Savepoint(0),
-        }
+        Savepoint(self.undo.len())
     }
 
     /// Lets packets see all that `batch` applies at one moment, once it is done; until then none of it.
@@ -71,9 +100,14 @@ impl Transaction<'_> {
 
     /// Takes back what was applied after a savepoint.
     pub fn roll_back_to(&mut self, savepoint: Savepoint) {
-        if let Undo::Steps(steps) = &mut self.undo {
-            let undo = steps.split_off(savepoint.0.min(steps.len()));
-            self.writer.roll_back(undo);
+        let Undo::Steps(steps) = &mut self.undo else {
+            return;
+        };
+        let start = savepoint.0.min(steps.len());
+        let undo = steps.split_off(start);
+        if let Some(relayed) = &mut self.relayed {
+            relayed.roll_back(self.writer.schema, &undo, start);
         }
+        self.writer.roll_back(undo);
     }
 }

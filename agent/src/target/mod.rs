@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`xdp`] | programs in the kernel, on Linux interfaces |
 //! | [`interpreter`] | the reference interpreter, on packet sockets or in memory, for tests and teaching |
+//! | [`p4runtime`] | a switch that speaks P4Runtime itself: BMv2, Stratum |
 //! | [`store_only`] | entries without packets: pipelines that have no device config, or are not committed |
 //!
 //! A target runs one program at a time and owns the ports. It knows nothing of P4Runtime,
@@ -12,7 +13,9 @@
 
 pub mod interpreter;
 mod learnt;
+pub mod p4runtime;
 mod packet_socket;
+pub mod relay;
 pub mod store_only;
 pub mod xdp;
 
@@ -21,6 +24,7 @@ use std::sync::Arc;
 use pointsman_p4::dataplane::DataPlane;
 use thiserror::Error;
 
+use self::relay::Relay;
 use crate::switch::{Pipeline, UpdateError};
 
 pub use learnt::{LEARNT_QUEUE, Learnt};
@@ -49,6 +53,11 @@ pub trait Target: Send + Sync {
     /// What pipelines for it consist of.
     fn device_config(&self) -> DeviceConfig {
         DeviceConfig::Bmv2Json
+    }
+
+    /// The side that takes batches, of a target whose switch is another process.
+    fn relay(&self) -> Option<Arc<dyn Relay>> {
+        None
     }
 
     /// Would `load` take this pipeline? Changes nothing.
@@ -179,6 +188,12 @@ pub enum TargetError {
     /// No program is loaded.
     #[error("no pipeline is loaded")]
     NoPipeline,
+    /// The switch is in another process, and away.
+    #[error("{0}")]
+    Away(String),
+    /// It does not take what is stored.
+    #[error(transparent)]
+    Relay(#[from] relay::RelayError),
     /// The pipeline is a p4info without a program.
     #[error(
         "the pipeline was set without a device config: entries are stored, but there is no program to send \

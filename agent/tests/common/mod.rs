@@ -10,9 +10,10 @@ use pointsman_agent::agent::Agent;
 use pointsman_agent::config::{Config, PipelineChoice, Serving, TargetKind};
 use pointsman_agent::schema::ByteStrings;
 use pointsman_agent::server::{self, Admission};
-use pointsman_agent::start::{forward_packet_ins, start_with};
-use pointsman_agent::target::Target;
+use pointsman_agent::start::{TargetTask, forward_packet_ins, run_target, start_with};
 use pointsman_agent::target::interpreter::{Engine, InterpreterTarget};
+use pointsman_agent::target::p4runtime::{P4RuntimeTarget, Upstream};
+use pointsman_agent::target::{Learnt, Target};
 use pointsman_proto::google::rpc;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::p4_runtime_client::P4RuntimeClient;
@@ -46,6 +47,7 @@ pub fn config(state_dir: &Path) -> Config {
         serving: Serving::insecure(),
         state_dir: state_dir.to_owned(),
         target: TargetKind::Interpreter,
+        upstream: None,
         pipeline: PipelineChoice::Embedded("leaf_spine".to_owned()),
         ports: ["1=swp1", "2=swp2", "49=swp49", "50=swp50"]
             .map(|port| port.parse().expect("a port"))
@@ -70,11 +72,34 @@ impl TestAgent {
         let (learner, learnt) = mpsc::channel(64);
         let interpreter = InterpreterTarget::new(CPU_PORT, packets, learner);
         let engine = interpreter.engine();
-        let agent = start_with(config, target(interpreter)).expect("the agent starts");
+        let (target, task) = (target(interpreter), TargetTask::None);
+        TestAgent::serve(config, target, engine, (packet_in, learnt), task).await
+    }
+
+    /// In front of another P4Runtime server.
+    pub async fn start_proxy(config: &Config, upstream: Upstream) -> TestAgent {
+        let (packets, packet_in) = mpsc::channel(64);
+        let (learner, learnt) = mpsc::channel(64);
+        let engine = InterpreterTarget::new(CPU_PORT, packets.clone(), learner).engine();
+        let (target, task) = P4RuntimeTarget::new(upstream, packets);
+        let task = TargetTask::P4Runtime(task);
+        let from = (packet_in, learnt);
+        TestAgent::serve(config, Box::new(target), engine, from, task).await
+    }
+
+    async fn serve(
+        config: &Config,
+        target: Box<dyn Target>,
+        engine: Arc<Engine>,
+        (packet_in, learnt): (mpsc::Receiver<Vec<u8>>, mpsc::Receiver<Learnt>),
+        task: TargetTask,
+    ) -> TestAgent {
+        let agent = start_with(config, target).expect("the agent starts");
         let agent = Arc::new(agent);
         let listener = server::bind(config.listen).await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let cancel = CancellationToken::new();
+        tokio::spawn(run_target(task, agent.clone(), cancel.clone()));
         tokio::spawn(forward_packet_ins(agent.clone(), packet_in, cancel.clone()));
         tokio::spawn(agent.clone().run_notices(learnt, cancel.clone()));
         let stop = cancel.clone();

@@ -31,7 +31,8 @@ use crate::agent::Agent;
 use crate::arbitration::RoleName;
 use crate::authorization::{Caller, Permission};
 use crate::schema::Schema;
-use crate::switch::View;
+use crate::switch::{Switch, View};
+use crate::target::relay::RelayError;
 
 /// Why a filter is refused.
 #[derive(Debug, Error)]
@@ -77,13 +78,20 @@ pub fn begin(agent: &Agent, caller: &Caller, request: &p4::ReadRequest) -> Resul
     let state = agent.shared();
     let switch = state.draft.as_ref().unwrap_or(&state.switch);
     let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
+    // Before anything is locked, because a switch in another process takes its time.
+    let refreshed = refresh(switch, &request.entities);
     let footprint = footprint::of(&pipeline.schema, &request.entities);
     let view = switch.view(&footprint).ok_or_else(status::no_pipeline)?;
     let p4info = &pipeline.source.p4info;
     let scope = Scope::new(caller, Permission::Read, &role.0, config, p4info);
     let mut entities = Vec::new();
     let mut errors = Vec::with_capacity(request.entities.len());
-    for filter in &request.entities {
+    for (filter, refreshed) in request.entities.iter().zip(refreshed) {
+        if let Err(error) = refreshed {
+            let refused = Reason::SwitchRefuses;
+            errors.push(status::error(refused, error.code(), error.to_string()));
+            continue;
+        }
         let mut reader = Reader {
             schema: Arc::clone(&pipeline.schema),
             view: &view,
@@ -103,6 +111,14 @@ pub fn begin(agent: &Agent, caller: &Caller, request: &p4::ReadRequest) -> Resul
         }
     }
     Ok(Answer::new(entities, errors))
+}
+
+/// Fetches from a switch in another process what only it knows. One result for each filter.
+fn refresh(switch: &Switch, filters: &[p4::Entity]) -> Vec<Result<(), RelayError>> {
+    match (switch.relay(), switch.pipeline()) {
+        (Some(relay), Some(pipeline)) => relay.refresh(&pipeline.schema, filters),
+        _ => vec![Ok(()); filters.len()],
+    }
 }
 
 /// What a filter is applied to.

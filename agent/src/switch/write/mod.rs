@@ -44,6 +44,25 @@ impl Undo {
         Undo::Steps(Vec::new())
     }
 
+    /// How many updates would be needed to go back.
+    pub fn len(&self) -> usize {
+        match self {
+            Undo::Steps(steps) => steps.len(),
+            Undo::Never => 0,
+        }
+    }
+
+    /// The updates so far. Going back is possible from now on.
+    pub fn steps(&mut self) -> &mut Vec<Update> {
+        if let Undo::Never = self {
+            *self = Undo::new();
+        }
+        match self {
+            Undo::Steps(steps) => steps,
+            Undo::Never => unreachable!("it was replaced above"),
+        }
+    }
+
     fn push(&mut self, inverse: impl FnOnce() -> Update) {
         if let Undo::Steps(steps) = self {
             steps.push(inverse());

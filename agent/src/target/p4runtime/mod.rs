@@ -1,0 +1,282 @@
+//! The `p4runtime` target: a switch that already speaks P4Runtime (BMv2's `simple_switch_grpc`, Stratum).
+//!
+//! The agent is the one client of that server, always its primary, and serves the whole front end to clients of its
+//! own. What is stored here is the authority. Every update meets all checks against a *model*, which is the
+//! reference interpreter without packets, and is then sent with the others of its batch ([`Relay`]). So clients
+//! get roles, filters, metadata, rollback and one error for each update, whatever the server itself can do. What only the
+//! server knows (counters, registers) is fetched when it is asked for.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `mastership` | when to connect and which election id to claim; pure |
+//! | `shell`, `link` | the thread that does so, and calls on the server for threads that wait |
+//! | `outcome`, `batch` | batches, and what became of each update |
+//! | `question`, `survey`, `difference`, `step` | what the server has, how it differs from what is stored, and putting that right |
+//! | `live` | counters and registers |
+//! | `packet` | packet-ins and packet-outs |
+//!
+//! After every connection the server is compared with what is stored before the first write. While it is away,
+//! what is stored can be read, writes are refused with UNAVAILABLE, and so are reads of what it counts.
+
+mod batch;
+mod difference;
+mod link;
+mod live;
+mod mastership;
+mod options;
+mod outcome;
+mod packet;
+mod question;
+mod shell;
+mod step;
+mod survey;
+
+pub use options::{Policy, Upstream};
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pointsman_p4::dataplane::DataPlane;
+use pointsman_p4::interpreter::Interpreter;
+use pointsman_proto::p4::v1 as p4;
+use pointsman_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use self::link::Link;
+use self::outcome::Outcome;
+use self::shell::News;
+use super::relay::{Relay, RelayError};
+use super::{
+    Attachment, DeviceConfig, Fill, Interface, MulticastLimits, PacketOut, Target, TargetError,
+};
+use crate::entity::Update;
+use crate::schema::Schema;
+use crate::switch::{Pipeline, UpdateError};
+
+/// A switch behind a P4Runtime server.
+pub struct P4RuntimeTarget {
+    server: Arc<Server>,
+    model: Option<Arc<Interpreter>>,
+}
+
+/// The connection, to be run.
+pub struct UpstreamTask {
+    link: Arc<Link>,
+}
+
+/// What the target and its relay share.
+struct Server {
+    link: Arc<Link>,
+    model: Mutex<Option<Arc<Interpreter>>>,
+}
+
+impl P4RuntimeTarget {
+    /// A target for a server, which is not connected to until the task runs. Packets for the
+    /// controller go to `packet_in`, and are dropped when that is full.
+    pub fn new(
+        upstream: Upstream,
+        packet_in: mpsc::Sender<Vec<u8>>,
+    ) -> (P4RuntimeTarget, UpstreamTask) {
+        let link = Arc::new(Link::new(upstream, packet_in));
+        let server = Server {
+            link: link.clone(),
+            model: Mutex::default(),
+        };
+        let target = P4RuntimeTarget {
+            server: Arc::new(server),
+            model: None,
+        };
+        (target, UpstreamTask { link })
+    }
+
+    fn set_model(&mut self, model: Option<Arc<Interpreter>>) {
+        let shared = &self.server.model;
+        *shared.lock().unwrap_or_else(PoisonError::into_inner) = model.clone();
+        self.model = model;
+    }
+}
+
+impl UpstreamTask {
+    /// Keeps the connection until it is cancelled. Whenever the server makes us its primary, `bring_in_step` is
+    /// called, on a thread that may wait.
+    pub async fn run(
+        self,
+        bring_in_step: impl Fn() + Send + Sync + 'static,
+        cancel: CancellationToken,
+    ) -> std::io::Result<()> {
+        let (news, mut heard) = mpsc::channel(1);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        // Nobody else starts it.
+        let _ = self.link.runtime.set(runtime.handle().clone());
+        let link = self.link.clone();
+        let stop = cancel.clone();
+        let thread = std::thread::Builder::new().name("upstream".to_owned());
+        let thread = thread.spawn(move || runtime.block_on(shell::run(link, news, stop)))?;
+        let bring_in_step = Arc::new(bring_in_step);
+        while let Some(News::Primary) = heard.recv().await {
+            let bring_in_step = bring_in_step.clone();
+            if let Err(error) = tokio::task::spawn_blocking(move || bring_in_step()).await {
+                tracing::error!(%error, "comparing the switch with what is stored ended early");
+            }
+        }
+        self.link.end("the agent is stopping".to_owned());
+        // It has ended: it held the sender of the news.
+        let _ = thread.join();
+        Ok(())
+    }
+}
+
+impl Target for P4RuntimeTarget {
+    fn kind(&self) -> &'static str {
+        "p4runtime"
+    }
+
+    fn device_config(&self) -> DeviceConfig {
+        DeviceConfig::Opaque
+    }
+
+    fn multicast_limits(&self) -> Option<MulticastLimits> {
+        // The server sees the p4info, too, and knows.
+        None
+    }
+
+    fn relay(&self) -> Option<Arc<dyn Relay>> {
+        Some(self.server.clone())
+    }
+
+    fn verify(&self, pipeline: &Pipeline) -> Result<(), TargetError> {
+        if !self.server.link.is_started() {
+            return Ok(());
+        }
+        match survey::set_pipeline(&self.server.link, pipeline, Action::Verify) {
+            Err(status) if status.code() == Code::Unimplemented => Ok(()),
+            result => result.map_err(|status| load_error(&self.server.link, &status)),
+        }
+    }
+
+    fn load(&mut self, pipeline: &Pipeline, fill: &mut Fill<'_>) -> Result<(), TargetError> {
+        let model = Interpreter::new(pipeline.program.clone());
+        fill(&model)?;
+        // At the start of the agent the server is not asked: it is brought in step when it is there.
+        if self.server.link.is_started() {
+            survey::set_pipeline(&self.server.link, pipeline, Action::VerifyAndCommit)
+                .map_err(|status| load_error(&self.server.link, &status))?;
+        }
+        self.server.link.set_schema(Some(pipeline.schema.clone()));
+        self.set_model(Some(Arc::new(model)));
+        Ok(())
+    }
+
+    fn unload(&mut self) -> Result<(), TargetError> {
+        self.server.link.set_schema(None);
+        self.set_model(None);
+        Ok(())
+    }
+
+    fn plane(&self) -> Option<&dyn DataPlane> {
+        let model: &Interpreter = self.model.as_ref()?;
+        Some(model)
+    }
+
+    fn attach(&mut self, port: u32, interface: &Interface) -> Result<Attachment, TargetError> {
+        Err(TargetError::Attach {
+            port,
+            interface: interface.name.clone(),
+            reason: "the ports of this switch are its own; here they have only names".to_owned(),
+        })
+    }
+
+    fn detach(&mut self, _port: u32) {}
+
+    fn set_port_up(&mut self, _port: u32, _up: bool) {}
+
+    fn packet_out(&self) -> Arc<dyn PacketOut> {
+        self.server.clone()
+    }
+
+    fn slow_path_packets(&self) -> u64 {
+        0
+    }
+}
+
+impl Server {
+    fn model(&self) -> Option<Arc<Interpreter>> {
+        let model = self.model.lock();
+        model.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl PacketOut for Server {
+    fn send(&self, packet: &[u8]) -> Result<(), TargetError> {
+        self.link.packet_out(packet).map_err(TargetError::Away)
+    }
+}
+
+impl Relay for Server {
+    fn check(&self) -> Result<(), RelayError> {
+        let connection = self.link.connection_in_step();
+        connection.map(drop).map_err(RelayError::Away)
+    }
+
+    fn write(
+        &self,
+        schema: &Schema,
+        updates: &[Update],
+    ) -> Result<Vec<Result<(), UpdateError>>, RelayError> {
+        let outcomes = batch::write(&self.link, schema, updates)?;
+        let results = outcomes.into_iter().zip(updates).map(|(outcome, update)| {
+            let refused = |code, message| UpdateError::Upstream {
+                what: schema.describe(&update.entity),
+                code,
+                message,
+            };
+            match outcome {
+                Outcome::Done => Ok(()),
+                Outcome::Refused { code, message } => Err(refused(code, message)),
+                Outcome::NotTried => Err(refused(Code::Aborted, "it was not come to".to_owned())),
+            }
+        });
+        Ok(results.collect())
+    }
+
+    fn write_atomically(&self, schema: &Schema, updates: &[Update]) -> Result<(), RelayError> {
+        batch::write_atomically(&self.link, batch::messages(schema, updates))
+    }
+
+    fn refresh(&self, schema: &Schema, filters: &[p4::Entity]) -> Vec<Result<(), RelayError>> {
+        match self.model() {
+            Some(model) => live::refresh(&self.link, schema, &model, filters),
+            None => vec![Ok(()); filters.len()],
+        }
+    }
+
+    fn bring_in_step(&self, pipeline: &Pipeline, updates: &[Update]) -> Result<(), RelayError> {
+        if !self.link.is_started() {
+            return Ok(());
+        }
+        let result = step::bring_in_step(&self.link, pipeline, updates);
+        match &result {
+            // What it refuses is said; all else is as it should be.
+            Ok(()) | Err(RelayError::NotInStep { .. }) => self.link.set_in_step(true),
+            // It is tried again.
+            Err(error) => self.link.doubt(&error.to_string()),
+        }
+        result
+    }
+}
+
+fn load_error(link: &Link, status: &tonic::Status) -> TargetError {
+    match step::refused(link, status) {
+        RelayError::Refused { code, message } if code != Code::Internal => {
+            TargetError::Unsupported(format!("the switch refuses the pipeline: {message}"))
+        }
+        error @ RelayError::Away(_) => TargetError::Away(error.to_string()),
+        error => TargetError::System {
+            what: "setting the pipeline on the switch".to_owned(),
+            error: error.to_string(),
+        },
+    }
+}
