@@ -23,10 +23,16 @@ use crate::switch::{Footprint, Switch, Transaction, UpdateError};
 /// Applies a request. When it returns, what it reports as done is visible to the next packet
 /// and survives a restart.
 pub fn write(agent: &Agent, caller: &Caller, request: &p4::WriteRequest) -> Result<(), Status> {
-    let atomicity = match request.atomicity() {
+    let atomicity = match Atomicity::try_from(request.atomicity) {
         // A single update is seen whole anyway.
-        Atomicity::DataplaneAtomic if request.updates.len() <= 1 => Atomicity::RollbackOnError,
-        atomicity => atomicity,
+        Ok(Atomicity::DataplaneAtomic) if request.updates.len() <= 1 => Atomicity::RollbackOnError,
+        Ok(atomicity) => atomicity,
+        Err(_) => {
+            return Err(Status::invalid_argument(format!(
+                "atomicity {} is not defined; give CONTINUE_ON_ERROR (0), ROLLBACK_ON_ERROR (1) or DATAPLANE_ATOMIC (2)",
+                request.atomicity
+            )));
+        }
     };
     #[allow(deprecated, reason = "it is refused")]
     request::check_role(&request.role, request.role_id)?;

@@ -18,7 +18,7 @@ use super::object::{ActionSchema, CellSchema, ParamSchema, ProfileSchema, ValueS
 use super::packet::{PacketField, PacketHeader};
 use super::presentation::is_port;
 use super::table::{ActionRef, FieldSchema, Scope, TableSchema};
-use super::{Presentation, Schema, SchemaError, Translation};
+use super::{Presentation, Schema, SchemaError, Translation, p4_id_kind};
 
 impl Schema {
     /// Joins a p4info with the program that it was made with.
@@ -168,6 +168,14 @@ impl Builder<'_> {
         preamble: Option<&p4info::Preamble>,
     ) -> Result<p4info::Preamble, SchemaError> {
         let preamble = preamble.ok_or(SchemaError::NoPreamble(kind))?.clone();
+        // Older compilers number the headers of controllers' packets as they like.
+        if kind != "a controller header" && kind != p4_id_kind(preamble.id) {
+            return Err(SchemaError::WrongKind {
+                kind,
+                name: preamble.name,
+                id: preamble.id,
+            });
+        }
         if let Some(first) = self.seen.insert(preamble.id, preamble.name.clone()) {
             return Err(SchemaError::DuplicateId {
                 id: preamble.id,

@@ -37,6 +37,16 @@ pub enum SchemaError {
         /// Who has it too.
         second: String,
     },
+    /// An id is not of its object's kind.
+    #[error("p4info gives {kind} {name} id {id:#010x}, which is an id of {}", p4_id_kind(*.id))]
+    WrongKind {
+        /// What kind of object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Its id.
+        id: u32,
+    },
     /// The object has no preamble, and so neither name nor id.
     #[error("p4info has {0} without a preamble")]
     NoPreamble(&'static str),

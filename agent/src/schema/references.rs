@@ -271,12 +271,14 @@ fn value(matched: &Match) -> Option<Bits> {
     }
 }
 
-/// Table and field of an annotation, which p4c writes with spaces between its words.
+/// Table and field of an annotation, which p4c writes with spaces between its words. Programs name them
+/// with or without quotes.
 fn refers_to(annotation: &str) -> Option<(String, String)> {
     let words: String = annotation.split_whitespace().collect();
     let inner = words.strip_prefix("@refers_to(")?.strip_suffix(')')?;
     let (table, field) = inner.split_once(',')?;
-    Some((table.to_owned(), field.to_owned()))
+    let bare = |name: &str| name.trim_matches('"').to_owned();
+    Some((bare(table), bare(field)))
 }
 
 fn knows(info: &p4info::P4Info, table: &str) -> bool {
@@ -303,6 +305,10 @@ mod tests {
         assert_eq!(
             read("@refers_to(vrf_table , vrf_id)"),
             pair("vrf_table", "vrf_id")
+        );
+        assert_eq!(
+            read("@refers_to(\"vrf_table\" , \"vrf_id\")"),
+            read("@refers_to(vrf_table , vrf_id)")
         );
         let builtin = read("@refers_to(builtin : : multicast_group_table , multicast_group_id)");
         assert_eq!(

@@ -185,6 +185,13 @@ fn default_action(
             what: "is const in the program".to_owned(),
         });
     }
+    // P4Runtime, "Default Entry": it is a constant NoAction there.
+    if table.profile.is_some() && entry.action.is_some() {
+        return Err(DecodeError::NotPermitted {
+            place: place(),
+            what: "is NoAction for good, as the table's actions are in a profile".to_owned(),
+        });
+    }
     if entry.meter_config.is_some() || entry.counter_data.is_some() {
         return Err(DecodeError::Unsupported {
             what: "a counter or meter of a default action",

@@ -18,7 +18,6 @@ chapter! { "groups":
     May negative_weight, GROUPS, "a negative weight is INVALID_ARGUMENT";
     May weight_disallowed, GROUPS, "a weight where weights are disallowed is INVALID_ARGUMENT, and 0 is right";
     May max_size_fixed, GROUPS, "another max_size in MODIFY is INVALID_ARGUMENT";
-    May max_size_zero, GROUPS, "a max_size of 0 is INVALID_ARGUMENT where p4info has a max_group_size";
     May max_size_too_large, GROUPS, "a max_size above max_group_size is INVALID_ARGUMENT";
     May beyond_max_size, GROUPS, "more weight than max_size is refused";
     May by_members, GROUPS, "where members are counted, weights are not";
@@ -178,13 +177,6 @@ async fn max_size_fixed(t: Test) -> Outcome {
     let mut c = switch(&t).await?;
     c.insert(group(1, 8, &[(1, 1)])).await.ok_if_offered()?;
     c.modify(group(1, 7, &[(1, 1)]))
-        .await
-        .refused(Code::InvalidArgument)
-}
-
-async fn max_size_zero(t: Test) -> Outcome {
-    let mut c = switch(&t).await?;
-    c.insert(group(1, 0, &[(1, 1)]))
         .await
         .refused(Code::InvalidArgument)
 }
