@@ -23,6 +23,7 @@ use crate::compile::handoff::Point;
 use crate::handoff::Decoder;
 use crate::pipeline::Pipeline;
 use crate::switch::events::Event;
+use crate::tables::selector::in_shares;
 
 /// The interpreter of the pipeline that runs, shared with whoever reads events.
 #[derive(Debug, Clone)]
@@ -192,7 +193,9 @@ impl DataPlane for Plane {
         group: u32,
         members: &[GroupMember],
     ) -> Result<(), DataPlaneError> {
-        self.both(|plane| plane.put_group(profile, group, members))
+        // Both get what the kernel has room for, so that they choose alike.
+        let members = in_shares(members);
+        self.both(|plane| plane.put_group(profile, group, &members))
     }
 
     fn delete_group(&self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError> {

@@ -10,7 +10,7 @@
 //! Entries name members and groups by their index here, so that a member or group is replaced as a
 //! whole by one release store in `members` or `groups`, whatever refers to it. Blocks and records are
 //! complete before they are published and are used again only after a grace period.
-//! A member appears in a block as often as its weight says.
+//! A member appears in a block as often as its weight says; see [`in_shares`] for weights that need more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -265,9 +265,54 @@ impl Profile {
     }
 }
 
+/// The members of a group with weights that a block has room for. A weight is a share of the packets: where
+/// they come to more, each member keeps one place and its share of the rest.
+pub fn in_shares(members: &[GroupMember]) -> Vec<GroupMember> {
+    let total: u64 = members.iter().map(|m| u64::from(m.weight)).sum();
+    let spare = u64::from(MAX_GROUP_MEMBERS).checked_sub(members.len() as u64);
+    let mut members = members.to_vec();
+    if let Some(spare) = spare.filter(|_| total > u64::from(MAX_GROUP_MEMBERS)) {
+        for member in &mut members {
+            let share = spare * u64::from(member.weight) / total;
+            member.weight = 1 + u32::try_from(share).expect("it is less than a block");
+        }
+    }
+    members
+}
+
 fn full(what: &'static str, capacity: u32, error: SlotError) -> ProfileError {
     match error {
         SlotError::Full => ProfileError::Full { what, capacity },
         SlotError::Grace(error) => ProfileError::Grace(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weighted(weights: &[u32]) -> Vec<GroupMember> {
+        let member = |(member, &weight): (u32, &u32)| GroupMember {
+            member,
+            weight,
+            watch_port: None,
+        };
+        (0..).zip(weights).map(member).collect()
+    }
+
+    fn shares(weights: &[u32]) -> Vec<u32> {
+        in_shares(&weighted(weights))
+            .iter()
+            .map(|m| m.weight)
+            .collect()
+    }
+
+    #[test]
+    fn weights_that_fit_stay_as_they_are_and_others_become_shares() {
+        assert_eq!(shares(&[1, 3, 100]), [1, 3, 100]);
+        assert_eq!(shares(&[100, 100, 2]), [62, 62, 2]);
+        assert_eq!(shares(&[u32::MAX, 1]), [125, 1]);
+        let many = shares(&[1000; 127]);
+        assert_eq!(many, [1; 127]);
     }
 }
