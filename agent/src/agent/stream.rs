@@ -5,7 +5,7 @@
 //! else a switch notices) may be many, and what does not fit is lost and counted by who sent it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use pointsman_proto::pointsman::agent::v1::Ack;
@@ -67,6 +67,8 @@ struct News {
     queue: mpsc::Sender<Held>,
     /// Bytes that all queues together may still hold.
     memory: Arc<Semaphore>,
+    /// Bytes that this queue holds.
+    held: Arc<AtomicUsize>,
     /// What was lost, since the client reads too slowly.
     lost: Arc<AtomicU64>,
 }
@@ -75,16 +77,39 @@ struct News {
 #[derive(Debug)]
 struct Held(
     StreamNote,
-    #[allow(dead_code, reason = "dropping it gives memory back")] OwnedSemaphorePermit,
+    #[allow(dead_code, reason = "dropping it gives memory back")] Share,
 );
+
+/// A part of the memory for queues.
+#[derive(Debug)]
+struct Share {
+    bytes: usize,
+    held: Arc<AtomicUsize>,
+    _memory: OwnedSemaphorePermit,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 impl News {
     fn take(&self, note: StreamNote) -> Option<()> {
-        let bytes = u32::try_from(note.bytes()).ok()?;
-        let memory = Arc::clone(&self.memory)
-            .try_acquire_many_owned(bytes)
-            .ok()?;
-        self.queue.try_send(Held(note, memory)).ok()
+        let bytes = note.bytes();
+        // A client that does not read takes no more than it leaves to the others.
+        if self.held.load(Ordering::Relaxed) + bytes > self.memory.available_permits() {
+            return None;
+        }
+        let memory = Arc::clone(&self.memory);
+        let memory = memory.try_acquire_many_owned(u32::try_from(bytes).ok()?);
+        let share = Share {
+            bytes,
+            held: Arc::clone(&self.held),
+            _memory: memory.ok()?,
+        };
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        self.queue.try_send(Held(note, share)).ok()
     }
 }
 
@@ -141,6 +166,7 @@ impl Streams {
         let news = News {
             queue,
             memory: Arc::clone(&self.memory),
+            held: Arc::default(),
             lost: Arc::default(),
         };
         let mut open = self.lock();

@@ -373,6 +373,23 @@ async fn a_slow_reader_holds_nobody_up_and_reads_what_there_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_reads_its_packets_leaves_room_for_those_of_others() {
+    let bed = Bed::new().await;
+    let _silent = bed.agent.primary(1).await;
+    let mut reader = bed.agent.controller_in_role("reader", Some(1)).await;
+    reader.arbitration().await;
+    let packet = vec![0; 60_000];
+    // Far more than all queues may hold together.
+    for _ in 0..4000 {
+        bed.agent.agent.packet_in(&packet);
+        match soon(reader.next()).await.expect("the stream goes on") {
+            FromAgent::Packet(_) => {}
+            other => panic!("not a packet: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_never_reads_its_packets_loses_them_and_keeps_its_place() {
     let bed = Bed::new().await;
     let mut primary = bed.agent.primary(1).await;
