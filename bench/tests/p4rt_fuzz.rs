@@ -10,11 +10,12 @@ use switch::{ADDRESS, Switch, privileged};
 /// The program of the tour that independent clients take, too.
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/clients/tour");
 
-fn fuzz(target: &str, minutes: &str, game: &[&str]) {
+/// `name` is the test's own.
+fn fuzz(name: &str, target: &str, minutes: &str, game: &[&str]) {
     if !privileged() {
         return;
     }
-    let mut switch = Switch::start("p4rt-fuzz", target, 3);
+    let mut switch = Switch::start(name, target, 3);
     let mut fuzzer = switch.command(env!("CARGO_BIN_EXE_p4rt_fuzz"));
     fuzzer
         .args([ADDRESS, PROGRAM, "--minutes", minutes])
@@ -29,15 +30,15 @@ const STATE: [&str; 7] = [
 
 #[test]
 fn xdp_does_what_the_model_says() {
-    fuzz("xdp", "0.5", &STATE);
+    fuzz("p4rt-fuzz", "xdp", "0.5", &STATE);
 }
 
 #[test]
 fn the_interpreter_does_what_the_model_says() {
-    fuzz("interpreter", "0.5", &STATE);
+    fuzz("p4rt-fuzz", "interpreter", "0.5", &STATE);
 }
 
 #[test]
 fn there_are_never_two_primaries() {
-    fuzz("interpreter", "0.3", &["mastership"]);
+    fuzz("p4rt-fight", "interpreter", "0.3", &["mastership"]);
 }
