@@ -2,7 +2,7 @@
 //! specification says that they do.
 //!
 //! A *round* starts from an empty pipeline. [`Draw`] makes updates that are valid for the p4info, often about
-//! the same few entities; [`spoil`](spoil::spoil) makes some of them wrong in one way that it knows the code of.
+//! the same few entities; `spoil` makes some of them wrong in one way that it knows the code of.
 //! [`Model`] says what has to come of each, and what every read has to answer. [`Wires`] sends packets through
 //! the switch and through a reference interpreter that holds the model's entities: the data plane has
 //! to do what is read. [`run`] goes round; the first difference ends it and names the seed that leads there.

@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn each_update_has_the_error_that_the_server_gave_it() {
-        let errors = [Code::Ok, Code::NotFound, Code::Ok].map(|code| error(code));
+        let errors = [Code::Ok, Code::NotFound, Code::Ok].map(error);
         let known = vec![Outcome::Done, refused(Code::NotFound), Outcome::Done];
         assert_eq!(of(3, Err(batch(&errors))), BatchOutcome::Known(known));
         let done = vec![Outcome::Done; 2];
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_comes_after_a_failure_and_is_aborted_was_not_tried() {
         let codes = [Code::Ok, Code::AlreadyExists, Code::Aborted, Code::Aborted];
-        let errors = codes.map(|code| error(code));
+        let errors = codes.map(error);
         let known = vec![
             Outcome::Done,
             refused(Code::AlreadyExists),
