@@ -15,7 +15,7 @@
 //! 6. those of [`Notices`], for a moment;
 //! 7. [`Streams`] and [`PacketIo`], for a moment.
 //!
-//! Packets to and from controllers need none of the first five ([`packet`]). Nobody waits for the disk
+//! Packets to and from controllers need none of the first five (`packet`). Nobody waits for the disk
 //! with a lock, but as 5 says, so that concurrent writes share one `fsync`; and nobody waits for a client.
 
 mod mastership;

@@ -3,7 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`record`] | what a line says |
-//! | [`file`] | the file: appended to, rotated by size |
+//! | [`mod@file`] | the file: appended to, rotated by size |
 //! | [`writer`] | the thread that writes, and its bounded queue |
 //!
 //! A record is queued before its request is answered, so that a change which a client knows of comes

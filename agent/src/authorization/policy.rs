@@ -38,7 +38,7 @@ pub struct Rule {
 pub enum Object {
     /// By its p4info id.
     Id(u32),
-    /// By its name or alias in p4info, or one of the [kinds](super::scope) that have none.
+    /// By its name or alias in p4info, or one of the kinds that have none.
     Name(String),
 }
 

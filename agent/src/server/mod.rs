@@ -1,6 +1,6 @@
 //! The gRPC server: P4Runtime, the agent's own service, health and reflection on one port.
 //!
-//! Connections are let in by a [`listener`], on the terms of an [`Admission`].
+//! Connections are let in by a `listener`, on the terms of an [`Admission`].
 
 mod admission;
 mod connection;
