@@ -93,7 +93,7 @@ pub struct Lookup {
     pub hit: bool,
 }
 
-/// A switch that runs one program. It is one lock around a [`Machine`], see [`locked`].
+/// A switch that runs one program. It is one lock around a `Machine`, see `locked`.
 #[derive(Debug)]
 pub struct Interpreter {
     program: Arc<Program>,
