@@ -75,10 +75,11 @@ struct News {
 
 /// News, and its part of the memory for queues until somebody takes it.
 #[derive(Debug)]
-struct Held(
-    StreamNote,
-    #[allow(dead_code, reason = "dropping it gives memory back")] Share,
-);
+struct Held {
+    note: StreamNote,
+    /// Gives the memory back when it is dropped.
+    _share: Share,
+}
 
 /// A part of the memory for queues.
 #[derive(Debug)]
@@ -109,7 +110,11 @@ impl News {
             _memory: memory.ok()?,
         };
         self.held.fetch_add(bytes, Ordering::Relaxed);
-        self.queue.try_send(Held(note, share)).ok()
+        let held = Held {
+            note,
+            _share: share,
+        };
+        self.queue.try_send(held).ok()
     }
 }
 
@@ -126,7 +131,7 @@ impl Inbox {
         tokio::select! {
             biased;
             notice = self.notices.recv() => notice,
-            Some(Held(news, _)) = self.news.recv() => Some(news),
+            Some(held) = self.news.recv() => Some(held.note),
         }
     }
 }
