@@ -3,6 +3,7 @@
 
 pub mod asm;
 pub mod compile;
+pub mod front;
 pub mod handoff;
 pub mod inspect;
 mod limits;

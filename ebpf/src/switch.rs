@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use crate::asm::{Assembler, Code, Note, Reg};
 use crate::compile::Options;
+use crate::front::{self, Front};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::plane::Plane;
 use crate::sys::{
@@ -39,6 +40,8 @@ pub struct Shared {
     pub events: Map,
     /// The way into the pipeline.
     pub root: Root,
+    /// Frames that the agent looks at before the pipeline, or in its place.
+    pub front: Front,
     cpus: u32,
     /// Pipelines so far.
     pipelines: AtomicU32,
@@ -53,6 +56,7 @@ impl Shared {
             devmap: Map::create(MapKind::DevMap, "egress", 4, MAX_PORTS)?,
             events: Map::create(MapKind::RingBuffer, "events", EVENT_BUFFER_BYTES, 1)?,
             root: Root::new()?,
+            front: Front::new()?,
             cpus,
             pipelines: AtomicU32::new(0),
         })
@@ -111,7 +115,7 @@ impl Switch {
     /// A switch without ports and without a pipeline.
     pub fn new(options: Options) -> Result<Switch, SwitchError> {
         let shared = Shared::new()?;
-        let root = Program::load(ProgramKind::Xdp, "pointsman", &root_code(&shared.root))?;
+        let root = Program::load(ProgramKind::Xdp, "pointsman", &root_code(&shared))?;
         Ok(Switch {
             shared: Arc::new(shared),
             root: Arc::new(root),
@@ -215,13 +219,15 @@ impl Switch {
     }
 }
 
-fn root_code(pipelines: &Root) -> Code {
+fn root_code(shared: &Shared) -> Code {
     let mut asm = Assembler::new();
+    front::emit(&mut asm, &shared.front, &shared.ports);
     asm.note(Note::stage("root"));
-    asm.map(Reg::R2, pipelines.insn_fd());
+    asm.mov(Reg::R1, Reg::R6);
+    asm.map(Reg::R2, shared.root.insn_fd());
     asm.mov_imm(Reg::R3, 0);
     asm.call(HELPER_TAIL_CALL);
     asm.mov_imm(Reg::R0, XDP_DROP);
     asm.exit();
-    asm.finish().expect("there are no jumps")
+    asm.finish().expect("it is short")
 }
