@@ -16,7 +16,7 @@ use crate::arbitration::Bounds;
 use crate::arbitration::ElectionId;
 use crate::config::{Config, PipelineChoice, TargetKind};
 use crate::journal::{Journal, JournalError, StateDirectory};
-use crate::ports::{Origin, PortError, Ports};
+use crate::ports::{Origin, PortError, PortRequest, Ports};
 use crate::switch::{Pipeline, PipelineError, PipelineSource};
 use crate::target::interpreter::InterpreterTarget;
 use crate::target::p4runtime::{P4RuntimeTarget, Upstream, UpstreamTask};
@@ -148,8 +148,13 @@ pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, Sta
     let directory = StateDirectory::open(&config.state_dir, config.device_id)?;
     let records = directory.read()?;
     let mut ports = Ports::new(config.cpu_port);
-    for spec in &config.ports {
-        ports.add(spec.clone(), Origin::Configured)?;
+    for request in &config.ports {
+        match request {
+            PortRequest::One(spec) => {
+                ports.add(spec.clone(), Origin::Configured)?;
+            }
+            PortRequest::Every(pattern) => ports.add_pattern(pattern.clone()),
+        }
     }
     let presentation = config.presentation();
     let limits = &config.serving.limits;

@@ -2,6 +2,7 @@
 //! whose interfaces come, go and lose their link. Needs root; see [`skipped`].
 
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use pointsman_proto::pointsman::agent::v1 as pb;
@@ -44,7 +45,8 @@ struct Switch {
 
 impl Switch {
     fn new() -> Switch {
-        let id = std::process::id();
+        static SWITCHES: AtomicU32 = AtomicU32::new(0);
+        let id = std::process::id() * 2 + SWITCHES.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("ports-{id}");
         let management = format!("pm{id}");
         // Of a network for benchmarks, and another one in each run.
@@ -83,12 +85,12 @@ impl Switch {
         self.ip(&format!("link set {name}-peer up"));
     }
 
-    async fn start_agent(&mut self) -> AgentClient<Channel> {
+    async fn start_agent(&mut self, ports: &str) -> AgentClient<Channel> {
         let log = std::fs::File::create(self.state.path().join("log")).expect("a log file");
         let agent = Command::new("nsenter")
             .arg(format!("--net=/run/netns/{}", self.namespace))
             .arg(env!("CARGO_BIN_EXE_pointsman-agent"))
-            .args(["--insecure", "--listen", &self.address, "--port", "1=p1"])
+            .args(["--insecure", "--listen", &self.address, "--port", ports])
             .arg("--state-dir")
             .arg(self.state.path().join("state"))
             .stdin(Stdio::null())
@@ -99,6 +101,15 @@ impl Switch {
         let address = format!("http://{}", self.address);
         let connected = until(async || AgentClient::connect(address.clone()).await.ok()).await;
         connected.unwrap_or_else(|| panic!("the agent does not listen:\n{}", self.log()))
+    }
+
+    /// Whether the driver takes VLAN tags out of frames.
+    fn strips_vlan_tags(&self, interface: &str) -> bool {
+        let ethtool = Command::new("ip")
+            .args(["netns", "exec", &self.namespace, "ethtool", "-k", interface])
+            .output();
+        let features = ethtool.expect("ethtool runs").stdout;
+        String::from_utf8_lossy(&features).contains("rx-vlan-offload: on")
     }
 
     fn log(&self) -> String {
@@ -161,14 +172,23 @@ async fn until<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     tokio::time::timeout(PATIENCE, asking).await.ok()
 }
 
+/// Whether there are network namespaces here.
+fn has_namespaces() -> bool {
+    let id = Command::new("id").arg("-u").output().expect("`id` runs");
+    let is_root = id.stdout.starts_with(b"0\n");
+    if !is_root {
+        skipped("network namespaces need root");
+    }
+    is_root
+}
+
 #[tokio::test]
 async fn ports_follow_their_interfaces_and_those_that_were_added_survive_a_crash() {
-    let id = Command::new("id").arg("-u").output().expect("`id` runs");
-    if !id.stdout.starts_with(b"0\n") {
-        return skipped("network namespaces need root");
+    if !has_namespaces() {
+        return;
     }
     let mut switch = Switch::new();
-    let mut client = switch.start_agent().await;
+    let mut client = switch.start_agent("1=p1").await;
 
     let port = switch.port(&mut client, 1, OperState::Unavailable).await;
     assert!(port.message.contains("p1 does not exist"), "{port:?}");
@@ -206,7 +226,7 @@ async fn ports_follow_their_interfaces_and_those_that_were_added_survive_a_crash
     assert_eq!(error.code(), Code::AlreadyExists);
 
     switch.kill_agent();
-    let mut client = switch.start_agent().await;
+    let mut client = switch.start_agent("1=p1").await;
     switch.port(&mut client, 1, OperState::Up).await;
     let port = switch.port(&mut client, 2, OperState::Up).await;
     assert_eq!(port.name, "uplink");
@@ -221,4 +241,47 @@ async fn ports_follow_their_interfaces_and_those_that_were_added_survive_a_crash
         .await
         .expect("it answers");
     assert_eq!(ports.into_inner().ports.len(), 1);
+}
+
+#[tokio::test]
+async fn interfaces_whose_names_fit_a_pattern_are_ports_as_they_come() {
+    if !has_namespaces() {
+        return;
+    }
+    let mut switch = Switch::new();
+    switch.add_interface("swp4");
+    let mut client = switch.start_agent("swp[0-9]").await;
+
+    let port = switch.port(&mut client, 4, OperState::Up).await;
+    assert_eq!((port.name.as_str(), port.driver.as_str()), ("swp4", "veth"));
+    assert!(port.admin_up && port.speed_mbps > 0, "{port:?}");
+    assert!(!switch.strips_vlan_tags("swp4"));
+    switch.add_interface("swp7");
+    switch.port(&mut client, 7, OperState::Up).await;
+    switch.ip("link set swp7 down");
+    let port = switch.port(&mut client, 7, OperState::Down).await;
+    assert!(port.message.contains("is not up"), "{port:?}");
+    let remove = pb::RemovePortRequest {
+        port: Some(PortRef {
+            port: Some(port_ref::Port::Number(7)),
+        }),
+    };
+    let error = client.remove_port(remove.clone()).await;
+    let error = error.expect_err("its interface is there");
+    assert_eq!(error.code(), Code::FailedPrecondition);
+    assert!(error.message().contains("swp[0-9]"), "{}", error.message());
+
+    switch.kill_agent();
+    switch.ip("link del swp7");
+    let mut client = switch.start_agent("swp[0-9]").await;
+    switch.port(&mut client, 4, OperState::Up).await;
+    switch.port(&mut client, 7, OperState::Unavailable).await;
+    client.remove_port(remove).await.expect("it is away");
+
+    switch.kill_agent();
+    let mut client = switch.start_agent("1=swp7").await;
+    let ports = client.list_ports(pb::ListPortsRequest {}).await;
+    let ports = ports.expect("it answers").into_inner().ports;
+    let numbers: Vec<u32> = ports.iter().map(|port| port.number).collect();
+    assert_eq!(numbers, [1], "no pattern, no port of it");
 }

@@ -7,12 +7,14 @@
 #![allow(unsafe_code)]
 
 mod btf;
+mod ethtool;
 mod features;
 mod map;
 mod memory;
 mod program;
 mod touched;
 
+pub use ethtool::{Driver, Offload};
 pub use features::{FrameFlags, frame_flags, has_may_goto};
 pub use map::{Map, MapFd, MapKind};
 pub use memory::SharedMemory;

@@ -4,17 +4,33 @@ use pointsman_proto::pointsman::agent::v1::{StatePort, StateRecord};
 
 use super::{Agent, State};
 use crate::journal::Ticket;
-use crate::ports::{Link, LinkEvent, Origin, PortCommand, PortError, PortSpec};
+use crate::ports::{Link, LinkEvent, Origin, Port, PortCommand, PortError, PortSpec};
 
 impl Agent {
     /// A link has changed.
     pub fn link_event(&self, event: &LinkEvent) {
-        let mut state = self.exclusive();
+        let mut guard = self.exclusive();
+        let state = &mut *guard;
         let commands = match event {
             LinkEvent::Changed(link) => state.ports.link_changed(link),
             LinkEvent::Gone { index } => state.ports.link_gone(*index),
         };
+        let found = commands.iter().find_map(|command| match command {
+            PortCommand::Keep { number } => Some(*number),
+            _ => None,
+        });
         state.carry_out(commands);
+        let found = found.and_then(|number| state.ports.by_number(number).ok());
+        let Some(record) = found.map(Port::to_saved) else {
+            return;
+        };
+        let ticket = self.port_kept(record);
+        let objectives = state.ports_changed();
+        self.objectives_changed(state, objectives);
+        drop(guard);
+        if let Err(error) = ticket.wait() {
+            tracing::error!(%error, "the number of a new port is not kept");
+        }
     }
 
     /// Adds a port. `links` are those there are now. Returns its number.
@@ -34,12 +50,7 @@ impl Agent {
             interface = port.interface,
             "port added"
         );
-        let record = StatePort {
-            number,
-            name: port.name.clone(),
-            interface: port.interface.clone(),
-            removed: false,
-        };
+        let record = port.to_saved();
         let ticket = self.port_kept(record);
         let objectives = state.ports_changed();
         self.objectives_changed(state, objectives);
@@ -58,10 +69,8 @@ impl Agent {
             "port removed"
         );
         Ok(self.port_kept(StatePort {
-            number,
-            name: port.name,
-            interface: port.interface,
             removed: true,
+            ..port.to_saved()
         }))
     }
 
@@ -73,11 +82,28 @@ impl Agent {
     }
 }
 
+impl Port {
+    /// As it is kept.
+    pub(super) fn to_saved(&self) -> StatePort {
+        StatePort {
+            number: self.number,
+            name: self.name.clone(),
+            interface: self.interface.clone(),
+            removed: false,
+            found: self.origin == Origin::Found,
+        }
+    }
+}
+
 impl State {
     fn carry_out(&mut self, commands: Vec<PortCommand>) {
         let mut queue: std::collections::VecDeque<_> = commands.into();
         while let Some(command) = queue.pop_front() {
             match command {
+                PortCommand::Keep { number } => {
+                    tracing::info!(port = number, "an interface is a port by its name");
+                    self.switch.target_mut().set_port_up(number, false);
+                }
                 PortCommand::Attach { number, interface } => {
                     let result = self.switch.target_mut().attach(number, &interface);
                     match &result {

@@ -15,7 +15,7 @@ use crate::entity::Update;
 use crate::objectives::{Objectives, PersistError, Realised, Wanted};
 use crate::p4runtime::decode::{self, DecodeError};
 use crate::p4runtime::{encode, pipeline::saved_pipeline, role};
-use crate::ports::{Origin, PortSpec, Ports};
+use crate::ports::{Origin, Port, PortSpec, Ports};
 use crate::schema::Presentation;
 use crate::switch::{Pipeline, PipelineError, PipelineSource, Switch};
 use crate::target::{Target, TargetError};
@@ -114,14 +114,21 @@ pub fn restore(
     let saved = Saved::read(records)?;
     let mut ports = start.ports;
     for port in saved.ports.into_values().filter(|port| !port.removed) {
+        if port.found && ports.pattern_of(&port.interface).is_none() {
+            continue;
+        }
         let number = port.number;
+        let origin = match port.found {
+            true => Origin::Found,
+            false => Origin::Requested,
+        };
         let spec = PortSpec {
             number: Some(number),
             name: Some(port.name),
             interface: port.interface,
         };
         // What the configuration says now goes before what was asked for then.
-        if let Err(error) = ports.add(spec, Origin::Requested) {
+        if let Err(error) = ports.add(spec, origin) {
             tracing::warn!(port = number, %error, "a port that was added earlier is left out");
         }
     }
@@ -248,14 +255,9 @@ pub fn snapshot(state: &State, arbitration: &Arbitration) -> Vec<StateRecord> {
         });
     }
     let elections = arbitration.kept().map(role::to_saved);
-    let requested = state.ports.iter();
-    let requested = requested.filter(|port| port.origin == Origin::Requested);
-    let ports = requested.map(|port| StatePort {
-        number: port.number,
-        name: port.name.clone(),
-        interface: port.interface.clone(),
-        removed: false,
-    });
+    let ports = state.ports.iter();
+    let ports = ports.filter(|port| port.origin != Origin::Configured);
+    let ports = ports.map(Port::to_saved);
     records.push(StateRecord {
         elections: elections.collect(),
         objectives: Some(state.objectives.to_snapshot()),

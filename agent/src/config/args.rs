@@ -100,7 +100,8 @@ pub struct Args {
     #[arg(long, env = "POINTSMAN_AGENT_PIPELINE", global = true)]
     pub pipeline: Option<String>,
 
-    /// A port: eth1, 1=eth1 or 1:uplink=eth1; repeat it for more
+    /// A port: eth1, 1=eth1 or 1:uplink=eth1, or one for every interface there is or will be with such a name:
+    /// 'swp*'; repeat it for more
     #[arg(
         long = "port",
         env = "POINTSMAN_AGENT_PORTS",

@@ -40,7 +40,7 @@ pub struct ConfigFile {
     pub upstream: Option<UpstreamSection>,
     /// A built-in pipeline, a directory, or `none`.
     pub pipeline: Option<String>,
-    /// `INTERFACE`, `NUMBER=INTERFACE` or `NUMBER:NAME=INTERFACE`.
+    /// `INTERFACE`, `NUMBER=INTERFACE` or `NUMBER:NAME=INTERFACE`; or a pattern of interface names: `swp*`.
     pub ports: Option<Vec<String>>,
     /// The controller's port in P4 programs.
     pub cpu_port: Option<u32>,

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::limits::LimitError;
-use crate::ports::{PortSpec, PortSpecError};
+use crate::ports::{PortRequest, PortSpecError};
 use crate::schema::{ByteStrings, Presentation};
 use crate::target::DEFAULT_CPU_PORT;
 
@@ -86,7 +86,7 @@ pub struct Config {
     /// What to start with.
     pub pipeline: PipelineChoice,
     /// The ports.
-    pub ports: Vec<PortSpec>,
+    pub ports: Vec<PortRequest>,
     /// The controller's port in P4 programs.
     pub cpu_port: u32,
     /// How values are written to controllers.
@@ -98,7 +98,10 @@ pub struct Config {
 impl Config {
     /// How the switch shows itself to controllers.
     pub fn presentation(&self) -> Presentation {
-        let ports = self.ports.iter().filter_map(|port| {
+        let ports = self.ports.iter().filter_map(|request| {
+            let PortRequest::One(port) = request else {
+                return None;
+            };
             let name = port.name.clone().unwrap_or_else(|| port.interface.clone());
             Some((name, port.number?))
         });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use super::pattern::{PortPattern, number_of};
 use super::spec::PortSpec;
 use super::watch::Link;
 use crate::target::{Attachment, Interface, TargetError};
@@ -49,6 +50,19 @@ pub enum PortError {
     /// There is no free number.
     #[error("all {LAST_PORT} port numbers are in use")]
     Full,
+    /// It would be back at once.
+    #[error(
+        "port {number} is there because its interface {interface} fits the pattern {pattern}; take the \
+         pattern out of the configuration, or the interface away"
+    )]
+    OfPattern {
+        /// The port.
+        number: u32,
+        /// Its interface.
+        interface: String,
+        /// The pattern.
+        pattern: String,
+    },
     /// There is no such port.
     #[error("there is no port {port}; there are {known}")]
     Unknown {
@@ -66,6 +80,8 @@ pub enum Origin {
     Configured,
     /// A request while the agent ran, which is kept.
     Requested,
+    /// An interface whose name fits a configured pattern. Its number is kept.
+    Found,
 }
 
 /// A port.
@@ -111,10 +127,14 @@ impl Port {
             ),
             PortState::Refused(why) => why.clone(),
             PortState::Attached(_) if !self.is_up() => {
-                format!(
-                    "interface {} has no link; is it up, and its peer?",
-                    self.interface
-                )
+                let taken_up = self.link.as_ref().is_some_and(|link| link.admin_up);
+                match taken_up {
+                    true => format!("interface {0} has no link; is its peer up?", self.interface),
+                    false => format!(
+                        "interface {0} is not up; `ip link set dev {0} up` takes it up",
+                        self.interface
+                    ),
+                }
             }
             PortState::Attached(_) => String::new(),
         }
@@ -124,6 +144,11 @@ impl Port {
 /// What the target must be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortCommand {
+    /// The port is there from now on, and keeps its number.
+    Keep {
+        /// The port.
+        number: u32,
+    },
     /// Attach, and report with [`Ports::attached`].
     Attach {
         /// The port.
@@ -149,6 +174,7 @@ pub enum PortCommand {
 #[derive(Debug)]
 pub struct Ports {
     cpu_port: u32,
+    patterns: Vec<PortPattern>,
     by_number: BTreeMap<u32, Port>,
 }
 
@@ -157,8 +183,19 @@ impl Ports {
     pub fn new(cpu_port: u32) -> Ports {
         Ports {
             cpu_port,
+            patterns: Vec::new(),
             by_number: BTreeMap::new(),
         }
+    }
+
+    /// Makes a port of every interface whose name fits, from now on.
+    pub fn add_pattern(&mut self, pattern: PortPattern) {
+        self.patterns.push(pattern);
+    }
+
+    /// The pattern that an interface's name fits.
+    pub fn pattern_of(&self, interface: &str) -> Option<&PortPattern> {
+        self.patterns.iter().find(|p| p.matches(interface))
     }
 
     /// All ports, by number.
@@ -197,9 +234,7 @@ impl Ports {
     pub fn add(&mut self, spec: PortSpec, origin: Origin) -> Result<u32, PortError> {
         let number = match spec.number {
             Some(number) => number,
-            None => (1..=LAST_PORT)
-                .find(|n| *n != self.cpu_port && !self.by_number.contains_key(n))
-                .ok_or(PortError::Full)?,
+            None => self.free_number()?,
         };
         if number == 0 || number > LAST_PORT || number == self.cpu_port {
             return Err(PortError::BadNumber {
@@ -240,8 +275,44 @@ impl Ports {
         Ok(number)
     }
 
+    fn free_number(&self) -> Result<u32, PortError> {
+        let mut numbers = 1..=LAST_PORT;
+        let free = numbers.find(|number| self.is_free(*number));
+        free.ok_or(PortError::Full)
+    }
+
+    fn is_free(&self, number: u32) -> bool {
+        let is_number = (1..=LAST_PORT).contains(&number) && number != self.cpu_port;
+        is_number && !self.by_number.contains_key(&number)
+    }
+
+    /// Adds a port for an interface that has none, if a pattern says so.
+    fn find(&mut self, link: &Link) -> Result<Option<u32>, PortError> {
+        let is_port = self.iter().any(|port| port.interface == link.name);
+        if is_port || !link.is_ethernet || self.pattern_of(&link.name).is_none() {
+            return Ok(None);
+        }
+        let number = number_of(&link.name).filter(|number| self.is_free(*number));
+        let spec = PortSpec {
+            number,
+            name: None,
+            interface: link.name.clone(),
+        };
+        self.add(spec, Origin::Found).map(Some)
+    }
+
     /// Forgets a port.
     pub fn remove(&mut self, number: u32) -> Result<(Port, Vec<PortCommand>), PortError> {
+        if let Some(port) = self.by_number.get(&number)
+            && port.link.is_some()
+            && let Some(pattern) = self.pattern_of(&port.interface)
+        {
+            return Err(PortError::OfPattern {
+                number,
+                interface: port.interface.clone(),
+                pattern: pattern.to_string(),
+            });
+        }
         match self.by_number.remove(&number) {
             None => Err(self.unknown(number.to_string())),
             Some(port) => {
@@ -256,7 +327,13 @@ impl Ports {
 
     /// An interface is there, or has changed.
     pub fn link_changed(&mut self, link: &Link) -> Vec<PortCommand> {
-        let mut commands = Vec::new();
+        let mut commands = match self.find(link) {
+            Ok(found) => Vec::from_iter(found.map(|number| PortCommand::Keep { number })),
+            Err(error) => {
+                tracing::warn!(interface = link.name, %error, "an interface is not made a port");
+                Vec::new()
+            }
+        };
         for port in self.by_number.values_mut() {
             let number = port.number;
             let known = port.link.as_ref().map(|l| l.index);
@@ -334,13 +411,16 @@ impl Port {
 
 #[cfg(test)]
 mod tests {
+    use super::super::PortRequest;
     use super::*;
 
     fn link(name: &str, index: u32, up: bool) -> Link {
         Link {
             index,
             name: name.to_owned(),
+            admin_up: up,
             up,
+            is_ethernet: true,
             mac: vec![2, 0, 0, 0, 0, 1],
             mtu: 1500,
             counters: Default::default(),
@@ -430,6 +510,61 @@ mod tests {
                 .message()
                 .contains("does not exist")
         );
+    }
+
+    fn found(ports: &mut Ports, name: &str, index: u32) -> Option<u32> {
+        match ports.link_changed(&link(name, index, true))[..] {
+            [
+                PortCommand::Keep { number },
+                PortCommand::Attach {
+                    number: attached, ..
+                },
+            ] => {
+                assert_eq!(number, attached);
+                Some(number)
+            }
+            [] => None,
+            ref other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_interface_that_fits_a_pattern_is_a_port_by_its_number_if_that_is_free() {
+        let mut ports = ports(&["2=eth1"]);
+        let Ok(PortRequest::Every(pattern)) = "swp*".parse() else {
+            panic!("it is a pattern");
+        };
+        ports.add_pattern(pattern);
+        assert_eq!(found(&mut ports, "swp49", 5), Some(49));
+        assert_eq!(found(&mut ports, "swp2", 6), Some(1));
+        assert_eq!(found(&mut ports, "swp255", 7), Some(3));
+        assert_eq!(found(&mut ports, "other7", 8), None);
+        let loopback = Link {
+            is_ethernet: false,
+            ..link("swp9", 9, true)
+        };
+        assert!(ports.link_changed(&loopback).is_empty());
+    }
+
+    #[test]
+    fn a_found_port_keeps_its_number_while_its_interface_is_away_and_goes_only_then() {
+        let mut ports = ports(&[]);
+        let Ok(PortRequest::Every(pattern)) = "swp*".parse() else {
+            panic!("it is a pattern");
+        };
+        ports.add_pattern(pattern);
+        assert_eq!(found(&mut ports, "swp4", 5), Some(4));
+        let error = ports.remove(4).expect_err("it would be back");
+        assert!(error.to_string().contains("swp*"), "{error}");
+        ports.link_gone(5);
+        let commands = ports.link_changed(&link("swp4", 6, true));
+        assert!(matches!(
+            commands[..],
+            [PortCommand::Attach { number: 4, .. }]
+        ));
+        ports.link_gone(6);
+        let (port, _) = ports.remove(4).expect("its interface is away");
+        assert_eq!(port.origin, Origin::Found);
     }
 
     #[test]

@@ -5,9 +5,11 @@
 //! the [target](crate::target)'s part.
 
 mod core;
+mod pattern;
 mod spec;
 mod watch;
 
 pub use self::core::{Origin, Port, PortCommand, PortError, PortState, Ports};
+pub use pattern::{PortPattern, PortRequest};
 pub use spec::{PortSpec, PortSpecError};
 pub use watch::{Link, LinkCounters, LinkEvent, WatchError, links, watch};

@@ -38,6 +38,16 @@ pub enum PortSpecError {
         /// What stands for the number.
         number: String,
     },
+    /// Not a pattern of names.
+    #[error(
+        "port {text:?}: {why}; write part of the names of the interfaces, for example swp* or eth[1-8]"
+    )]
+    Pattern {
+        /// The whole text.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl fmt::Display for PortSpec {

@@ -3,7 +3,7 @@
 use futures::{StreamExt, TryStreamExt};
 use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::RouteNetlinkMessage;
-use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
 use rtnetlink::{MulticastGroup, new_connection, new_multicast_connection};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
@@ -15,8 +15,12 @@ pub struct Link {
     pub index: u32,
     /// Its name.
     pub name: String,
+    /// It was taken up by whoever administers it.
+    pub admin_up: bool,
     /// It is up and has a carrier.
     pub up: bool,
+    /// It carries Ethernet frames, to somewhere else.
+    pub is_ethernet: bool,
     /// Its MAC address; empty if it has none.
     pub mac: Vec<u8>,
     /// Bytes.
@@ -43,8 +47,12 @@ impl Link {
 pub struct LinkCounters {
     pub rx_packets: u64,
     pub rx_bytes: u64,
+    pub rx_errors: u64,
+    pub rx_dropped: u64,
     pub tx_packets: u64,
     pub tx_bytes: u64,
+    pub tx_errors: u64,
+    pub tx_dropped: u64,
 }
 
 /// Why links are not known.
@@ -129,7 +137,10 @@ fn link(message: &LinkMessage) -> Option<Link> {
     let mut link = Link {
         index: message.header.index,
         name: String::new(),
+        admin_up: flags.contains(LinkFlags::Up),
         up: flags.contains(LinkFlags::Up) && flags.contains(LinkFlags::LowerUp),
+        is_ethernet: message.header.link_layer_type == LinkLayerType::Ether
+            && !flags.contains(LinkFlags::Loopback),
         mac: Vec::new(),
         mtu: 0,
         counters: LinkCounters::default(),
@@ -143,8 +154,12 @@ fn link(message: &LinkMessage) -> Option<Link> {
                 link.counters = LinkCounters {
                     rx_packets: stats.rx_packets,
                     rx_bytes: stats.rx_bytes,
+                    rx_errors: stats.rx_errors,
+                    rx_dropped: stats.rx_dropped,
                     tx_packets: stats.tx_packets,
                     tx_bytes: stats.tx_bytes,
+                    tx_errors: stats.tx_errors,
+                    tx_dropped: stats.tx_dropped,
                 };
             }
             _ => {}

@@ -1,5 +1,6 @@
 //! The agent's state as its service shows it.
 
+use pointsman_ebpf::sys::Driver;
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::OperState;
 use pointsman_proto::pointsman::objective::v1 as objective;
@@ -89,6 +90,8 @@ fn port(port: &Port, links: &[Link]) -> pb::Port {
         PortState::Attached(attachment) => attachment.name(),
         PortState::NoInterface | PortState::Refused(_) => "none",
     };
+    let driver = link.and_then(|_| Driver::of(&port.interface).ok());
+    let driver = driver.as_ref();
     pb::Port {
         number: port.number,
         name: port.name.clone(),
@@ -102,6 +105,13 @@ fn port(port: &Port, links: &[Link]) -> pb::Port {
         tx_bytes: counters.tx_bytes,
         xdp_mode: attachment.to_owned(),
         message: port.message(),
+        admin_up: link.is_some_and(|link| link.admin_up),
+        speed_mbps: driver.and_then(|d| d.speed().ok()?).unwrap_or(0),
+        driver: driver.and_then(|d| d.name().ok()).unwrap_or_default(),
+        rx_errors: counters.rx_errors,
+        rx_dropped: counters.rx_dropped,
+        tx_errors: counters.tx_errors,
+        tx_dropped: counters.tx_dropped,
     }
 }
 

@@ -197,6 +197,7 @@ fn port_status(error: &PortError) -> Status {
         PortError::Unknown { .. } => Status::not_found(error.to_string()),
         PortError::BadNumber { .. } => Status::invalid_argument(error.to_string()),
         PortError::Full => Status::resource_exhausted(error.to_string()),
+        PortError::OfPattern { .. } => Status::failed_precondition(error.to_string()),
         PortError::NumberTaken { .. }
         | PortError::NameTaken { .. }
         | PortError::InterfaceTaken { .. } => Status::already_exists(error.to_string()),

@@ -13,6 +13,7 @@
 
 pub mod interpreter;
 mod learnt;
+mod offloads;
 pub mod p4runtime;
 mod packet_socket;
 pub mod relay;

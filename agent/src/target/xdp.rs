@@ -23,6 +23,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::learnt::Learner;
+use super::offloads::Offloads;
 use super::{Attachment, Fill, Interface, Learnt, PacketOut, SlowPathUse, Target, TargetError};
 use crate::switch::Pipeline;
 
@@ -37,6 +38,7 @@ pub struct XdpTarget {
     slow: Arc<Slow>,
     /// Ports that cannot carry packets; a new pipeline has to be told.
     down: BTreeSet<u32>,
+    offloads: Offloads,
 }
 
 /// What the kernel hands up. One task runs it.
@@ -88,6 +90,7 @@ impl XdpTarget {
                 switch,
                 slow: Arc::clone(&slow),
                 down: BTreeSet::new(),
+                offloads: Offloads::default(),
             },
             XdpEvents { events, slow },
             receiver,
@@ -242,6 +245,7 @@ impl Target for XdpTarget {
                 return Err(refused(reason));
             }
         };
+        self.offloads.settle(port, &interface.name);
         Ok(match mode {
             AttachMode::Native => Attachment::Native,
             AttachMode::Generic => Attachment::Generic,
@@ -250,6 +254,7 @@ impl Target for XdpTarget {
 
     fn detach(&mut self, port: u32) {
         self.slow.lock().sockets.remove(&port);
+        self.offloads.give_back(port);
         if let Err(error) = self.switch.detach(port) {
             tracing::warn!(port, %error, "a port was not detached cleanly");
         }

@@ -23,13 +23,22 @@ pub struct PortView {
     pub name: String,
     pub interface: String,
     pub state: &'static str,
+    /// Whether the interface was taken up by its administrator.
+    pub admin_up: bool,
+    /// 0 if there is none.
+    pub speed_mbps: u32,
+    pub driver: String,
     pub mac: String,
     pub mtu: u32,
     pub xdp_mode: String,
     pub rx_packets: u64,
     pub rx_bytes: u64,
+    pub rx_errors: u64,
+    pub rx_dropped: u64,
     pub tx_packets: u64,
     pub tx_bytes: u64,
+    pub tx_errors: u64,
+    pub tx_dropped: u64,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     #[serde(skip)]
@@ -45,13 +54,20 @@ impl From<agent_pb::Port> for PortView {
             name: port.name,
             interface: port.interface,
             state,
+            admin_up: port.admin_up,
+            speed_mbps: port.speed_mbps,
+            driver: port.driver,
             mac: mac.join(":"),
             mtu: port.mtu,
             xdp_mode: port.xdp_mode,
             rx_packets: port.rx_packets,
             rx_bytes: port.rx_bytes,
+            rx_errors: port.rx_errors,
+            rx_dropped: port.rx_dropped,
             tx_packets: port.tx_packets,
             tx_bytes: port.tx_bytes,
+            tx_errors: port.tx_errors,
+            tx_dropped: port.tx_dropped,
             message: port.message,
             style,
         }
@@ -87,6 +103,8 @@ pub fn table(devices: &[PortsView]) -> Table {
         "NAME",
         "INTERFACE",
         "STATE",
+        "SPEED",
+        "DRIVER",
         "XDP",
         "MTU",
         "MAC",
@@ -94,6 +112,8 @@ pub fn table(devices: &[PortsView]) -> Table {
         "RX-BYTES",
         "TX-PACKETS",
         "TX-BYTES",
+        "ERRORS",
+        "DROPPED",
     ]);
     for device in devices {
         for port in &device.ports {
@@ -103,6 +123,8 @@ pub fn table(devices: &[PortsView]) -> Table {
                 port.name.as_str().into(),
                 port.interface.as_str().into(),
                 Cell::styled(port.state, port.style),
+                speed(port.speed_mbps).into(),
+                port.driver.as_str().into(),
                 port.xdp_mode.as_str().into(),
                 Cell::number(port.mtu),
                 port.mac.as_str().into(),
@@ -110,6 +132,8 @@ pub fn table(devices: &[PortsView]) -> Table {
                 Cell::number(port.rx_bytes),
                 Cell::number(port.tx_packets),
                 Cell::number(port.tx_bytes),
+                Cell::number(port.rx_errors + port.tx_errors),
+                Cell::number(port.rx_dropped + port.tx_dropped),
             ]);
             if !port.message.is_empty() {
                 table.note(&*port.message);
@@ -120,6 +144,15 @@ pub fn table(devices: &[PortsView]) -> Table {
         }
     }
     table
+}
+
+/// As switches label their ports.
+fn speed(mbps: u32) -> String {
+    match mbps {
+        0 => String::new(),
+        gigabits if gigabits % 1000 == 0 => format!("{}G", gigabits / 1000),
+        megabits => format!("{megabits}M"),
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +172,9 @@ mod tests {
             mtu: 1500,
             message: "there is no interface eth7; plug it in or remove the port".into(),
             xdp_mode: "none".into(),
+            speed_mbps: 2500,
+            driver: "veth".into(),
+            tx_dropped: 3,
             ..Default::default()
         };
         let unreachable = pb::DevicePorts {
