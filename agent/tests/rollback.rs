@@ -81,7 +81,7 @@ fn entity(schema: &Schema, step: &Step) -> Entity {
     let profile = schema.profiles.first().expect("onos-basic has one");
     let call = |port: u8| Call {
         action: profile.actions[0].1,
-        args: vec![Bits::from(u64::from(port))],
+        args: vec![Bits::from(u64::from(port))].into(),
     };
     match step {
         Step::Member(id, port) => Entity::Member(Member {
@@ -106,7 +106,7 @@ fn entity(schema: &Schema, step: &Step) -> Entity {
         Step::Entry(key, action) => {
             let key = EntryKey {
                 table: table.table,
-                matches: vec![Match::Exact(Bits::from(u64::from(*key)))],
+                matches: vec![Match::Exact(Bits::from(u64::from(*key)))].into(),
                 priority: 0,
             };
             let action = match action {

@@ -37,12 +37,12 @@ fn forward(program: &Program) -> TableEntry {
     TableEntry {
         key: EntryKey {
             table,
-            matches: vec![Match::Exact(Bits::from(KNOWN))],
+            matches: vec![Match::Exact(Bits::from(KNOWN))].into(),
             priority: 0,
         },
         action: EntryAction::Call(Call {
             action,
-            args: vec![Bits::from(2)],
+            args: vec![Bits::from(2)].into(),
         }),
     }
 }

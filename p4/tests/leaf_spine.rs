@@ -103,7 +103,7 @@ impl Switch {
         let table = self.pipeline.table_by_name(table).unwrap().table;
         let key = EntryKey {
             table,
-            matches,
+            matches: matches.into(),
             priority,
         };
         self.interpreter

@@ -194,11 +194,11 @@ fn a_route_becomes_an_insert() {
         value: Bits::from(0x0a00_0200),
         prefix_len: 24,
     };
-    assert_eq!(entry.key.matches, [prefix]);
+    assert_eq!(entry.key.matches.to_vec(), [prefix]);
     let EntryAction::Call(call) = entry.action else {
         panic!("{:?}", entry.action);
     };
-    assert_eq!(call.args, [Bits::from(7)]);
+    assert_eq!(call.args.to_vec(), [Bits::from(7)]);
 }
 
 #[test]

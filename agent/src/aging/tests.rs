@@ -11,7 +11,7 @@ use super::{Aging, Command, Event, MAX_LOOKED_AT, MIN_TIMEOUT};
 fn key(value: u64) -> EntryKey {
     EntryKey {
         table: TableId(0),
-        matches: vec![Match::Exact(Bits::from(value))],
+        matches: vec![Match::Exact(Bits::from(value))].into(),
         priority: 0,
     }
 }

@@ -139,11 +139,11 @@ pub fn entry_key(schema: &Schema, key: &EntryKey) -> p4::TableEntry {
     let Some(table) = schema.table_of(key.table) else {
         return p4::TableEntry::default();
     };
-    let matches = table.fields.iter().zip(&key.matches);
+    let matches = table.fields.iter().zip(key.matches.iter());
     p4::TableEntry {
         table_id: table.id,
         r#match: matches
-            .filter_map(|(field, value)| field_match(schema, field, value))
+            .filter_map(|(field, value)| field_match(schema, field, &value))
             .collect(),
         priority: key.priority,
         ..p4::TableEntry::default()
@@ -246,13 +246,13 @@ pub fn action(schema: &Schema, call: &Call) -> p4::Action {
     let Some(described) = schema.action_of(call.action) else {
         return p4::Action::default();
     };
-    let params = described.params.iter().zip(&call.args);
+    let params = described.params.iter().zip(call.args.iter());
     p4::Action {
         action_id: described.id,
         params: params
             .map(|(param, value)| p4::action::Param {
                 param_id: param.id,
-                value: schema.bytes(value, param.width, param.translation.as_deref()),
+                value: schema.bytes(&value, param.width, param.translation.as_deref()),
             })
             .collect(),
     }

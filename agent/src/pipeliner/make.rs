@@ -168,7 +168,7 @@ impl Translator<'_, '_> {
         for matches in combinations {
             let key = EntryKey {
                 table: table.table,
-                matches,
+                matches: matches.into(),
                 priority,
             };
             let mut entry = TableEntry::new(key, action.clone());
@@ -245,7 +245,7 @@ impl Translator<'_, '_> {
         }
         Ok(Call {
             action: choice.action,
-            args,
+            args: args.into(),
         })
     }
 }

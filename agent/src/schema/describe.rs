@@ -77,8 +77,8 @@ impl Schema {
             return format!("table #{}", key.table.0);
         };
         let mut text = format!("{}:", table.name);
-        for (field, value) in table.fields.iter().zip(&key.matches) {
-            if let Some(value) = match_text(field, value) {
+        for (field, value) in table.fields.iter().zip(key.matches.iter()) {
+            if let Some(value) = match_text(field, &value) {
                 // Writing to a string cannot fail.
                 let _ = write!(text, " {}={value}", field.name);
             }
@@ -94,9 +94,9 @@ impl Schema {
         let Some(action) = self.action_of(call.action) else {
             return format!("action #{}", call.action.0);
         };
-        let arguments = action.params.iter().zip(&call.args);
+        let arguments = action.params.iter().zip(call.args.iter());
         let arguments = arguments.map(|(param, value)| match &param.translation {
-            Some(translation) => format!("{}={}", param.name, translation.describe(value)),
+            Some(translation) => format!("{}={}", param.name, translation.describe(&value)),
             None => format!("{}={value}", param.name),
         });
         let arguments: Vec<_> = arguments.collect();

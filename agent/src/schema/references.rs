@@ -141,7 +141,10 @@ impl Schema {
             return;
         };
         for reference in &table.references {
-            let values = reference.from.iter().map(|at| value(&key.matches[*at]));
+            let values = reference
+                .from
+                .iter()
+                .map(|at| key.matches.get(*at).and_then(value));
             let values = values.collect::<Option<Vec<_>>>();
             keys.extend(values.map(|values| (reference.to, values)));
         }
@@ -164,7 +167,7 @@ impl Schema {
             return;
         };
         for reference in &action.references {
-            let values = reference.from.iter().map(|at| call.args[*at].clone());
+            let values = reference.from.iter().filter_map(|at| call.args.get(*at));
             keys.push((reference.to, values.collect()));
         }
     }
@@ -264,9 +267,9 @@ impl Schema {
 }
 
 /// The value that a match is, if it is of one value.
-fn value(matched: &Match) -> Option<Bits> {
+fn value(matched: Match) -> Option<Bits> {
     match matched {
-        Match::Exact(value) | Match::Optional(Some(value)) => Some(value.clone()),
+        Match::Exact(value) | Match::Optional(Some(value)) => Some(value),
         _ => None,
     }
 }

@@ -42,11 +42,12 @@ fn fill(case: &Case, plane: &Plane) -> Result<(), DataPlaneError> {
     for mut operation in operations {
         if let Operation::PutMember { call, .. } = &mut operation {
             let params = &case.pipeline.program.actions[call.action.index()].params;
-            for (arg, param) in call.args.iter_mut().zip(params) {
-                if param.width == MAC_BITS {
-                    *arg = Bits::from(ROUTER_MAC);
-                }
-            }
+            let args = call.args.iter().zip(params);
+            let routed = args.map(|(arg, param)| match param.width {
+                MAC_BITS => Bits::from(ROUTER_MAC),
+                _ => arg,
+            });
+            call.args = routed.collect();
         }
         operation.apply(plane)?;
     }

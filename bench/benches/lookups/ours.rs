@@ -50,7 +50,7 @@ impl Ours {
         for route in &routes.all {
             let content = Content {
                 what: 1,
-                args: &[Bits::from(u64::from(route.next_hop) + 1)],
+                args: Some(&[Bits::from(u64::from(route.next_hop) + 1)].iter().collect()),
                 widths: &[32],
             };
             writer.insert(&grace, &key(TableId(index as u32), routes, route), content)?;
@@ -92,7 +92,8 @@ fn key(table: TableId, routes: &Routes, route: &Route) -> EntryKey {
         matches: vec![Match::Lpm {
             value,
             prefix_len: route.prefix_len,
-        }],
+        }]
+        .into(),
         priority: 0,
     }
 }

@@ -119,7 +119,7 @@ impl Names<'_> {
     pub fn key(&self, key: &EntryKey) -> KeyText {
         KeyText {
             table: self.program.tables[key.table.index()].name.clone(),
-            matches: key.matches.iter().map(match_text).collect(),
+            matches: key.matches.iter().map(|part| match_text(&part)).collect(),
             priority: key.priority,
         }
     }
@@ -187,7 +187,7 @@ impl Names<'_> {
 
     /// `action(0x1, 0x2)`.
     pub fn call(&self, call: &Call) -> String {
-        let args: Vec<String> = call.args.iter().map(ToString::to_string).collect();
+        let args: Vec<String> = call.args.iter().map(|arg| arg.to_string()).collect();
         let name = &self.program.actions[call.action.index()].name;
         format!("{name}({})", args.join(", "))
     }
@@ -232,7 +232,10 @@ impl Names<'_> {
         if args.len() != self.program.actions[action.index()].params.len() {
             return Err(wrong());
         }
-        Ok(Call { action, args })
+        Ok(Call {
+            action,
+            args: args.into(),
+        })
     }
 }
 

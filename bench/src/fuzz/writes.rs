@@ -209,7 +209,7 @@ impl<'a> Writes<'a> {
         let entry = TableEntry {
             key: EntryKey {
                 table,
-                matches,
+                matches: matches.into(),
                 priority: if by_priority {
                     self.priority(random)
                 } else {

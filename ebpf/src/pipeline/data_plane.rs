@@ -60,7 +60,7 @@ impl Pipeline {
             EntryAction::Call(call) => {
                 return Ok(Content {
                     what: call.action.0,
-                    args: &call.args,
+                    args: Some(&call.args),
                     widths: &self.widths[call.action.index()],
                 });
             }
@@ -77,7 +77,7 @@ impl Pipeline {
         };
         Ok(Content {
             what,
-            args: &[],
+            args: None,
             widths: &[],
         })
     }

@@ -66,14 +66,19 @@ impl KeyLayout {
         }
     }
 
-    /// Packs one value for each part.
-    pub fn pack<'a>(&self, parts: impl IntoIterator<Item = &'a Bits>) -> KeyWords {
+    /// Packs one value for each part, given as a number or as the bytes of one.
+    pub fn pack<B: AsRef<[u8]>>(&self, parts: impl IntoIterator<Item = B>) -> KeyWords {
         let mut words: KeyWords = SmallVec::from_elem(0, self.words.len());
         let mut buffer: SmallVec<[u8; 32]> = SmallVec::new();
         for (index, part) in parts.into_iter().enumerate() {
+            let part = part.as_ref();
             buffer.clear();
-            buffer.resize(self.widths[index].div_ceil(64) as usize * 8, 0);
-            part.write_be(&mut buffer);
+            buffer.resize(
+                (self.widths[index].div_ceil(64) as usize * 8).max(part.len()),
+                0,
+            );
+            let start = buffer.len() - part.len();
+            buffer[start..].copy_from_slice(part);
             for (word, pieces) in words.iter_mut().zip(&self.words) {
                 for piece in pieces.iter().filter(|p| p.part == index) {
                     *word |= low_bits(&buffer, piece.low_bit, piece.width) << piece.shift;

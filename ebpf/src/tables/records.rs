@@ -18,7 +18,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use pointsman_p4::dataplane::{Bits, Call};
+use pointsman_p4::dataplane::{Args, Bits, Call};
 use smallvec::SmallVec;
 
 use super::arena::Arena;
@@ -146,7 +146,12 @@ impl RecordPool {
         let mut image = Image::with_capacity(words);
         image.push(u64::from(record.what) | u64::from(record.cell) << 32);
         image.extend_from_slice(record.key);
-        for (arg, width) in record.args.iter().zip(record.widths) {
+        for (arg, width) in record
+            .args
+            .into_iter()
+            .flat_map(Args::values)
+            .zip(record.widths)
+        {
             push_arg(&mut image, arg, *width);
         }
         image.resize(words, 0);
@@ -194,7 +199,7 @@ impl RecordPool {
     }
 
     /// The arguments of a record, given their widths.
-    pub fn args(&self, slot: u32, widths: impl Iterator<Item = u32>) -> Vec<Bits> {
+    pub fn args(&self, slot: u32, widths: impl Iterator<Item = u32>) -> Args {
         let mut at = self.plan.at(slot) + self.plan.args_offset() as usize;
         let args = widths.map(|width| {
             let here = (at..).step_by(8).take(arg_words(width) as usize);
@@ -234,8 +239,8 @@ pub struct Record<'a> {
     pub cell: u32,
     /// The packed key, for hash tables.
     pub key: &'a [u64],
-    /// The arguments.
-    pub args: &'a [Bits],
+    /// The arguments, if it runs an action.
+    pub args: Option<&'a Args>,
     /// Their widths.
     pub widths: &'a [u32],
 }
@@ -247,19 +252,23 @@ impl<'a> Record<'a> {
             what: call.action.0,
             cell,
             key,
-            args: &call.args,
+            args: Some(&call.args),
             widths,
         }
     }
 }
 
-fn push_arg(image: &mut Image, arg: &Bits, width: u32) {
-    if let (Some(number), 0..=64) = (arg.to_u64(), width) {
-        image.push(number);
+/// Adds an argument, given as its canonical bytes.
+fn push_arg(image: &mut Image, arg: &[u8], width: u32) {
+    if width <= 64 && arg.len() <= 8 {
+        image.push(
+            arg.iter()
+                .fold(0, |number, byte| number << 8 | u64::from(*byte)),
+        );
         return;
     }
     let mut bytes = vec![0u8; 8 * arg_words(width) as usize];
-    arg.write_be(&mut bytes);
+    Bits::from_be_bytes(arg).write_be(&mut bytes);
     for word in bytes.chunks_exact(8) {
         image.push(u64::from_ne_bytes(word.try_into().expect("eight bytes")));
     }

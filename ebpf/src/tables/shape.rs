@@ -64,23 +64,26 @@ impl Shape {
                 why: "it has no key; set its default action".to_owned(),
             }),
             Form::Words => {
-                let values = key.matches.iter().map(|m| match m {
+                let values = key.matches.views().map(|part| match part {
                     Match::Exact(value) => Ok(value),
-                    other => Err(self.mismatch(other)),
+                    other => Err(self.mismatch(&other.map(Bits::from_be_bytes))),
                 });
-                let values: SmallVec<[&Bits; 8]> = values.collect::<Result<_, _>>()?;
+                let values: SmallVec<[&[u8]; 8]> = values.collect::<Result<_, _>>()?;
                 Ok(Shaped::Words(self.layout.pack(values)))
             }
-            Form::Prefix => match key.matches.as_slice() {
-                [Match::Lpm { value, prefix_len }] => {
+            Form::Prefix => match key.matches.views().next() {
+                Some(Match::Lpm { value, prefix_len }) => {
                     let words = self.layout.pack([value]);
                     let bytes = words.iter().flat_map(|w| w.to_be_bytes()).collect();
                     Ok(Shaped::Prefix(Prefix {
-                        len: *prefix_len,
+                        len: prefix_len,
                         bytes,
                     }))
                 }
-                other => Err(self.mismatch(&other[0])),
+                other => {
+                    let other = other.map(|part| part.map(Bits::from_be_bytes));
+                    Err(self.mismatch(&other.unwrap_or(Match::Optional(None))))
+                }
             },
             Form::Patterns => self.patterns(key),
         }
@@ -97,9 +100,9 @@ impl Shape {
         let mut combined: Vec<(Vec<Bits>, Vec<Bits>)> = vec![(Vec::new(), Vec::new())];
         let mut prefix_bits = 0;
         for (part, (_, width)) in key.matches.iter().zip(&self.kinds) {
-            let choices = self.choices(part, *width)?;
+            let choices = self.choices(&part, *width)?;
             if let Match::Lpm { prefix_len, .. } = part {
-                prefix_bits += *prefix_len as i32;
+                prefix_bits += prefix_len as i32;
             }
             combined = combined
                 .iter()

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
 use pointsman_p4::dataplane::{
-    Bits, Color, ColorCounts, CounterData, DataPlaneError, EntryKey, Occupancy,
+    Args, Bits, Color, ColorCounts, CounterData, DataPlaneError, EntryKey, Occupancy,
 };
 use pointsman_p4::interpreter::Passing;
 use pointsman_p4::ir::Table;
@@ -45,8 +45,8 @@ pub struct TableWriter {
 pub struct Content<'a> {
     /// See [`super::records`].
     pub what: u32,
-    /// Arguments.
-    pub args: &'a [Bits],
+    /// Arguments, of an action.
+    pub args: Option<&'a Args>,
     /// Their widths.
     pub widths: &'a [u32],
 }

@@ -44,7 +44,7 @@ fn action(case: &Case, name: &str) -> ActionId {
 fn routing(case: &Case, port: u64, number: u64) -> Call {
     Call {
         action: action(case, "routing_hashed"),
-        args: vec![Bits::from(port), Bits::from(number), Bits::from(number)],
+        args: vec![Bits::from(port), Bits::from(number), Bits::from(number)].into(),
     }
 }
 
@@ -75,7 +75,7 @@ fn with_group(case: &Case, members: &[GroupMember]) -> Switch {
     let entry = TableEntry {
         key: EntryKey {
             table: table(case, ".hashed"),
-            matches: vec![Match::Exact(Bits::from(HASHED_NEXT))],
+            matches: vec![Match::Exact(Bits::from(HASHED_NEXT))].into(),
             priority: 0,
         },
         action: EntryAction::Group(GROUP),

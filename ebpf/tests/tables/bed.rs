@@ -275,7 +275,7 @@ fn lookup(plan: &TablePlan, reader: &Reader, phv: MapFd, dwell: u32) -> Program 
 fn key(matches: &[Match], priority: i32) -> EntryKey {
     EntryKey {
         table: TableId(0),
-        matches: matches.to_vec(),
+        matches: matches.iter().cloned().collect(),
         priority,
     }
 }
@@ -285,7 +285,7 @@ fn with_content<T>(answer: u32, write: impl FnOnce(Content<'_>) -> T) -> T {
     let answer = u64::from(answer);
     write(Content {
         what: 1,
-        args: &[Bits::from(answer), Bits::from(!answer)],
+        args: Some(&[Bits::from(answer), Bits::from(!answer)].iter().collect()),
         widths: &[64, 64],
     })
 }

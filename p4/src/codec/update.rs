@@ -8,8 +8,8 @@ use proto::table_action::Type as ActionType;
 use proto::update::Type as UpdateType;
 
 use crate::dataplane::{
-    BackupReplica, Bits, Call, CloneSession, EntryAction, EntryKey, GroupMember, Match, Operation,
-    Replica, TableEntry,
+    Args, BackupReplica, Bits, Call, CloneSession, EntryAction, EntryKey, GroupMember, Matches,
+    Operation, Replica, TableEntry,
 };
 use crate::ir::ActionId;
 use crate::p4info::{Action, ActionProfile, Pipeline, Table};
@@ -100,7 +100,7 @@ fn entry_key(
             "its entries have no priority"
         }));
     }
-    let matches: Vec<Match> = table
+    let matches: Matches = table
         .fields
         .iter()
         .map(|field| {
@@ -202,7 +202,7 @@ fn call(pipeline: &Pipeline, id: ActionId, given: &proto::Action) -> Result<Call
                 })?;
             decode(&value.value, param.width).map_err(|e| e.of(&format!("{name}.{}", param.name)))
         })
-        .collect::<Result<Vec<Bits>, CodecError>>()?;
+        .collect::<Result<Args, CodecError>>()?;
     Ok(Call { action: id, args })
 }
 

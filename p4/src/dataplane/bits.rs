@@ -100,6 +100,13 @@ impl Bits {
     }
 }
 
+/// The canonical bytes.
+impl AsRef<[u8]> for Bits {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl PartialOrd for Bits {
     fn partial_cmp(&self, other: &Bits) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))

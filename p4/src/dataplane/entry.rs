@@ -4,36 +4,58 @@ use std::ops::Add;
 
 use crate::ir::{ActionId, TableId};
 
-use super::Bits;
+use super::{Args, Bits, Matches};
 
 /// A match on one part of a table's key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Match {
+pub enum Match<B = Bits> {
     /// Equal.
-    Exact(Bits),
+    Exact(B),
     /// The first `prefix_len` bits are equal; the others of `value` are 0. Length 0 matches all.
     Lpm {
         /// The prefix.
-        value: Bits,
+        value: B,
         /// Bits of the prefix.
         prefix_len: u32,
     },
     /// Equal under a mask; bits of `value` outside it are 0. Mask 0 matches all.
     Ternary {
         /// The value.
-        value: Bits,
+        value: B,
         /// The mask.
-        mask: Bits,
+        mask: B,
     },
     /// Equal, or anything.
-    Optional(Option<Bits>),
+    Optional(Option<B>),
     /// Between two bounds, both included.
     Range {
         /// Lower bound.
-        low: Bits,
+        low: B,
         /// Upper bound.
-        high: Bits,
+        high: B,
     },
+}
+
+impl<B> Match<B> {
+    /// The same match with its numbers in another form.
+    pub fn map<C>(self, form: impl Fn(B) -> C) -> Match<C> {
+        match self {
+            Match::Exact(value) => Match::Exact(form(value)),
+            Match::Lpm { value, prefix_len } => Match::Lpm {
+                value: form(value),
+                prefix_len,
+            },
+            Match::Ternary { value, mask } => Match::Ternary {
+                value: form(value),
+                mask: form(mask),
+            },
+            Match::Optional(value) => Match::Optional(value.map(form)),
+            Match::Range { low, high } => Match::Range {
+                low: form(low),
+                high: form(high),
+            },
+        }
+    }
 }
 
 /// What makes an entry the one it is.
@@ -42,7 +64,7 @@ pub struct EntryKey {
     /// The table.
     pub table: TableId,
     /// One for each part of the table's key, in its order.
-    pub matches: Vec<Match>,
+    pub matches: Matches,
     /// The higher wins. 0 where the table has no priorities.
     pub priority: i32,
 }
@@ -53,7 +75,7 @@ pub struct Call {
     /// The action.
     pub action: ActionId,
     /// Its arguments.
-    pub args: Vec<Bits>,
+    pub args: Args,
 }
 
 /// What an entry does.

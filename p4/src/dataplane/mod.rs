@@ -12,6 +12,7 @@ mod declared;
 mod entry;
 mod error;
 mod operation;
+mod packed;
 
 pub use bits::Bits;
 pub use declared::declared_entries;
@@ -21,6 +22,7 @@ pub use entry::{
 };
 pub use error::DataPlaneError;
 pub use operation::Operation;
+pub use packed::{Args, Matches};
 
 use std::time::Duration;
 

@@ -75,7 +75,7 @@ fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId)
             let args: Vec<BigInt> = call
                 .args
                 .iter()
-                .map(|a| BigInt::from(num_bigint::BigUint::from(a)))
+                .map(|a| BigInt::from(num_bigint::BigUint::from(&a)))
                 .collect();
             let body = &program.actions[call.action.index()];
             action::run(program, state, flight, body, &args);

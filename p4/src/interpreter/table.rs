@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::dataplane::{
-    Bits, ColorCounts, CounterData, EntryAction, EntryKey, Match, MeterConfig, TableEntry,
+    Bits, ColorCounts, CounterData, EntryAction, EntryKey, Match, Matches, MeterConfig, TableEntry,
 };
 use crate::ir::{MatchKind, Table};
 
@@ -47,7 +47,7 @@ enum Lookup {
         by_length: BTreeMap<u32, HashMap<Vec<Bits>, u64>>,
     },
     /// Anything else: by priority, the highest first, then by age. `(-priority, id)`.
-    Ordered(BTreeMap<(i64, u64), ()>),
+    Ordered(BTreeMap<(i64, u64), Vec<Match>>),
 }
 
 impl TableState {
@@ -119,12 +119,12 @@ impl TableState {
                 map.insert(values(&key.matches), id);
             }
             Lookup::Lpm { part, by_length } => {
-                let length = prefix_len(&key.matches[*part]);
+                let length = prefix_len(key.matches.get(*part));
                 let map = by_length.entry(length).or_default();
                 map.insert(values(&key.matches), id);
             }
             Lookup::Ordered(list) => {
-                list.insert((-i64::from(key.priority), id), ());
+                list.insert((-i64::from(key.priority), id), key.matches.to_vec());
             }
         }
         self.by_key.insert(key.clone(), id);
@@ -152,7 +152,7 @@ impl TableState {
                 map.remove(&values(&key.matches));
             }
             Lookup::Lpm { part, by_length } => {
-                let length = prefix_len(&key.matches[*part]);
+                let length = prefix_len(key.matches.get(*part));
                 if let Some(map) = by_length.get_mut(&length) {
                     map.remove(&values(&key.matches));
                     if map.is_empty() {
@@ -196,31 +196,29 @@ impl TableState {
                 })?
             }
             Lookup::Ordered(list) => list
-                .keys()
-                .map(|(_, id)| *id)
-                .find(|id| matches(&self.entries[id].key.matches, key, widths))?,
+                .iter()
+                .find(|(_, parts)| matches(parts, key, widths))
+                .map(|((_, id), _)| *id)?,
         };
         self.entries.get_mut(&id)
     }
 }
 
 /// What stands for an entry in the maps: the values of its parts.
-fn values(matches: &[Match]) -> Vec<Bits> {
+fn values(matches: &Matches) -> Vec<Bits> {
     matches
         .iter()
         .map(|part| match part {
-            Match::Exact(value) | Match::Lpm { value, .. } | Match::Ternary { value, .. } => {
-                value.clone()
-            }
-            Match::Optional(value) => value.clone().unwrap_or_default(),
-            Match::Range { low, .. } => low.clone(),
+            Match::Exact(value) | Match::Lpm { value, .. } | Match::Ternary { value, .. } => value,
+            Match::Optional(value) => value.unwrap_or_default(),
+            Match::Range { low, .. } => low,
         })
         .collect()
 }
 
-fn prefix_len(part: &Match) -> u32 {
+fn prefix_len(part: Option<Match>) -> u32 {
     match part {
-        Match::Lpm { prefix_len, .. } => *prefix_len,
+        Some(Match::Lpm { prefix_len, .. }) => prefix_len,
         _ => 0,
     }
 }
@@ -245,7 +243,7 @@ fn matches(entry: &[Match], key: &[Bits], widths: &[u32]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataplane::Call;
+    use crate::dataplane::{Args, Call};
     use crate::ir::{
         ActionId, ControlKind, HeaderId, Implementation, Key, KeySource, TableId, TableNext,
     };
@@ -286,12 +284,12 @@ mod tests {
         TableEntry {
             key: EntryKey {
                 table: TableId(0),
-                matches,
+                matches: matches.into(),
                 priority,
             },
             action: EntryAction::Call(Call {
                 action: ActionId(action),
-                args: vec![],
+                args: Args::default(),
             }),
         }
     }

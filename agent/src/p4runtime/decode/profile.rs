@@ -66,7 +66,7 @@ fn member_call(
     {
         Some((_, ir_action)) => Ok(Call {
             action: ir_action,
-            args: table::arguments(schema, action)?,
+            args: table::arguments(schema, action)?.into(),
         }),
         None => Err(DecodeError::UnknownId {
             place: format!("action profile {}", profile.name),

@@ -50,7 +50,7 @@ pub fn entry_key(table: &TableSchema, entry: &p4::TableEntry) -> Result<EntryKey
     };
     Ok(EntryKey {
         table: table.table,
-        matches,
+        matches: matches.into(),
         priority,
     })
 }
@@ -104,7 +104,7 @@ pub(super) fn table_entry(
     }
     if let Some(restriction) = &table.restriction {
         restriction.check(Subject::Entry(
-            &table.seen_by_controllers(&decoded.key.matches),
+            &table.seen_by_controllers(&decoded.key.matches.to_vec()),
             decoded.key.priority,
         ))?;
     }
@@ -310,7 +310,7 @@ pub(super) fn action(
     }
     Ok(Call {
         action: reference.action,
-        args: arguments(schema, action)?,
+        args: arguments(schema, action)?.into(),
     })
 }
 

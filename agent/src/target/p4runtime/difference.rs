@@ -176,12 +176,12 @@ mod tests {
     fn entry(value: u64, argument: u64) -> Entity {
         let key = EntryKey {
             table: TableId(0),
-            matches: vec![Match::Exact(Bits::from(value))],
+            matches: vec![Match::Exact(Bits::from(value))].into(),
             priority: 0,
         };
         let call = Call {
             action: ActionId(0),
-            args: vec![Bits::from(argument)],
+            args: vec![Bits::from(argument)].into(),
         };
         Entity::TableEntry(TableEntry::new(key, TableAction::Call(call)))
     }

@@ -123,7 +123,10 @@ pub(super) fn call(program: &Program, table: TableId, name: &str, arguments: &st
         let (value, _) = masked(value.trim(), action.params[position].width)?;
         args[position] = Bits::from(&value);
     }
-    Ok(Call { action: id, args })
+    Ok(Call {
+        action: id,
+        args: args.into(),
+    })
 }
 
 /// A part of the key that the command does not name: anything, or 0 where that cannot be said.
