@@ -24,6 +24,7 @@ pub use frames::{Frames, FramesError, LocalFrame};
 pub use kind::{LocalKind, is_link_local};
 pub(crate) use program::emit;
 
+use std::path::Path;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use crate::switch::ports::MAX_PORTS;
@@ -81,6 +82,23 @@ impl Front {
             memory,
             ring: Map::create(MapKind::RingBuffer, "local", RING_BYTES, 1)?,
         })
+    }
+
+    /// Opens one whose memory and ring buffer were pinned; what was asked for goes on.
+    pub fn open(memory: &Path, ring: &Path) -> Result<Front, SysError> {
+        let map = Map::open(MapKind::Shared, "front", MEMORY_BYTES, 1, memory)?;
+        let memory = map.memory()?;
+        Ok(Front {
+            map,
+            memory,
+            ring: Map::open(MapKind::RingBuffer, "local", RING_BYTES, 1, ring)?,
+        })
+    }
+
+    /// Keeps both when this process ends.
+    pub fn pin(&self, memory: &Path, ring: &Path) -> Result<(), SysError> {
+        self.map.pin(memory)?;
+        self.ring.pin(ring)
     }
 
     /// Asks for frames of a kind, at most about so many a second from each port.

@@ -2,6 +2,8 @@
 
 mod batch;
 mod data_plane;
+mod fingerprint;
+mod inheritance;
 mod programs;
 
 use std::sync::{Arc, Mutex};
@@ -20,6 +22,7 @@ use crate::plan::Plan;
 use crate::shared_cells::KernelCells;
 use crate::shared_tables::KernelTables;
 use crate::switch::Shared;
+use crate::switch::pins::{PinError, PinnedPipeline};
 use crate::sys::{Map, MapKind, SysError, has_may_goto};
 use crate::tables::arena::Memories;
 use crate::tables::bitvec;
@@ -30,9 +33,12 @@ use crate::tables::value_set::ValueSet;
 use crate::ticks::Ticks;
 
 use self::batch::Sides;
+use self::fingerprint::Fingerprint;
+use self::inheritance::Inheritance;
 use self::programs::Programs;
 
 pub use self::batch::Batch;
+pub use self::fingerprint::FINGERPRINT_BYTES;
 
 /// A pipeline cannot be made.
 #[derive(Debug, Error)]
@@ -46,6 +52,9 @@ pub enum PipelineError {
     /// The kernel refused something.
     #[error(transparent)]
     Kernel(#[from] SysError),
+    /// It cannot be made to outlive the agent.
+    #[error(transparent)]
+    Pin(#[from] PinError),
     /// An entry or default action that the program declares could not be written.
     #[error("cannot write what the program declares for {table}: {error}")]
     Declared {
@@ -101,14 +110,33 @@ pub struct Pipeline {
     /// If there are tables with idle timeouts.
     ticks: Option<Ticks>,
     stats: Stats,
-    /// What its programs refer to; `_held` keeps it alive.
+    inheritance: Inheritance,
+    /// What its programs refer to; `held` keeps it alive.
     maps: Maps,
-    _held: [Map; 3],
+    held: Held,
+}
+
+/// The maps of a pipeline.
+struct Held {
+    cells: Map,
+    _tables: Map,
+    _phv: Map,
 }
 
 impl Pipeline {
     /// Compiles and loads a program for a switch.
     pub fn new(
+        program: Arc<ir::Program>,
+        shared: Arc<Shared>,
+        options: Options,
+    ) -> Result<Pipeline, PipelineError> {
+        Pipeline::after(None, program, shared, options)
+    }
+
+    /// Compiles and loads a program beside one that runs already, made by another process. It takes over
+    /// that one's cells if they mean the same.
+    pub fn after(
+        running: Option<&PinnedPipeline>,
         program: Arc<ir::Program>,
         shared: Arc<Shared>,
         options: Options,
@@ -122,7 +150,13 @@ impl Pipeline {
         let simplified = simplify(&program);
         let plan = Plan::new(&simplified, shared.cpus()).map_err(PipelineError::Refused)?;
         let tables = Map::create(MapKind::Shared, "tables", plan.bytes, 1)?;
-        let cells = Map::create(MapKind::Shared, "cells", plan.cell_bytes, 1)?;
+        let fingerprint = Fingerprint::new(&simplified, &plan);
+        let inherited = running.and_then(|running| fingerprint.cells_of(running, &plan));
+        let inherits = inherited.is_some();
+        let cells = match inherited {
+            Some(cells) => cells,
+            None => Map::create(MapKind::Shared, "cells", plan.cell_bytes, 1)?,
+        };
         let layout = compile::layout_of(&simplified);
         let phv = Map::create(MapKind::PerCpu, "phv", layout.bytes, 1)?;
         let maps = Maps {
@@ -133,7 +167,7 @@ impl Pipeline {
             devmap: shared.devmap.insn_fd(),
             events: shared.events.insn_fd(),
         };
-        let number = shared.number_pipeline();
+        let number = shared.ports.number_pipeline();
         let compiled = compile::compile(&simplified, &plan, layout, maps, options, number);
         let compiled = compiled.map_err(PipelineError::Refused)?;
         let generated = Instant::now();
@@ -154,7 +188,12 @@ impl Pipeline {
             tables: Arc::new(tables.memory()?),
             cells: Arc::new(cells.memory()?),
         };
-        let held = [tables, cells, phv];
+        fingerprint.write(&memory.cells, &plan);
+        let held = Held {
+            cells,
+            _tables: tables,
+            _phv: phv,
+        };
         bitvec::write_bit_numbers(&memory.tables, plan.bit_numbers);
         crc::write_tables(&memory.tables, plan.crc16, plan.crc32);
         let tables = program.tables.iter().zip(&plan.tables);
@@ -195,9 +234,14 @@ impl Pipeline {
             grace: Grace::new()?,
             ticks: ticks.transpose()?,
             stats,
+            inheritance: Inheritance::default(),
             maps,
-            _held: held,
+            held,
         };
+        if inherits {
+            pipeline.inheritance.begin();
+            pipeline.tables.each_table().for_each(|mut t| t.inherit());
+        }
         pipeline.write_declared()?;
         Ok(pipeline)
     }
@@ -225,6 +269,11 @@ impl Pipeline {
     /// Its registers and meters.
     pub fn cells(&self) -> &Arc<KernelCells> {
         &self.cells
+    }
+
+    /// Whether it is to go on with the cells of the pipeline that runs.
+    pub fn inherits(&self) -> bool {
+        self.inheritance.is_under_way()
     }
 
     /// Those of its tables that the interpreter looks up here.

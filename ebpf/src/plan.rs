@@ -14,6 +14,7 @@ use crate::asm::Assembler;
 use crate::compile::Refusal;
 use crate::compile::crc::{CRC16_BYTES, CRC32_BYTES};
 use crate::limits::too_large;
+use crate::pipeline::FINGERPRINT_BYTES;
 use crate::tables::arena::{Arena, Arenas, Region};
 use crate::tables::bitvec::{self, BitVectorPlan, Patterns};
 use crate::tables::cells::{CounterPlan, MeterPlan};
@@ -22,6 +23,7 @@ use crate::tables::direct::{self, DirectPlan};
 use crate::tables::hash::HashPlan;
 use crate::tables::hits::HitPlan;
 use crate::tables::key::KeyLayout;
+use crate::tables::owners::OwnerPlan;
 use crate::tables::reader::{Outcome, Reader};
 use crate::tables::records::{RecordPlan, arg_words};
 use crate::tables::selector::ProfilePlan;
@@ -113,6 +115,8 @@ pub struct TablePlan {
     pub meter: Option<MeterPlan>,
     /// When its entries were last hit, if they have idle timeouts.
     pub hits: Option<HitPlan>,
+    /// Whose the cells of all these are, if there are any.
+    pub owners: Option<OwnerPlan>,
 }
 
 /// Everything of a program.
@@ -132,6 +136,8 @@ pub struct Plan {
     pub registers: HashMap<RegisterId, (u32, u32)>,
     /// Offset of a `u32`: the version of the tables, see [`crate::pipeline`].
     pub version: u32,
+    /// Offset among the cells of what says whose they are, see [`crate::pipeline`].
+    pub fingerprint: u32,
     /// 64 bytes, see [`bitvec::write_bit_numbers`].
     pub bit_numbers: u32,
     /// See [`crate::compile::crc`].
@@ -180,6 +186,7 @@ impl Plan {
             bit_numbers: arenas.tables.reserve(64),
             heads: arenas.tables.reserve(8 * program.tables.len() as u64),
         };
+        let fingerprint = arenas.cells.reserve(FINGERPRINT_BYTES);
         let version = arenas.tables.reserve(4);
         let crc16 = arenas.tables.reserve(CRC16_BYTES);
         let crc32 = arenas.tables.reserve(CRC32_BYTES);
@@ -259,6 +266,7 @@ impl Plan {
             value_sets,
             registers,
             version,
+            fingerprint,
             bit_numbers: common.bit_numbers,
             crc16,
             crc32,
@@ -334,6 +342,7 @@ fn plan_table(program: &Program, id: TableId, arenas: &mut Arenas, common: Commo
         Structure::Direct(_) => size.min(1 << bits),
         _ => size,
     };
+    let has_cells = table.counter.is_some() || table.meter.is_some() || table.idle_timeout;
     TablePlan {
         records: RecordPlan::new(arena, capacity + 1, stored_key, args),
         default_at: heads + 8 * id.0,
@@ -347,6 +356,7 @@ fn plan_table(program: &Program, id: TableId, arenas: &mut Arenas, common: Commo
         hits: table
             .idle_timeout
             .then(|| HitPlan::new(cells, capacity + 1)),
+        owners: has_cells.then(|| OwnerPlan::new(cells, capacity + 1)),
         layout,
         structure,
         capacity,

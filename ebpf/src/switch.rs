@@ -1,12 +1,14 @@
 //! A switch: ports, the program that every port runs, and the pipeline it leads to.
 
 pub mod events;
+pub mod pins;
 pub mod ports;
 pub mod root;
+pub mod shared;
+pub mod takeover;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::ir;
@@ -14,64 +16,19 @@ use thiserror::Error;
 
 use crate::asm::{Assembler, Code, Note, Reg};
 use crate::compile::Options;
-use crate::front::{self, Front};
+use crate::front;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::plane::Plane;
-use crate::sys::{
-    AttachMode, Map, MapKind, Program, ProgramKind, SysError, XdpLink, interface_index,
-};
+use crate::sys::{AttachMode, Program, ProgramKind, SysError, XdpLink, interface_index};
 
 use self::events::{Events, EventsError};
-use self::ports::{MAX_INTERFACE, MAX_PORTS, Ports};
-use self::root::Root;
+use self::pins::{PinError, PinnedPipeline};
+use self::ports::{MAX_INTERFACE, MAX_PORTS};
+
+pub use self::shared::Shared;
 
 const HELPER_TAIL_CALL: u32 = 12;
 const XDP_DROP: u64 = 1;
-const EVENT_BUFFER_BYTES: u32 = 4 << 20;
-
-/// What all pipelines of a switch share.
-#[derive(Debug)]
-pub struct Shared {
-    /// Liveness and interfaces.
-    pub ports: Ports,
-    /// Where frames leave, by port.
-    pub devmap: Map,
-    /// Packets for the agent, see [`crate::compile::event`].
-    pub events: Map,
-    /// The way into the pipeline.
-    pub root: Root,
-    /// Frames that the agent looks at before the pipeline, or in its place.
-    pub front: Front,
-    cpus: u32,
-    /// Pipelines so far.
-    pipelines: AtomicU32,
-}
-
-impl Shared {
-    /// Creates the maps.
-    pub fn new() -> Result<Shared, SysError> {
-        let cpus = crate::sys::possible_cpus().next_power_of_two();
-        Ok(Shared {
-            ports: Ports::new()?,
-            devmap: Map::create(MapKind::DevMap, "egress", 4, MAX_PORTS)?,
-            events: Map::create(MapKind::RingBuffer, "events", EVENT_BUFFER_BYTES, 1)?,
-            root: Root::new()?,
-            front: Front::new()?,
-            cpus,
-            pipelines: AtomicU32::new(0),
-        })
-    }
-
-    /// The number of a new pipeline: no other of this switch has it.
-    pub fn number_pipeline(&self) -> u32 {
-        self.pipelines.fetch_add(1, Relaxed)
-    }
-
-    /// CPUs, rounded up to a power of two.
-    pub fn cpus(&self) -> u32 {
-        self.cpus
-    }
-}
 
 /// Why a switch refuses.
 #[derive(Debug, Error)]
@@ -79,6 +36,9 @@ pub enum SwitchError {
     /// The kernel does.
     #[error(transparent)]
     Kernel(#[from] SysError),
+    /// What outlives the agent cannot be used.
+    #[error(transparent)]
+    Pin(#[from] PinError),
     /// A port number that the pipeline cannot express.
     #[error("port {0} is out of range: ports are below {MAX_PORTS}")]
     PortNumber(u32),
@@ -103,12 +63,16 @@ pub struct Switch {
     root: Arc<Program>,
     options: Options,
     plane: Option<Plane>,
+    /// The pipeline that forwards, if another process made it.
+    running: Option<PinnedPipeline>,
     ports: HashMap<u32, AttachedPort>,
 }
 
 struct AttachedPort {
     interface: u32,
-    _link: XdpLink,
+    link: XdpLink,
+    /// It runs the root program of another layout.
+    outdated: bool,
 }
 
 impl Switch {
@@ -121,6 +85,7 @@ impl Switch {
             root: Arc::new(root),
             options,
             plane: None,
+            running: None,
             ports: HashMap::new(),
         })
     }
@@ -135,6 +100,7 @@ impl Switch {
     pub fn activate(&mut self, plane: Plane) -> Result<(), SwitchError> {
         plane.fast().activate()?;
         self.plane = Some(plane);
+        self.running = None;
         Ok(())
     }
 
@@ -142,6 +108,9 @@ impl Switch {
     pub fn deactivate(&mut self) -> Result<(), SwitchError> {
         if self.plane.take().is_some() {
             self.shared.root.clear()?;
+            if let Some(pins) = self.shared.pins() {
+                pins.keep_pipeline(None)?;
+            }
         }
         Ok(())
     }
@@ -178,32 +147,45 @@ impl Switch {
                 index,
             });
         }
+        if let Some(attached) = self.ports.get(&port).filter(|p| p.interface == index) {
+            return Ok(attached.link.mode);
+        }
         self.detach(port)?;
         self.shared.devmap.set(port, &index.to_ne_bytes())?;
         self.shared.ports.set_interface(index, Some(port));
-        match self.root.attach(interface) {
+        match self.link(port, interface) {
             Ok(link) => {
                 let mode = link.mode;
-                self.ports.insert(
-                    port,
-                    AttachedPort {
-                        interface: index,
-                        _link: link,
-                    },
-                );
+                let attached = AttachedPort {
+                    interface: index,
+                    link,
+                    outdated: false,
+                };
+                self.ports.insert(port, attached);
                 Ok(mode)
             }
             Err(error) => {
                 self.shared.ports.set_interface(index, None);
                 self.shared.devmap.remove(port)?;
-                Err(error.into())
+                Err(error)
             }
         }
+    }
+
+    fn link(&self, port: u32, interface: &str) -> Result<XdpLink, SwitchError> {
+        let link = self.root.attach(interface)?;
+        if let Some(pins) = self.shared.pins() {
+            link.pin(&pins.link(port))?;
+        }
+        Ok(link)
     }
 
     /// Makes a port's interface an ordinary one again.
     pub fn detach(&mut self, port: u32) -> Result<(), SwitchError> {
         if let Some(attached) = self.ports.remove(&port) {
+            if let Some(pins) = self.shared.pins() {
+                pins.remove_link(port)?;
+            }
             self.shared.ports.set_interface(attached.interface, None);
             self.shared.devmap.remove(port)?;
         }

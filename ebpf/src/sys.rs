@@ -1,5 +1,5 @@
 //! The one place that talks to the kernel in raw form: maps, shared memory, program
-//! load, links and test runs. Everything above it is safe code.
+//! load, links, pins and test runs. Everything above it is safe code.
 //!
 //! The compiler's needs go through libbpf (raw instructions, maps of any size); the
 //! ring buffer is read by aya from a map created here. Each `unsafe` block holds one
@@ -9,18 +9,23 @@
 mod btf;
 mod ethtool;
 mod features;
+mod link;
 mod map;
 mod memory;
+mod pin;
 mod program;
 mod touched;
 
 pub use ethtool::{Driver, Offload};
 pub use features::{FrameFlags, frame_flags, has_may_goto};
+pub use link::{AttachMode, FoundLink, XdpLink};
 pub use map::{Map, MapFd, MapKind};
 pub use memory::SharedMemory;
-pub use program::{AttachMode, Program, ProgramKind, TestRun, XdpLink, interface_index};
+pub use pin::is_bpf_filesystem;
+pub use program::{Program, ProgramKind, TestRun, interface_index};
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -94,6 +99,30 @@ pub enum SysError {
         /// The system's error.
         error: io::Error,
     },
+    /// A name in a BPF file system could not be used.
+    #[error("cannot {operation} {}: {error}", path.display())]
+    Pin {
+        /// What was tried.
+        operation: &'static str,
+        /// The name.
+        path: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// A name in a BPF file system is of something else.
+    #[error("{} is not {expected}; another program has pinned it, or another version", path.display())]
+    OtherPin {
+        /// The name.
+        path: PathBuf,
+        /// What was looked for.
+        expected: String,
+    },
+    /// A port goes on with the program that it has.
+    #[error("cannot have a port run another program: {0}")]
+    UpdateLink(io::Error),
+    /// The kernel does not tell about a program.
+    #[error("cannot look at a program: {0}")]
+    ProgramInfo(io::Error),
     /// A test run failed.
     #[error("cannot run the program: {0}")]
     TestRun(io::Error),

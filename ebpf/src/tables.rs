@@ -14,6 +14,7 @@ pub mod hash;
 pub mod hits;
 pub mod index;
 pub mod key;
+pub mod owners;
 mod quick_hash;
 pub mod range;
 pub mod reader;

@@ -28,6 +28,7 @@ use pointsman_p4::dataplane::DataPlaneError;
 use pointsman_p4::simplify::simplify;
 
 use crate::compile::{self, Maps};
+use crate::switch::pins::{self, PinError};
 use crate::sys::{Map, MapKind, Program};
 use crate::tables::table::kernel;
 
@@ -40,6 +41,8 @@ use super::{Pipeline, PipelineError};
 pub(super) struct Sides {
     second: Option<Side>,
     forwards: Forwards,
+    /// Whether what there is outlives the agent.
+    pinned: bool,
     /// How many batches there were.
     version: u32,
     /// A batch is being written.
@@ -72,9 +75,50 @@ impl Pipeline {
     }
 
     /// Forwards by this pipeline from the next packet on; none is lost.
-    pub fn activate(&self) -> Result<(), crate::sys::SysError> {
-        let sides = self.sides();
-        self.shared.root.lead(self.number, self.entry(&sides))
+    pub fn activate(&self) -> Result<(), PinError> {
+        let mut sides = self.sides();
+        self.pin(&mut sides)?;
+        let inherited = self.inheritance.end(&self.memory.cells);
+        self.shared.root.lead(self.number, self.entry(&sides))?;
+        drop(sides);
+        if inherited {
+            self.tables
+                .each_table()
+                .for_each(|mut table| table.end_inheritance());
+        }
+        if let Err(error) = self.forget_others() {
+            tracing::warn!(%error, "a pipeline that forwards no more is still pinned");
+        }
+        Ok(())
+    }
+
+    /// Makes what there is outlive the agent, if that is wanted.
+    fn pin(&self, sides: &mut Sides) -> Result<(), PinError> {
+        let Some(pins) = self.shared.pins().filter(|_| !sides.pinned) else {
+            return Ok(());
+        };
+        let place = pins.pipeline(self.number);
+        place.make()?;
+        self.held.cells.pin(&place.cells())?;
+        self.programs.pin(&place, pins::Side::First)?;
+        if let Some(second) = &sides.second {
+            second.programs.pin(&place, pins::Side::Second)?;
+        }
+        sides.pinned = true;
+        Ok(())
+    }
+
+    /// Removes the names of pipelines that forwarded before this one.
+    fn forget_others(&self) -> Result<(), PinError> {
+        let number = Some(self.number);
+        match self.shared.pins() {
+            Some(pins) if pins.has_other_pipelines(number)? => {
+                // Packets are still on their way through the chains of their programs.
+                self.grace.wait()?;
+                pins.keep_pipeline(number)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The version of the tables that packets see: how many batches there were.
@@ -95,7 +139,7 @@ impl Pipeline {
         let mut sides = self.sides();
         match sides.second {
             // Nobody has run in a new side.
-            None => sides.second = Some(self.second_side()?),
+            None => sides.second = Some(self.second_side(sides.pinned)?),
             // Some packets may still be in the side that was left by the last batch.
             Some(_) => self.grace.wait().map_err(kernel)?,
         }
@@ -110,9 +154,9 @@ impl Pipeline {
     }
 
     /// Loads the programs once more, for tables of their own. They see nothing in them yet.
-    fn second_side(&self) -> Result<Side, DataPlaneError> {
+    fn second_side(&self, pinned: bool) -> Result<Side, DataPlaneError> {
         let start = Instant::now();
-        let side = self.load_second_side();
+        let side = self.load_second_side(pinned);
         let side = side.map_err(|error| DataPlaneError::NoMemory {
             what: format!("a second copy of the tables ({} bytes)", self.plan.bytes),
             error: error.to_string(),
@@ -125,7 +169,7 @@ impl Pipeline {
         Ok(side)
     }
 
-    fn load_second_side(&self) -> Result<Side, PipelineError> {
+    fn load_second_side(&self, pinned: bool) -> Result<Side, PipelineError> {
         let simplified = simplify(&self.program);
         let tables = Map::create(MapKind::Shared, "tables", self.plan.bytes, 1)?;
         let maps = Maps {
@@ -144,6 +188,9 @@ impl Pipeline {
         let compiled = compiled.map_err(PipelineError::Refused)?;
         let length = self.options.program_instructions;
         let programs = Programs::load(&self.name(), &compiled, length)?;
+        if let Some(pins) = self.shared.pins().filter(|_| pinned) {
+            programs.pin(&pins.pipeline(self.number), pins::Side::Second)?;
+        }
         self.memory.tables.add_side(&tables)?;
         Ok(Side {
             programs,

@@ -165,7 +165,11 @@ impl DataPlane for Pipeline {
             self.cells.set_direct_meter(&entry.key, Some((meter, cell)));
         }
         if let (Some(hits), Some(ticks)) = (plan.hits, self.ticks) {
-            hits.write(&self.memory.cells, table.cell(&entry.key)?, ticks.now());
+            let cell = table.cell(&entry.key)?;
+            // A packet may have been faster, and an entry may have been here before the agent.
+            if hits.read(&self.memory.cells, cell) == 0 {
+                hits.write(&self.memory.cells, cell, ticks.now());
+            }
         }
         Ok(())
     }
@@ -261,8 +265,10 @@ impl DataPlane for Pipeline {
         index: u32,
         data: CounterData,
     ) -> Result<(), DataPlaneError> {
-        self.counter_cell(counter, index)?
-            .write(&self.memory.cells, index, data);
+        let plan = self.counter_cell(counter, index)?;
+        if !self.inherits() {
+            plan.write(&self.memory.cells, index, data);
+        }
         Ok(())
     }
 
@@ -274,6 +280,9 @@ impl DataPlane for Pipeline {
 
     fn set_direct_counter(&self, key: &EntryKey, data: CounterData) -> Result<(), DataPlaneError> {
         let (plan, cell) = self.direct_cell(key)?;
+        if self.inherits() {
+            return Ok(());
+        }
         plan.write(&self.memory.cells, cell, data);
         if let Some(slow) = self.table(key.table).slow_use_mut(cell) {
             slow.count = CounterData::default();
@@ -287,8 +296,9 @@ impl DataPlane for Pipeline {
         index: u32,
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError> {
-        self.meter_cell(meter, index)?
-            .configure(&self.memory.cells, index, config);
+        let plan = self.meter_cell(meter, index)?;
+        self.inheritance
+            .configure(&self.memory.cells, plan, index, config);
         Ok(())
     }
 
@@ -298,7 +308,8 @@ impl DataPlane for Pipeline {
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError> {
         let (plan, cell) = self.direct_meter_cell(key)?;
-        plan.configure(&self.memory.cells, cell, config);
+        self.inheritance
+            .configure(&self.memory.cells, plan, cell, config);
         Ok(())
     }
 
@@ -314,8 +325,10 @@ impl DataPlane for Pipeline {
         index: u32,
         counts: ColorCounts,
     ) -> Result<(), DataPlaneError> {
-        self.meter_cell(meter, index)?
-            .set_counts(&self.memory.cells, index, counts);
+        let plan = self.meter_cell(meter, index)?;
+        if !self.inherits() {
+            plan.set_counts(&self.memory.cells, index, counts);
+        }
         Ok(())
     }
 
@@ -331,6 +344,9 @@ impl DataPlane for Pipeline {
         counts: ColorCounts,
     ) -> Result<(), DataPlaneError> {
         let (plan, cell) = self.direct_meter_cell(key)?;
+        if self.inherits() {
+            return Ok(());
+        }
         plan.set_counts(&self.memory.cells, cell, counts);
         if let Some(slow) = self.table(key.table).slow_use_mut(cell) {
             slow.colors = ColorCounts::default();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::asm::{AssembleError, Code};
 use crate::compile::chain::{Compiled, MAX_PROGRAMS, PROGRAM_INSTRUCTIONS};
+use crate::switch::pins::{PinnedPipeline, Side};
 use crate::sys::{Map, MapKind, Program, ProgramKind, SysError};
 use crate::tables::grace::Grace;
 
@@ -23,14 +24,14 @@ pub(super) struct Programs {
     loaded: Vec<Arc<Program>>,
     code: Vec<Code>,
     // Kept alive with the programs.
-    _chain: Option<Chain>,
+    chain: Option<Chain>,
 }
 
 /// How the programs find each other.
 #[derive(Debug)]
 struct Chain {
     grace: Grace,
-    _array: Map,
+    array: Map,
 }
 
 impl Programs {
@@ -65,7 +66,7 @@ impl Programs {
         Ok(Programs {
             loaded: vec![Arc::new(program)],
             code: vec![code],
-            _chain: None,
+            chain: None,
         })
     }
 
@@ -86,16 +87,22 @@ impl Programs {
         Ok(Programs {
             loaded,
             code,
-            _chain: Some(Chain {
-                grace,
-                _array: array,
-            }),
+            chain: Some(Chain { grace, array }),
         })
     }
 
     /// The program that a packet enters by.
     pub(super) fn entry(&self) -> &Arc<Program> {
         &self.loaded[0]
+    }
+
+    /// Keeps them when this process ends.
+    pub(super) fn pin(&self, to: &PinnedPipeline, side: Side) -> Result<(), SysError> {
+        self.entry().pin(&to.entry(side))?;
+        match &self.chain {
+            Some(chain) => chain.array.pin(&to.chain(side)),
+            None => Ok(()),
+        }
     }
 
     /// The instructions of each.

@@ -6,10 +6,12 @@
 //! 512      u16 for each interface index: port + 1, 0 for interfaces that are no port
 //! 131584   u32: the port that a packet left by last, if the program writes it down
 //! 131592   u64: packets for the agent that were lost because the ring buffer was full
+//! 131600   u32: how many pipelines there were
 //! ```
 //!
 //! What an interface received and sent is netlink's to say.
 
+use std::path::Path;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use crate::sys::{Map, MapKind, SharedMemory, SysError};
@@ -28,6 +30,10 @@ pub const LAST_PORT_OFFSET: u32 = INTERFACES_OFFSET + 2 * (MAX_INTERFACE + 1);
 /// Offset of the number of lost events.
 pub const LOST_EVENTS_OFFSET: u32 = LAST_PORT_OFFSET + 8;
 
+/// Offset of the number of the next pipeline.
+const PIPELINES_OFFSET: u32 = LOST_EVENTS_OFFSET + 8;
+const BYTES: u32 = PIPELINES_OFFSET + 8;
+
 /// The shared memory of the ports.
 #[derive(Debug)]
 pub struct Ports {
@@ -38,12 +44,25 @@ pub struct Ports {
 impl Ports {
     /// Creates it, all ports live.
     pub fn new() -> Result<Ports, SysError> {
-        let map = Map::create(MapKind::Shared, "ports", LOST_EVENTS_OFFSET + 8, 1)?;
+        let map = Map::create(MapKind::Shared, "ports", BYTES, 1)?;
         let memory = map.memory()?;
         for port in 0..MAX_PORTS {
             memory.u8((LIVE_OFFSET + port) as usize).store(1, Relaxed);
         }
         Ok(Ports { map, memory })
+    }
+
+    /// Opens one that was pinned, as it is.
+    pub fn open(path: &Path) -> Result<Ports, SysError> {
+        let map = Map::open(MapKind::Shared, "ports", BYTES, 1, path)?;
+        let memory = map.memory()?;
+        Ok(Ports { map, memory })
+    }
+
+    /// The number of a new pipeline: no other of this switch has it.
+    pub fn number_pipeline(&self) -> u32 {
+        let next = self.memory.u32(PIPELINES_OFFSET as usize);
+        next.fetch_add(1, Relaxed)
     }
 
     /// The map, for programs.
@@ -66,6 +85,22 @@ impl Ports {
                 .u8((LIVE_OFFSET + port) as usize)
                 .store(u8::from(live), Release);
         }
+    }
+
+    /// Whether a port can carry packets.
+    pub fn is_live(&self, port: u32) -> bool {
+        port < MAX_PORTS && self.memory.u8((LIVE_OFFSET + port) as usize).load(Relaxed) != 0
+    }
+
+    /// The interfaces that are ports, with their ports.
+    pub fn interfaces(&self) -> impl Iterator<Item = (u32, u32)> {
+        let port = |interface: u32| {
+            let at = (INTERFACES_OFFSET + 2 * interface) as usize;
+            self.memory.u16(at).load(Relaxed)
+        };
+        let interfaces = (0..=MAX_INTERFACE).map(move |interface| (interface, port(interface)));
+        let ports = interfaces.filter(|(_, port)| *port != 0);
+        ports.map(|(interface, port)| (interface, u32::from(port) - 1))
     }
 
     /// Packets for the agent that were lost because the ring buffer was full.

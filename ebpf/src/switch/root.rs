@@ -1,6 +1,7 @@
 //! The way from the ports into the pipeline: what the root program's tail call leads to.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use crate::sys::{Map, MapFd, MapKind, Program, SysError};
@@ -21,6 +22,24 @@ impl Root {
             map: Map::create(MapKind::ProgramArray, "pipelines", 4, 1)?,
             pipeline: Mutex::new(None),
         })
+    }
+
+    /// Opens one that was pinned; it leads to where it did.
+    pub fn open(path: &Path) -> Result<Root, SysError> {
+        Ok(Root {
+            map: Map::open(MapKind::ProgramArray, "pipelines", 4, 1, path)?,
+            pipeline: Mutex::new(None),
+        })
+    }
+
+    /// Keeps it, and what it leads to, when this process ends.
+    pub fn pin(&self, path: &Path) -> Result<(), SysError> {
+        self.map.pin(path)
+    }
+
+    /// The kernel's number of the program that it leads to.
+    pub fn leads_to(&self) -> Result<Option<u32>, SysError> {
+        self.map.referred(0)
     }
 
     /// For the root program.

@@ -2,7 +2,9 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
 
+use super::pin::{open_pinned, pin};
 use super::{SharedMemory, SysError, check};
 
 /// A map's file descriptor as instructions name it, valid while its [`Map`] lives.
@@ -25,6 +27,27 @@ pub enum MapKind {
     /// Maps of the shape of `MapKind::Shared` with eight bytes. Replacing one waits until
     /// every program that could see the old one has ended.
     ArrayOfMaps,
+}
+
+impl MapKind {
+    fn map_type(self) -> libbpf_sys::bpf_map_type {
+        match self {
+            MapKind::Shared => libbpf_sys::BPF_MAP_TYPE_ARRAY,
+            MapKind::PerCpu => libbpf_sys::BPF_MAP_TYPE_PERCPU_ARRAY,
+            MapKind::ProgramArray => libbpf_sys::BPF_MAP_TYPE_PROG_ARRAY,
+            MapKind::DevMap => libbpf_sys::BPF_MAP_TYPE_DEVMAP,
+            MapKind::RingBuffer => libbpf_sys::BPF_MAP_TYPE_RINGBUF,
+            MapKind::ArrayOfMaps => libbpf_sys::BPF_MAP_TYPE_ARRAY_OF_MAPS,
+        }
+    }
+
+    /// Bytes of a key, bytes of a value, and entries, as the kernel counts them.
+    fn sizes(self, value_size: u32, entries: u32) -> (u32, u32, u32) {
+        match self {
+            MapKind::RingBuffer => (0, 0, value_size),
+            _ => (4, value_size, entries),
+        }
+    }
 }
 
 /// A BPF map.
@@ -58,18 +81,12 @@ impl Map {
         entries: u32,
         inner: Option<&Map>,
     ) -> Result<Map, SysError> {
-        let (map_type, flags) = match kind {
-            MapKind::Shared => (libbpf_sys::BPF_MAP_TYPE_ARRAY, libbpf_sys::BPF_F_MMAPABLE),
-            MapKind::PerCpu => (libbpf_sys::BPF_MAP_TYPE_PERCPU_ARRAY, 0),
-            MapKind::ProgramArray => (libbpf_sys::BPF_MAP_TYPE_PROG_ARRAY, 0),
-            MapKind::DevMap => (libbpf_sys::BPF_MAP_TYPE_DEVMAP, 0),
-            MapKind::RingBuffer => (libbpf_sys::BPF_MAP_TYPE_RINGBUF, 0),
-            MapKind::ArrayOfMaps => (libbpf_sys::BPF_MAP_TYPE_ARRAY_OF_MAPS, 0),
+        let map_type = kind.map_type();
+        let flags = match kind {
+            MapKind::Shared => libbpf_sys::BPF_F_MMAPABLE,
+            _ => 0,
         };
-        let (key_size, in_value, max_entries) = match kind {
-            MapKind::RingBuffer => (0, 0, value_size),
-            _ => (4, value_size, entries),
-        };
+        let (key_size, in_value, max_entries) = kind.sizes(value_size, entries);
         let opts = libbpf_sys::bpf_map_create_opts {
             sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
             map_flags: flags,
@@ -101,6 +118,48 @@ impl Map {
         })?;
         // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Map {
+            fd,
+            name: name.to_owned(),
+            value_size,
+        })
+    }
+
+    /// Keeps the map when this process ends.
+    pub fn pin(&self, path: &Path) -> Result<(), SysError> {
+        pin(self.fd.as_fd(), path)
+    }
+
+    /// Opens a map that was pinned, which must be what [`create`](Map::create) would make.
+    pub fn open(
+        kind: MapKind,
+        name: &str,
+        value_size: u32,
+        entries: u32,
+        path: &Path,
+    ) -> Result<Map, SysError> {
+        let fd = open_pinned(path)?;
+        let mut info = libbpf_sys::bpf_map_info::default();
+        let mut length = size_of::<libbpf_sys::bpf_map_info>() as u32;
+        // SAFETY: the kernel writes at most `length` bytes, which are those of `info`.
+        let result = unsafe {
+            libbpf_sys::bpf_map_get_info_by_fd(fd.as_raw_fd(), &raw mut info, &raw mut length)
+        };
+        check(result).map_err(|error| SysError::Pin {
+            operation: "look at",
+            path: path.to_owned(),
+            error,
+        })?;
+        let found = (
+            info.type_,
+            (info.key_size, info.value_size, info.max_entries),
+        );
+        if found != (kind.map_type(), kind.sizes(value_size, entries)) {
+            return Err(SysError::OtherPin {
+                path: path.to_owned(),
+                expected: format!("a map {name} of {value_size} bytes"),
+            });
+        }
         Ok(Map {
             fd,
             name: name.to_owned(),
@@ -167,6 +226,28 @@ impl Map {
     /// Makes an element refer to a file descriptor: a program or a map.
     pub fn set_fd(&self, key: u32, fd: BorrowedFd<'_>) -> Result<(), SysError> {
         self.set(key, &fd.as_raw_fd().to_ne_bytes())
+    }
+
+    /// The kernel's number of what an element of four bytes refers to; `None` if there is none.
+    pub fn referred(&self, key: u32) -> Result<Option<u32>, SysError> {
+        assert_eq!(self.value_size, 4, "a value of {}", self.name);
+        let mut value = 0u32;
+        // SAFETY: key and value are as long as the map says, and outlive the call.
+        let result = unsafe {
+            libbpf_sys::bpf_map_lookup_elem(
+                self.fd.as_raw_fd(),
+                (&raw const key).cast(),
+                (&raw mut value).cast(),
+            )
+        };
+        match check(result) {
+            Ok(_) => Ok(Some(value)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(error) => Err(SysError::Map {
+                operation: "read an element",
+                error,
+            }),
+        }
     }
 
     /// Removes an element; one that is not there is fine.

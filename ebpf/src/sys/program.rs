@@ -3,8 +3,10 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::path::Path;
 
-use super::{SysError, check};
+use super::pin::{open_pinned, pin};
+use super::{SysError, XdpLink, check};
 use crate::asm::Code;
 
 /// Where a program may run.
@@ -21,23 +23,6 @@ pub enum ProgramKind {
 pub struct Program {
     fd: OwnedFd,
     verified: u32,
-}
-
-/// How a program is attached to an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttachMode {
-    /// In the driver.
-    Native,
-    /// After the kernel has made an skb; works everywhere and is slower.
-    Generic,
-}
-
-/// A program on an interface. Dropping it detaches the program.
-#[derive(Debug)]
-pub struct XdpLink {
-    _fd: OwnedFd,
-    /// How it is attached.
-    pub mode: AttachMode,
 }
 
 /// What a program made of a frame.
@@ -97,47 +82,39 @@ impl Program {
 
     /// Attaches the program to an interface, in the driver if it can, else generically.
     pub fn attach(&self, interface: &str) -> Result<XdpLink, SysError> {
-        let index = interface_index(interface)?;
-        let native = self.link(index, libbpf_sys::XDP_FLAGS_DRV_MODE);
-        let (fd, mode) = match native {
-            Ok(fd) => (fd, AttachMode::Native),
-            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
-                return Err(SysError::Attach {
-                    interface: interface.to_owned(),
-                    error,
-                });
-            }
-            Err(_) => {
-                let fd = self
-                    .link(index, libbpf_sys::XDP_FLAGS_SKB_MODE)
-                    .map_err(|error| SysError::Attach {
-                        interface: interface.to_owned(),
-                        error,
-                    })?;
-                (fd, AttachMode::Generic)
-            }
-        };
-        Ok(XdpLink { _fd: fd, mode })
+        XdpLink::attach(self.fd.as_fd(), interface)
     }
 
-    fn link(&self, interface: u32, flags: u32) -> io::Result<OwnedFd> {
-        let opts = libbpf_sys::bpf_link_create_opts {
-            sz: size_of::<libbpf_sys::bpf_link_create_opts>() as u64,
-            flags,
-            ..Default::default()
+    /// Keeps the program when this process ends.
+    pub fn pin(&self, path: &Path) -> Result<(), SysError> {
+        pin(self.fd.as_fd(), path)
+    }
+
+    /// Opens a program that was pinned.
+    pub fn open(path: &Path) -> Result<Program, SysError> {
+        let fd = open_pinned(path)?;
+        Ok(Program { fd, verified: 0 })
+    }
+
+    /// The kernel's number of it.
+    pub fn id(&self) -> Result<u32, SysError> {
+        Ok(self.info()?.id)
+    }
+
+    /// A hash of its instructions, whichever maps they name.
+    pub fn tag(&self) -> Result<[u8; 8], SysError> {
+        Ok(self.info()?.tag)
+    }
+
+    fn info(&self) -> Result<libbpf_sys::bpf_prog_info, SysError> {
+        let mut info = libbpf_sys::bpf_prog_info::default();
+        let mut length = size_of::<libbpf_sys::bpf_prog_info>() as u32;
+        // SAFETY: the kernel writes at most `length` bytes, which are those of `info`.
+        let result = unsafe {
+            libbpf_sys::bpf_prog_get_info_by_fd(self.fd.as_raw_fd(), &raw mut info, &raw mut length)
         };
-        // SAFETY: the options outlive the call, and `sz` is their size.
-        let fd = unsafe {
-            libbpf_sys::bpf_link_create(
-                self.fd.as_raw_fd(),
-                interface as i32,
-                libbpf_sys::BPF_XDP,
-                &opts,
-            )
-        };
-        let fd = check(fd)?;
-        // SAFETY: the kernel just gave us this descriptor; nobody else owns it.
-        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+        check(result).map_err(SysError::ProgramInfo)?;
+        Ok(info)
     }
 
     /// Runs the program on a frame, `repeat` times on the same buffer.

@@ -154,32 +154,45 @@ impl MeterPlan {
 
     /// Configures a cell, full buckets; `None` makes it always green.
     pub fn configure(&self, memory: &SharedMemory, cell: u32, config: Option<MeterConfig>) {
-        let at = self.offset as usize + (cell * METER_BYTES) as usize;
-        memory.u64(at).store(0, Release);
+        let at = self.at(cell);
+        memory.u64(at).store(MeterCell::UNSET, Release);
         let Some(config) = config else { return };
-        let committed = bucket(config.committed_rate, config.committed_burst);
-        let (kind, other, excess) = match config.excess_burst {
-            0 => {
-                let peak = bucket(config.peak_rate, config.peak_burst);
-                (MeterCell::TWO_RATES, peak, 0)
-            }
-            excess => {
-                let all = config.committed_burst.saturating_add(excess);
-                let both = bucket(config.committed_rate, all);
-                let excess = both.1.saturating_sub(committed.1);
-                (MeterCell::SINGLE_RATE, both, excess)
-            }
-        };
-        let words = [committed.0, committed.1, other.0, other.1, 0, 0, excess];
-        for (index, word) in words.into_iter().enumerate() {
-            memory.u64(at + 8 + 8 * index).store(word, Relaxed);
+        let words = words(config);
+        for (index, word) in words.into_iter().enumerate().skip(1) {
+            memory.u64(at + 8 * index).store(word, Relaxed);
         }
-        memory.u64(at).store(kind, Release);
+        memory.u64(at).store(words[0], Release);
+    }
+
+    /// Whether a cell is configured like that, however full its buckets are.
+    pub fn is_configured(
+        &self,
+        memory: &SharedMemory,
+        cell: u32,
+        config: Option<MeterConfig>,
+    ) -> bool {
+        let at = self.at(cell);
+        let found = |index: usize| memory.u64(at + 8 * index).load(Relaxed);
+        let Some(config) = config else {
+            return found(0) == MeterCell::UNSET;
+        };
+        let is_state = |index| {
+            [MeterCell::COMMITTED_FULL_AT, MeterCell::OTHER_FULL_AT].contains(&(8 * index as i32))
+        };
+        let words = words(config).into_iter().enumerate();
+        words
+            .filter(|(index, _)| !is_state(*index))
+            .all(|(index, word)| found(index) == word)
+    }
+
+    /// Offset of a cell.
+    pub fn at(&self, cell: u32) -> usize {
+        self.offset as usize + (cell * METER_BYTES) as usize
     }
 
     /// Meters a packet of that many units, as the program does. `now` is the kernel's monotonic clock.
     pub fn mark(&self, memory: &SharedMemory, cell: u32, units: u64, now: Duration) -> Color {
-        let at = self.offset as usize + (cell * METER_BYTES) as usize;
+        let at = self.at(cell);
         let now = (now.as_nanos() as u64) << METER_TIME_SHIFT;
         let committed = Bucket::of(
             memory,
@@ -207,6 +220,33 @@ impl MeterPlan {
             _ => Color::Green,
         }
     }
+}
+
+/// The words of a cell with full buckets.
+fn words(config: MeterConfig) -> [u64; 8] {
+    let committed = bucket(config.committed_rate, config.committed_burst);
+    let (kind, other, excess) = match config.excess_burst {
+        0 => {
+            let peak = bucket(config.peak_rate, config.peak_burst);
+            (MeterCell::TWO_RATES, peak, 0)
+        }
+        excess => {
+            let all = config.committed_burst.saturating_add(excess);
+            let both = bucket(config.committed_rate, all);
+            let excess = both.1.saturating_sub(committed.1);
+            (MeterCell::SINGLE_RATE, both, excess)
+        }
+    };
+    [
+        kind,
+        committed.0,
+        committed.1,
+        other.0,
+        other.1,
+        0,
+        0,
+        excess,
+    ]
 }
 
 /// A token bucket of a meter.

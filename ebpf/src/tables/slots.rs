@@ -37,6 +37,18 @@ impl Slots {
         }
     }
 
+    /// Those of a range are free that are not in use already.
+    pub fn but(range: Range<u32>, used: impl IntoIterator<Item = u32>) -> Slots {
+        let mut used: Vec<u32> = used.into_iter().collect();
+        used.sort_unstable();
+        let first_fresh = used.last().map_or(range.start, |last| last + 1);
+        let is_free = |slot: &u32| used.binary_search(slot).is_err();
+        Slots {
+            free: (range.start..first_fresh).rev().filter(is_free).collect(),
+            ..Slots::new(first_fresh..range.end)
+        }
+    }
+
     /// Hands out a slot that no program can still be reading.
     pub fn take(&mut self, grace: &Grace) -> Result<u32, SlotError> {
         if let Some(slot) = self.take_unused() {

@@ -18,6 +18,7 @@ use super::arena::Memories;
 use super::grace::Grace;
 use super::index::{Index, IndexError};
 use super::key::KeyWords;
+use super::owners::owner_hash;
 use super::quick_hash::QuickHashMap;
 use super::records::{GROUP, MEMBER, Record, RecordPool, Sharing};
 use super::shape::{Shape, Shaped};
@@ -33,6 +34,8 @@ pub struct TableWriter {
     index: Index,
     records: RecordPool,
     cells: Option<Slots>,
+    /// Cells that packets count in already, by the owner that was found; while the table is filled.
+    inherited: Option<QuickHashMap<u64, u32>>,
     entries: u32,
     /// What packets on the slow path did, by cell.
     slow_uses: QuickHashMap<u32, SlowUse>,
@@ -81,9 +84,8 @@ impl SlowUse {
 impl TableWriter {
     /// An empty table; the memory is zero.
     pub fn new(table: &Table, plan: &TablePlan, memory: &Memories) -> TableWriter {
-        let has_cells = plan.counter.is_some() || plan.meter.is_some() || plan.hits.is_some();
-        let sharing = match has_cells {
-            false if plan.records.key_words == 0 => Sharing::Shared,
+        let sharing = match plan.owners {
+            None if plan.records.key_words == 0 => Sharing::Shared,
             _ => Sharing::Own,
         };
         TableWriter {
@@ -93,12 +95,32 @@ impl TableWriter {
             records: RecordPool::new(plan.records, Arc::clone(&memory.tables), sharing),
             // Cell 0 is the default action's, and that of all entries where there are no cells.
             // As many as there is room for: some may be held.
-            cells: has_cells.then(|| Slots::new(1..(plan.capacity + 1).next_power_of_two())),
+            cells: plan.owners.map(|owners| Slots::new(1..owners.cells)),
+            inherited: None,
             plan: plan.clone(),
             memory: memory.clone(),
             entries: 0,
             slow_uses: QuickHashMap::default(),
             references: QuickHashMap::default(),
+        }
+    }
+
+    /// Entries that are inserted from now on get the cells that they had before, and those go on as they
+    /// are; until [`end_inheritance`](TableWriter::end_inheritance).
+    pub fn inherit(&mut self) {
+        let Some(owners) = self.plan.owners else {
+            return;
+        };
+        let inherited = owners.read_all(&self.memory.cells);
+        let used = inherited.values().copied();
+        self.cells = Some(Slots::but(1..owners.cells, used));
+        self.inherited = Some(inherited);
+    }
+
+    /// Cells whose owners are gone can be used again.
+    pub fn end_inheritance(&mut self) {
+        for cell in self.inherited.take().into_iter().flatten().map(|(_, c)| c) {
+            self.give_up_cell(cell);
         }
     }
 
@@ -125,12 +147,10 @@ impl TableWriter {
         if self.entries >= self.plan.capacity {
             return Err(self.full());
         }
-        let cell = match &mut self.cells {
-            Some(cells) => cells.take(grace).map_err(|e| self.slot_error(e))?,
-            None => 0,
-        };
+        let cell = self.take_cell(grace, &shaped)?;
         if let Err(error) = self.publish(grace, &shaped, content, cell) {
-            if let Some(cells) = &mut self.cells {
+            if let (Some(cells), Some(owners)) = (&mut self.cells, self.plan.owners) {
+                owners.write(&self.memory.cells, cell, 0);
                 cells.put_back(cell);
             }
             return Err(error);
@@ -147,7 +167,6 @@ impl TableWriter {
         content: Content<'_>,
         cell: u32,
     ) -> Result<(), DataPlaneError> {
-        self.clear_cell(cell);
         let slot = self.write(grace, key, content, cell)?;
         self.index.insert(grace, key, slot).map_err(|error| {
             self.records.put_back(slot);
@@ -180,8 +199,11 @@ impl TableWriter {
         let shaped = self.shape.key(key)?;
         let removed = self.index.remove(&self.records, &shaped);
         let slot = removed.ok_or(DataPlaneError::NotFound)?;
-        if let Some(cells) = &mut self.cells {
-            cells.retire(self.records.cell(slot));
+        let cell = self.records.cell(slot);
+        match &mut self.inherited {
+            // It may be inserted again.
+            Some(inherited) if cell != 0 => drop(inherited.insert(owner_hash(&shaped), cell)),
+            _ => self.give_up_cell(cell),
         }
         self.refer(self.records.what(slot), -1);
         self.records.retire(slot);
@@ -295,6 +317,30 @@ impl TableWriter {
         self.entries = entries;
     }
 
+    /// The cell that an entry had before, as it is, or an empty one.
+    fn take_cell(&mut self, grace: &Grace, key: &Shaped) -> Result<u32, DataPlaneError> {
+        let (Some(cells), Some(owners)) = (&mut self.cells, self.plan.owners) else {
+            return Ok(0);
+        };
+        let owner = owner_hash(key);
+        let inherited = self.inherited.as_mut();
+        if let Some(cell) = inherited.and_then(|inherited| inherited.remove(&owner)) {
+            return Ok(cell);
+        }
+        let cell = cells.take(grace).map_err(|e| self.slot_error(e))?;
+        self.clear_cell(cell);
+        owners.write(&self.memory.cells, cell, owner);
+        Ok(cell)
+    }
+
+    /// The cell of an entry that is gone.
+    fn give_up_cell(&mut self, cell: u32) {
+        if let (Some(cells), Some(owners)) = (&mut self.cells, self.plan.owners) {
+            owners.write(&self.memory.cells, cell, 0);
+            cells.retire(cell);
+        }
+    }
+
     fn clear_cell(&mut self, cell: u32) {
         self.slow_uses.remove(&cell);
         if let Some(counter) = self.plan.counter {
@@ -303,6 +349,9 @@ impl TableWriter {
         if let Some(meter) = self.plan.meter {
             meter.configure(&self.memory.cells, cell, None);
             meter.set_counts(&self.memory.cells, cell, Default::default());
+        }
+        if let Some(hits) = self.plan.hits {
+            hits.write(&self.memory.cells, cell, 0);
         }
     }
 

@@ -14,8 +14,8 @@ use pointsman_p4::vectors::{Case, Commands};
 
 use crate::until::Until;
 
-const CPU_PORT: u32 = 255;
-const LOOPBACK: u32 = 1;
+pub const CPU_PORT: u32 = 255;
+pub const LOOPBACK: u32 = 1;
 pub const XDP_REDIRECT: u32 = 4;
 const ROUTER_MAC: &str = "020000000101";
 /// Port 1 to 10.0.0.5 over the router, ACL and an ECMP group; checksum right.

@@ -7,5 +7,6 @@ mod entries;
 mod objects;
 #[path = "../support/mod.rs"]
 mod support;
+mod takeover;
 #[path = "../support/until.rs"]
 mod until;
