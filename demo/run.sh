@@ -71,7 +71,7 @@ start_agent() {
     done
     start "$name" "pm-$name" "$bin_dir/pointsman-agent" \
         --name "$name" --device-id "${device_id[$name]}" --listen "${management[$name]}:9559" \
-        --insecure --state-dir "$run_dir/state/$name" "${port_flags[@]}"
+        --insecure --pins none --state-dir "$run_dir/state/$name" "${port_flags[@]}"
 }
 
 # ports_up SWITCH: its agent answers and has all its ports.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Parser;
 use pointsman_agent::agent::Agent;
-use pointsman_agent::config::{self, Args, Config};
+use pointsman_agent::config::{self, Args, Command, Config, ConfigCommand};
 use pointsman_agent::server::{self, Admission};
 use pointsman_agent::{ports, start};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,9 +37,21 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> anyhow::Result<()> {
     let config = config::load(args)?;
-    if args.command.is_some() {
-        print!("{config}");
-        return Ok(());
+    match args.command {
+        None => {}
+        Some(Command::Config(ConfigCommand::Show)) => {
+            print!("{config}");
+            return Ok(());
+        }
+        Some(Command::Detach) => {
+            let (path, removed) = start::detach(&config)?;
+            println!(
+                "{} ports taken down; nothing is left in {}",
+                removed.ports,
+                path.display()
+            );
+            return Ok(());
+        }
     }
     let admission = Admission::load(&config.serving)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;

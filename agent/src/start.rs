@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use pointsman_ebpf::switch::pins::{PinDirectory, PinError, Removed};
 use pointsman_p4::p4info::{P4InfoError, parse_p4info};
 use pointsman_p4::programs;
 use thiserror::Error;
@@ -14,7 +15,7 @@ use tonic::transport::{Certificate, ClientTlsConfig};
 use crate::agent::{Agent, Identity, RestoreError, Start, restore, snapshot};
 use crate::arbitration::Bounds;
 use crate::arbitration::ElectionId;
-use crate::config::{Config, PipelineChoice, TargetKind};
+use crate::config::{Config, DEFAULT_PIN_DIR, Pins, PipelineChoice, TargetKind};
 use crate::journal::{Journal, JournalError, StateDirectory};
 use crate::ports::{Origin, PortError, PortRequest, Ports};
 use crate::switch::{Pipeline, PipelineError, PipelineSource};
@@ -37,6 +38,9 @@ pub enum StartError {
         /// Why.
         error: TargetError,
     },
+    /// Where programs are pinned.
+    #[error(transparent)]
+    Pins(#[from] PinError),
     /// The state directory.
     #[error(transparent)]
     State(#[from] JournalError),
@@ -117,7 +121,7 @@ pub fn start(config: &Config) -> Result<Started, StartError> {
     let (target, packet_in, task): (Box<dyn Target>, _, _) = match config.target {
         TargetKind::Xdp => {
             let (target, events, packet_in) =
-                XdpTarget::new(config.cpu_port, learner).map_err(refused)?;
+                XdpTarget::new(config.cpu_port, pins(config)?, learner).map_err(refused)?;
             (
                 Box::new(target),
                 packet_in,
@@ -141,6 +145,32 @@ pub fn start(config: &Config) -> Result<Started, StartError> {
         learnt,
         task,
     })
+}
+
+/// Where the target `xdp` pins what outlives the agent.
+fn pins(config: &Config) -> Result<Option<PinDirectory>, PinError> {
+    match &config.pins {
+        Pins::None => Ok(None),
+        Pins::Directory(path) => PinDirectory::open(path, config.device_id).map(Some),
+        Pins::Auto => match PinDirectory::open(Path::new(DEFAULT_PIN_DIR), config.device_id) {
+            Err(error @ PinError::NotBpf { .. }) => {
+                tracing::warn!(%error, "forwarding will end with the agent");
+                Ok(None)
+            }
+            opened => opened.map(Some),
+        },
+    }
+}
+
+/// Takes down what an agent has left forwarding. Returns where it was.
+pub fn detach(config: &Config) -> Result<(PathBuf, Removed), PinError> {
+    let base = match &config.pins {
+        Pins::Directory(path) => path.as_path(),
+        Pins::Auto | Pins::None => Path::new(DEFAULT_PIN_DIR),
+    };
+    let pins = PinDirectory::open(base, config.device_id)?;
+    let path = pins.path().to_owned();
+    Ok((path, pins.remove_all()?))
 }
 
 /// Makes an agent on a target, with what an earlier run has saved.

@@ -39,6 +39,9 @@ pub enum RestoreError {
         /// Why.
         error: TargetError,
     },
+    /// What was running cannot be made what is wanted.
+    #[error(transparent)]
+    Settle(#[from] TargetError),
     /// A saved entry is not one of the saved pipeline.
     #[error("a saved entry: {0}")]
     Entry(#[from] DecodeError),
@@ -144,7 +147,8 @@ pub fn restore(
     };
     let arbitration =
         Arbitration::new(start.device_id, start.bounds, saved.elections.into_values());
-    for port in state.ports.iter() {
+    let found = state.switch.target().found_ports();
+    for port in state.ports.iter().filter(|p| !found.contains(&p.number)) {
         // Until its interface is attached and has a link.
         state.switch.target_mut().set_port_up(port.number, false);
     }
@@ -181,6 +185,9 @@ pub fn restore(
     if let Some((pipeline, updates)) = saved.draft {
         state.draft = Some(draft(&state, pipeline, &updates)?);
     }
+    let ports = state.ports.iter();
+    let ports: Vec<_> = ports.map(|p| (p.number, p.interface.clone())).collect();
+    state.switch.target_mut().settle(&ports)?;
     Ok((state, arbitration))
 }
 

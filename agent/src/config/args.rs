@@ -95,6 +95,16 @@ pub struct Args {
     #[arg(long, env = "POINTSMAN_AGENT_TARGET", global = true)]
     pub target: Option<TargetKind>,
 
+    /// Where programs of the target xdp are pinned, so that they forward without the agent: a directory on a
+    /// BPF file system, none, or auto: /sys/fs/bpf/pointsman if that is on one [default: auto]
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_PINS",
+        global = true,
+        value_name = "DIR|none|auto"
+    )]
+    pub pins: Option<String>,
+
     /// The pipeline to start with: leaf_spine, none, or a directory with bmv2.json,
     /// p4info.txtpb and, for objectives, pipeline.yaml [default: leaf_spine]
     #[arg(long, env = "POINTSMAN_AGENT_PIPELINE", global = true)]
@@ -194,6 +204,9 @@ pub enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Take down what an agent has left forwarding: its ports become ordinary interfaces again.
+    /// What it has in its state directory stays
+    Detach,
 }
 
 /// What to do with the configuration.

@@ -36,6 +36,8 @@ pub struct ConfigFile {
     pub state_dir: Option<PathBuf>,
     /// What forwards packets.
     pub target: Option<TargetKind>,
+    /// `auto`, `none`, or a directory on a BPF file system.
+    pub pins: Option<String>,
     /// The server behind the agent, for the target `p4runtime`.
     pub upstream: Option<UpstreamSection>,
     /// A built-in pipeline, a directory, or `none`.

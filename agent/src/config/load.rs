@@ -19,6 +19,7 @@ pub fn load(args: &Args) -> Result<Config, ConfigError> {
         authorization: args.authorization.clone().or(file.authorization),
         state_dir: args.state_dir.clone().or(file.state_dir),
         target: args.target.or(file.target),
+        pins: args.pins.clone().or(file.pins),
         pipeline: args.pipeline.clone().or(file.pipeline),
         ports: ports.or(file.ports),
         cpu_port: args.cpu_port.or(file.cpu_port),

@@ -6,12 +6,14 @@
 mod args;
 mod file;
 mod load;
+mod pins;
 mod serving;
 mod upstream;
 
-pub use args::{Args, Command};
+pub use args::{Args, Command, ConfigCommand};
 pub use file::ConfigFile;
 pub use load::load;
+pub use pins::{DEFAULT_PIN_DIR, Pins};
 pub use serving::{AuditSection, Serving, TlsSection, Transport};
 pub use upstream::{UpstreamConfig, UpstreamSection};
 
@@ -81,6 +83,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What forwards.
     pub target: TargetKind,
+    /// Where the target `xdp` keeps what outlives the agent.
+    pub pins: Pins,
     /// The server behind it.
     pub upstream: Option<UpstreamConfig>,
     /// What to start with.
@@ -223,6 +227,7 @@ impl TryFrom<ConfigFile> for Config {
             serving,
             state_dir: raw.state_dir.unwrap_or_else(|| DEFAULT_STATE_DIR.into()),
             target,
+            pins: raw.pins.map(Pins::from).unwrap_or_default(),
             upstream,
             pipeline: pipeline(raw.pipeline.as_deref().unwrap_or(DEFAULT_PIPELINE))?,
             ports: ports.collect::<Result<_, _>>()?,
@@ -261,6 +266,7 @@ impl fmt::Display for Config {
         self.serving.fmt(f)?;
         writeln!(f, "state_dir: {:?}", self.state_dir)?;
         writeln!(f, "target: {}", self.target)?;
+        writeln!(f, "pins: {}", self.pins)?;
         if let Some(upstream) = &self.upstream {
             upstream.fmt(f)?;
         }
@@ -324,6 +330,7 @@ mod tests {
                 keep: Some(2),
             }),
             authorization: Some("authorization.yaml".into()),
+            pins: Some("/run/bpf/pointsman".to_owned()),
             ..insecure()
         };
         let config = Config::try_from(file).expect("it is valid");

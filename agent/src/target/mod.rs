@@ -20,6 +20,7 @@ pub mod relay;
 pub mod store_only;
 pub mod xdp;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pointsman_p4::dataplane::DataPlane;
@@ -79,6 +80,17 @@ pub trait Target: Send + Sync {
 
     /// The data plane of the program that is loaded.
     fn plane(&self) -> Option<&dyn DataPlane>;
+
+    /// The ports that another process has left attached; the target has them as they are.
+    fn found_ports(&self) -> BTreeSet<u32> {
+        BTreeSet::new()
+    }
+
+    /// All that is saved is restored, and these are the ports, with the names of their interfaces. What another
+    /// process has left that is not wanted is taken down.
+    fn settle(&mut self, _ports: &[(u32, String)]) -> Result<(), TargetError> {
+        Ok(())
+    }
 
     /// Starts to receive on and send to an interface.
     fn attach(&mut self, port: u32, interface: &Interface) -> Result<Attachment, TargetError>;

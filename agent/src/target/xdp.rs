@@ -15,8 +15,10 @@ use pointsman_ebpf::compile::handoff::{Cause, Point};
 use pointsman_ebpf::pipeline::PipelineError;
 use pointsman_ebpf::plane::SlowPath;
 use pointsman_ebpf::switch::events::{Event, Events};
+use pointsman_ebpf::switch::pins::PinDirectory;
+use pointsman_ebpf::switch::takeover::Unwanted;
 use pointsman_ebpf::switch::{Switch, SwitchError};
-use pointsman_ebpf::sys::{AttachMode, monotonic_clock};
+use pointsman_ebpf::sys::{AttachMode, interface_index, monotonic_clock};
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Output, Packet};
 use tokio::io::unix::AsyncFd;
@@ -64,14 +66,30 @@ struct SlowState {
 }
 
 impl XdpTarget {
-    /// A target without ports and without a program. The receiver gets the packets that leave
-    /// by the CPU port, `learnt` gets what packets learn.
+    /// A target without ports and without a program; or, if what it has is pinned, one that begins with what
+    /// another process has left there. The receiver gets the packets that leave by the CPU port, `learnt` gets
+    /// what packets learn.
     pub fn new(
         cpu_port: u32,
+        pins: Option<PinDirectory>,
         learnt: mpsc::Sender<Learnt>,
     ) -> Result<(XdpTarget, XdpEvents, mpsc::Receiver<Vec<u8>>), TargetError> {
-        let switch = Switch::new(Options::new(cpu_port))
-            .map_err(|e| system("starting the xdp target", &e))?;
+        let options = Options::new(cpu_port);
+        let switch = match pins {
+            Some(pins) => Switch::pinned(options, pins),
+            None => Switch::new(options),
+        };
+        let switch = switch.map_err(|e| system("starting the xdp target", &e))?;
+        let found = switch.found();
+        let is_down = |port: &&u32| !switch.shared().ports.is_live(**port);
+        let down = found.ports.keys().filter(is_down).copied().collect();
+        if found.forwards || !found.ports.is_empty() {
+            tracing::info!(
+                ports = found.ports.len(),
+                forwards = found.forwards,
+                "taking over what another process has left running"
+            );
+        }
         let events = switch
             .events()
             .map_err(|e| system("starting the xdp target", &e))?;
@@ -89,7 +107,7 @@ impl XdpTarget {
             XdpTarget {
                 switch,
                 slow: Arc::clone(&slow),
-                down: BTreeSet::new(),
+                down,
                 offloads: Offloads::default(),
             },
             XdpEvents { events, slow },
@@ -188,7 +206,8 @@ impl Target for XdpTarget {
 
     fn load(&mut self, pipeline: &Pipeline, fill: &mut Fill<'_>) -> Result<(), TargetError> {
         let program = pipeline.program.clone();
-        let plane = self.switch.prepare(program).map_err(load_error)?;
+        let plane = self.switch.prepare_next(program).map_err(load_error)?;
+        let goes_on = plane.fast().inherits();
         for port in &self.down {
             plane.set_port_up(*port, false);
         }
@@ -208,6 +227,7 @@ impl Target for XdpTarget {
             table_bytes = stats.table_bytes,
             compile_ms = stats.compile.as_secs_f64() * 1e3,
             load_ms = stats.load.as_secs_f64() * 1e3,
+            counts_go_on = goes_on,
             "a pipeline runs in the kernel"
         );
         Ok(())
@@ -223,6 +243,31 @@ impl Target for XdpTarget {
 
     fn plane(&self) -> Option<&dyn DataPlane> {
         self.switch.plane().map(|plane| plane as &dyn DataPlane)
+    }
+
+    fn found_ports(&self) -> BTreeSet<u32> {
+        self.switch.found().ports.into_keys().collect()
+    }
+
+    fn settle(&mut self, ports: &[(u32, String)]) -> Result<(), TargetError> {
+        let wanted = ports.iter().filter_map(|(port, interface)| {
+            // One that is not there is attached when it comes.
+            Some((*port, interface_index(interface).ok()?))
+        });
+        let unwanted = self.switch.settle(&wanted.collect());
+        for unwanted in unwanted.map_err(|e| system("taking over what runs", &e))? {
+            match unwanted {
+                Unwanted::Port { port, interface } => tracing::warn!(
+                    port,
+                    interface,
+                    "a port was attached that is not one any more, or not to this interface; it is taken down"
+                ),
+                Unwanted::Pipeline => tracing::warn!(
+                    "a pipeline was forwarding, but none is configured or in the state directory; it is taken down"
+                ),
+            }
+        }
+        Ok(())
     }
 
     fn attach(&mut self, port: u32, interface: &Interface) -> Result<Attachment, TargetError> {

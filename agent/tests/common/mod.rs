@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pointsman_agent::agent::Agent;
-use pointsman_agent::config::{Config, PipelineChoice, Serving, TargetKind};
+use pointsman_agent::config::{Config, Pins, PipelineChoice, Serving, TargetKind};
 use pointsman_agent::schema::ByteStrings;
 use pointsman_agent::server::{self, Admission};
 use pointsman_agent::start::{TargetTask, forward_packet_ins, run_target, start_with};
@@ -47,6 +47,7 @@ pub fn config(state_dir: &Path) -> Config {
         serving: Serving::insecure(),
         state_dir: state_dir.to_owned(),
         target: TargetKind::Interpreter,
+        pins: Pins::None,
         upstream: None,
         pipeline: PipelineChoice::Embedded("leaf_spine".to_owned()),
         ports: ["1=swp1", "2=swp2", "49=swp49", "50=swp50"]
