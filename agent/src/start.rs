@@ -333,8 +333,7 @@ pub async fn run_target(task: TargetTask, agent: Arc<Agent>, cancel: Cancellatio
             }
         }
         TargetTask::P4Runtime(upstream) => {
-            let bring_in_step = move || agent.bring_in_step();
-            if let Err(error) = upstream.run(bring_in_step, cancel).await {
+            if let Err(error) = upstream.run(agent, cancel).await {
                 tracing::error!(%error, "the connection to the switch cannot be run; restart the agent");
             }
         }

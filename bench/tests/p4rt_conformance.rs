@@ -1,4 +1,5 @@
-//! Our agent meets every requirement of the conformance suite, on both of its own data planes.
+//! Our agent meets every requirement of the conformance suite, on both of its own data planes and in front of
+//! another agent.
 //!
 //! The agent and the suite are the programs themselves, in a network namespace of their own: root, or
 //! the tests say aloud that they were skipped.
@@ -29,12 +30,8 @@ struct Report {
     findings: Vec<Finding>,
 }
 
-/// Asks an agent on this target everything, and holds it to the answers.
-fn conforms(target: &str) {
-    if !privileged() {
-        return;
-    }
-    let mut switch = Switch::start("p4rt-conformance", target, 2);
+/// Asks a switch everything, and holds it to the answers.
+fn conforms(mut switch: Switch) {
     let directory = tempfile::tempdir().unwrap();
     let json = directory.path().join("findings.json");
     let mut suite = switch.command(env!("CARGO_BIN_EXE_p4rt_conformance"));
@@ -52,10 +49,21 @@ fn conforms(target: &str) {
 
 #[test]
 fn the_interpreter_meets_every_requirement() {
-    conforms("interpreter");
+    if privileged() {
+        conforms(Switch::start("p4rt-conformance", "interpreter", 2));
+    }
 }
 
 #[test]
 fn xdp_meets_every_requirement() {
-    conforms("xdp");
+    if privileged() {
+        conforms(Switch::start("p4rt-conformance", "xdp", 2));
+    }
+}
+
+#[test]
+fn an_agent_in_front_of_an_agent_meets_every_requirement() {
+    if privileged() {
+        conforms(Switch::behind_a_proxy("p4rt-conformance", 2));
+    }
 }

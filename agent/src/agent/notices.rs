@@ -5,11 +5,12 @@
 //! a moment only, and no other is taken under them. What is noticed is offered to the primary of each
 //! role as news; what none of them takes is lost, as the specification allows, and counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use pointsman_ebpf::sys::monotonic_clock;
+use pointsman_p4::dataplane::EntryKey;
 use pointsman_p4::ir::Program;
 use thiserror::Error;
 use tokio::sync::{Notify, mpsc};
@@ -22,8 +23,10 @@ use crate::arbitration::StreamId;
 use crate::digests::{self, Digests, List};
 use crate::entity::{Entity, Operation, TableEntry, Update};
 use crate::schema::Schema;
-use crate::switch::{Access, Footprint, Part, Switch};
+use crate::switch::{Access, Footprint, Part, Switch, View};
 use crate::target::Learnt;
+use crate::target::p4runtime::Listed;
+use crate::target::relay::Relay;
 
 /// What falls due within this time is told together.
 const COALESCED: Duration = Duration::from_millis(5);
@@ -72,18 +75,21 @@ impl AckError {
 }
 
 /// What waits to be told.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Notices {
     learning: Mutex<Learning>,
-    aging: Mutex<Aging>,
+    /// None where a switch in another process says itself which entries are idle.
+    aging: Mutex<Option<Aging>>,
     /// Something may be due earlier than it was.
     changed: Notify,
 }
 
 /// Digests, and whom they are for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Learning {
     digests: Digests,
+    /// The switch in another process whose lists they are.
+    relay: Option<Arc<dyn Relay>>,
     /// What runs; digests of another program mean nothing.
     running: Option<(Arc<Program>, Arc<Schema>)>,
     /// Who was told of digests last.
@@ -93,7 +99,10 @@ struct Learning {
 impl Notices {
     /// Takes note of the pipeline and the entries that a switch has now.
     pub fn follow(&self, switch: &Switch) {
-        let mut learning = Learning::default();
+        let mut learning = Learning {
+            relay: switch.relay(),
+            ..Learning::default()
+        };
         let mut aging = Aging::default();
         let now = monotonic_clock();
         if let Some((pipeline, store)) = switch.contents() {
@@ -110,8 +119,8 @@ impl Notices {
                 }
             }
         }
+        *lock(&self.aging) = learning.relay.is_none().then_some(aging);
         *lock(&self.learning) = learning;
-        *lock(&self.aging) = aging;
         self.changed.notify_one();
     }
 
@@ -128,7 +137,7 @@ impl Notices {
                 Entity::TableEntry(entry) if has_timeouts => {
                     let table = schema.table_of(entry.key.table);
                     if table.is_some_and(|table| table.idle_timeout) {
-                        lock(&self.aging).step(aged(update.operation, entry), now);
+                        self.age(aged(update.operation, entry), now);
                     }
                 }
                 Entity::Digest(entry) => {
@@ -144,6 +153,12 @@ impl Notices {
         self.changed.notify_one();
     }
 
+    /// Takes what happened to timers; nothing follows where they are not kept here.
+    fn age(&self, event: aging::Event, now: Duration) -> Option<aging::Command> {
+        let aging = &mut *lock(&self.aging);
+        aging.as_mut()?.step(event, now)
+    }
+
     /// Digest messages that nobody was told.
     pub fn lost(&self) -> u64 {
         lock(&self.learning).digests.lost()
@@ -152,7 +167,7 @@ impl Notices {
     /// When something is due.
     fn deadline(&self) -> Option<Duration> {
         let lists = lock(&self.learning).digests.deadline();
-        let entries = lock(&self.aging).deadline();
+        let entries = lock(&self.aging).as_ref().and_then(Aging::deadline);
         lists.into_iter().chain(entries).min()
     }
 }
@@ -169,13 +184,24 @@ fn aged(operation: Operation, entry: &TableEntry) -> aging::Event {
 }
 
 impl Learning {
-    /// Takes what happened to digests, and sends the lists that follow from it.
+    /// Takes what happened to digests, and does what follows from it.
     fn step(&mut self, event: digests::Event, now: Duration, subscribers: &Subscribers) {
-        for list in self.digests.step(event, now) {
-            let (digest, list_id) = (list.digest, list.list_id);
-            if !self.send(list, subscribers) {
-                let not_sent = digests::Event::NotSent(digest, list_id);
-                self.digests.step(not_sent, now);
+        let mut commands = VecDeque::from(self.digests.step(event, now));
+        while let Some(command) = commands.pop_front() {
+            match command {
+                digests::Command::Send(list) => {
+                    let (digest, list_id) = (list.digest, list.list_id);
+                    if !self.send(list, subscribers) {
+                        let not_sent = digests::Event::NotSent(digest, list_id);
+                        commands.extend(self.digests.step(not_sent, now));
+                    }
+                }
+                digests::Command::Acknowledge { digest, list_id } => {
+                    let digest = self.running.as_ref().and_then(|(_, s)| s.digest_of(digest));
+                    if let (Some(relay), Some(digest)) = (&self.relay, digest) {
+                        relay.acknowledge(digest.id, list_id);
+                    }
+                }
             }
         }
     }
@@ -203,7 +229,7 @@ impl Learning {
             .eq(self.primaries.iter().copied())
         {
             self.primaries = primaries.iter().map(|p| p.stream).collect();
-            self.digests.step(digests::Event::NewPrimary, now);
+            self.step(digests::Event::NewPrimary, now, subscribers);
         }
     }
 }
@@ -254,6 +280,24 @@ impl Agent {
         }
     }
 
+    /// Takes a list of digests from a switch in another process.
+    pub fn pass_on(&self, listed: Listed) {
+        let now = monotonic_clock();
+        let subscribers = &self.packet_io.subscribers;
+        let mut learning = lock(&self.notices.learning);
+        let runs = learning.running.as_ref();
+        if !runs.is_some_and(|(_, schema)| Arc::ptr_eq(schema, &listed.schema)) {
+            return;
+        }
+        learning.meet(now, subscribers);
+        let event = digests::Event::Listed {
+            digest: listed.digest,
+            list_id: listed.list_id,
+            messages: listed.messages,
+        };
+        learning.step(event, now, subscribers);
+    }
+
     /// A client has dealt with a list of digests.
     pub fn acknowledge(
         &self,
@@ -287,53 +331,70 @@ impl Agent {
         // No pipeline comes or goes meanwhile, so that the keys mean what they meant.
         let state = self.shared();
         let now = monotonic_clock();
-        let due = lock(&self.notices.aging).step(aging::Event::Timer, now);
+        let due = self.notices.age(aging::Event::Timer, now);
         let Some(aging::Command::LookAt(keys)) = due else {
             return false;
         };
-        let mut tables = Footprint::default();
-        for key in &keys {
-            tables.add(Part::Table(key.table), Access::Read);
-        }
-        let Some(view) = state.switch.view(&tables) else {
+        let Some(view) = state.switch.view(&tables_of(keys.iter().map(|k| &**k))) else {
             return false;
         };
-        // Packets of a switch in another process do not pass here, so nobody knows that an entry is idle.
-        let is_elsewhere = state.switch.relay().is_some();
         let seen = keys.into_iter().map(|key| {
             let stored = view.store.entry(&key);
-            let last_hit = match is_elsewhere {
-                true => stored.map(|_| now),
-                false => stored.and_then(|_| view.plane.last_hit(&key).ok()),
-            };
+            let last_hit = stored.and_then(|_| view.plane.last_hit(&key).ok());
             (key, last_hit)
         });
         let seen = aging::Event::Seen(seen.collect());
-        let idle = lock(&self.notices.aging).step(seen, now);
-        if let Some(aging::Command::Report(keys)) = idle {
-            let schema = Arc::clone(&view.pipeline.schema);
-            // Not every role is told of every table.
-            let mut tables: BTreeMap<Option<u32>, Vec<TableEntry>> = BTreeMap::new();
-            for key in &keys {
-                if let Some(entry) = view.store.entry(key) {
-                    let id = schema.table_of(key.table).map(|table| table.id);
-                    tables.entry(id).or_default().push(entry.to_entity(key));
-                }
-            }
-            drop(view);
-            for (id, entries) in tables {
-                let note = StreamNote::Idle(Arc::new(Idle {
-                    schema: Arc::clone(&schema),
-                    entries,
-                    timestamp_ns: timestamp_ns(),
-                }));
-                if !offer(&self.packet_io.subscribers, &note, id) {
-                    tracing::debug!("nobody was told of idle entries");
-                }
-            }
+        if let Some(aging::Command::Report(keys)) = self.notices.age(seen, now) {
+            self.report(view, keys.iter().map(|k| &**k));
         }
         true
     }
+
+    /// Passes on which entries a switch in another process says are idle. Waits for writes of their tables.
+    pub fn report_idle_elsewhere(&self, schema: &Arc<Schema>, keys: &[EntryKey]) {
+        let state = self.shared();
+        let runs = state.switch.pipeline().map(|pipeline| &pipeline.schema);
+        if !runs.is_some_and(|runs| Arc::ptr_eq(runs, schema)) {
+            return;
+        }
+        if let Some(view) = state.switch.view(&tables_of(keys.iter())) {
+            self.report(view, keys.iter());
+        }
+    }
+
+    /// Tells of idle entries, as they are stored.
+    fn report<'k>(&self, view: View<'_>, keys: impl Iterator<Item = &'k EntryKey>) {
+        let schema = Arc::clone(&view.pipeline.schema);
+        // Not every role is told of every table.
+        let mut tables: BTreeMap<Option<u32>, Vec<TableEntry>> = BTreeMap::new();
+        for key in keys {
+            let stored = view.store.entry(key);
+            if let Some(entry) = stored.filter(|entry| entry.idle_timeout_ns != 0) {
+                let id = schema.table_of(key.table).map(|table| table.id);
+                tables.entry(id).or_default().push(entry.to_entity(key));
+            }
+        }
+        drop(view);
+        for (id, entries) in tables {
+            let note = StreamNote::Idle(Arc::new(Idle {
+                schema: Arc::clone(&schema),
+                entries,
+                timestamp_ns: timestamp_ns(),
+            }));
+            if !offer(&self.packet_io.subscribers, &note, id) {
+                tracing::debug!("nobody was told of idle entries");
+            }
+        }
+    }
+}
+
+/// The tables of these entries, to be read.
+fn tables_of<'k>(keys: impl Iterator<Item = &'k EntryKey>) -> Footprint {
+    let mut tables = Footprint::default();
+    for key in keys {
+        tables.add(Part::Table(key.table), Access::Read);
+    }
+    tables
 }
 
 /// Offers news of what has this p4info id to the primary of each role that has it; `false` if none

@@ -1,14 +1,18 @@
-//! A switch in another process that has come, or come back.
+//! A switch in another process: what has to be done when it has come, or come back, and what it notices.
 
+use std::sync::Arc;
+
+use pointsman_p4::dataplane::EntryKey;
 use pointsman_proto::pointsman::objective::v1 as pb;
 
 use super::Agent;
 use crate::objectives::Wanted;
+use crate::schema::Schema;
+use crate::target::p4runtime::{Front, Listed};
 
-impl Agent {
-    /// Compares the switch with what is stored, and puts right what differs. Called whenever it has made
-    /// us its primary; nobody writes meanwhile.
-    pub fn bring_in_step(&self) {
+impl Front for Agent {
+    /// Compares the switch with what is stored, and puts right what differs. Nobody writes meanwhile.
+    fn bring_in_step(&self) {
         let mut state = self.exclusive();
         match state.switch.bring_in_step() {
             Ok(()) => {
@@ -21,5 +25,13 @@ impl Agent {
             }
             Err(error) => tracing::error!(%error, "the switch does not hold what is stored"),
         }
+    }
+
+    fn learnt(&self, listed: Listed) {
+        self.pass_on(listed);
+    }
+
+    fn idle(&self, schema: &Arc<Schema>, keys: &[EntryKey]) {
+        self.report_idle_elsewhere(schema, keys);
     }
 }

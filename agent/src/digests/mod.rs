@@ -11,9 +11,11 @@
 //!    `ack_timeout_ns` ago and not acknowledged.
 //! 2. What waits, and what waits to be acknowledged, is bounded; what does not fit is lost and counted.
 //! 3. A list that did not leave is forgotten: the same data can be learnt again.
+//! 4. A list of a switch in another process is acknowledged there when it is forgotten here, for whatever reason:
+//!    so what may be sent again can be learnt again.
 
 mod core;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Digests, Event, List, MAX_LIST_SIZE, MAX_MESSAGES, Message};
+pub use self::core::{Command, Digests, Event, List, MAX_LIST_SIZE, MAX_MESSAGES, Message};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pointsman_p4::dataplane::Bits;
 use pointsman_p4::ir::LearnListId;
 
-use super::{Digests, Event, List, MAX_LIST_SIZE, MAX_MESSAGES, Message};
+use super::{Command, Digests, Event, List, MAX_LIST_SIZE, MAX_MESSAGES, Message};
 use crate::entity::DigestConfig;
 
 const MACS: LearnListId = LearnListId(0);
@@ -35,13 +35,38 @@ fn digests(config: DigestConfig) -> Digests {
     digests
 }
 
+/// The lists that are to be sent.
+fn lists(commands: Vec<Command>) -> Vec<List> {
+    let lists = commands.into_iter().map(|command| match command {
+        Command::Send(list) => list,
+        other => panic!("not a list: {other:?}"),
+    });
+    lists.collect()
+}
+
 /// What is sent when these are learnt, one after the other.
 fn learn(digests: &mut Digests, values: &[u64], now: u64) -> Vec<List> {
     let learnt = values.iter();
     learnt
-        .flat_map(|value| digests.step(Event::Learnt(MACS, message(*value)), at(now)))
+        .flat_map(|value| lists(digests.step(Event::Learnt(MACS, message(*value)), at(now))))
         .collect()
 }
+
+/// What is done when a switch in another process sends these as its list 70.
+fn listed(digests: &mut Digests, values: &[u64], now: u64) -> Vec<Command> {
+    let event = Event::Listed {
+        digest: MACS,
+        list_id: 70,
+        messages: values.iter().map(|value| message(*value)).collect(),
+    };
+    digests.step(event, at(now))
+}
+
+/// That list is dealt with.
+const DEALT_WITH: Command = Command::Acknowledge {
+    digest: MACS,
+    list_id: 70,
+};
 
 /// Lists as their ids and values.
 fn shown(lists: &[List]) -> Vec<(u64, Vec<u64>)> {
@@ -74,8 +99,8 @@ fn a_list_leaves_when_it_is_full_or_its_first_message_has_waited() {
     assert_eq!(learn(&mut digests, &[4], 50), []);
     assert_eq!(learn(&mut digests, &[5], 140), []);
     assert_eq!(digests.step(Event::Timer, at(149)), []);
-    let lists = digests.step(Event::Timer, at(150));
-    assert_eq!(shown(&lists), [(2, vec![4, 5])]);
+    let late = lists(digests.step(Event::Timer, at(150)));
+    assert_eq!(shown(&late), [(2, vec![4, 5])]);
     assert_eq!(digests.step(Event::Timer, at(1_000)), []);
 }
 
@@ -129,13 +154,14 @@ fn a_new_configuration_counts_for_what_waits_and_for_what_was_sent() {
     let mut digests = digests(config(1_000, 10, 10_000));
     learn(&mut digests, &[1, 2, 3], 0);
     let smaller = Event::Configured(MACS, config(1_000, 2, 10_000));
-    let lists = digests.step(smaller, at(10));
-    assert_eq!(shown(&lists), [(1, vec![1, 2])]);
+    let full = lists(digests.step(smaller, at(10)));
+    assert_eq!(shown(&full), [(1, vec![1, 2])]);
     let sooner = Event::Configured(MACS, config(5, 2, 50));
-    assert_eq!(shown(&digests.step(sooner, at(30))), [(2, vec![3])]);
+    assert_eq!(shown(&lists(digests.step(sooner, at(30)))), [(2, vec![3])]);
     assert_eq!(learn(&mut digests, &[1, 3], 60), []);
     assert_eq!(digests.deadline(), Some(at(65)));
-    assert_eq!(shown(&digests.step(Event::Timer, at(65))), [(3, vec![1])]);
+    let due = lists(digests.step(Event::Timer, at(65)));
+    assert_eq!(shown(&due), [(3, vec![1])]);
 }
 
 #[test]
@@ -172,4 +198,47 @@ fn more_than_can_be_remembered_is_lost_and_counted() {
     assert_eq!((lists.len(), digests.lost()), (MAX_MESSAGES, 3));
     digests.step(Event::Acknowledged(MACS, 1), at(1));
     assert_eq!(learn(&mut digests, &[values[MAX_MESSAGES]], 1).len(), 1);
+}
+
+#[test]
+fn a_list_of_another_switch_is_passed_on_at_once_and_acknowledged_there_when_it_is_here() {
+    let mut digests = digests(config(60_000, 10, 60_000));
+    let sent = lists(listed(&mut digests, &[1, 2, 2], 0));
+    assert_eq!(shown(&sent), [(1, vec![1, 2])]);
+    assert_eq!(digests.deadline(), None);
+    let acknowledged = digests.step(Event::Acknowledged(MACS, 1), at(10));
+    assert_eq!(acknowledged, [DEALT_WITH]);
+}
+
+#[test]
+fn a_list_of_another_switch_that_is_no_news_is_acknowledged_at_once() {
+    let mut digests = digests(config(0, 10, 1_000));
+    assert_eq!(listed(&mut digests, &[1], 0).len(), 1);
+    assert_eq!(listed(&mut digests, &[1, 1], 10), [DEALT_WITH]);
+    digests.step(Event::Removed(MACS), at(20));
+    assert_eq!(listed(&mut digests, &[2], 30), [DEALT_WITH]);
+}
+
+#[test]
+fn a_list_of_another_switch_that_is_cut_is_acknowledged_with_its_last_part() {
+    let mut digests = digests(config(0, 2, 60_000));
+    let sent = lists(listed(&mut digests, &[1, 2, 3], 0));
+    assert_eq!(shown(&sent), [(1, vec![1, 2]), (2, vec![3])]);
+    assert_eq!(digests.step(Event::Acknowledged(MACS, 1), at(1)), []);
+    assert_eq!(
+        digests.step(Event::Acknowledged(MACS, 2), at(1)),
+        [DEALT_WITH]
+    );
+}
+
+#[test]
+fn a_list_of_another_switch_that_may_be_sent_again_can_be_learnt_there_again() {
+    let mut digests = digests(config(0, 10, 1_000));
+    listed(&mut digests, &[1], 0);
+    assert_eq!(digests.step(Event::NotSent(MACS, 1), at(0)), [DEALT_WITH]);
+    listed(&mut digests, &[1], 10);
+    assert_eq!(digests.step(Event::NewPrimary, at(20)), [DEALT_WITH]);
+    listed(&mut digests, &[1], 30);
+    let expired = digests.step(Event::Learnt(MACS, message(2)), at(1_030));
+    assert_eq!(expired[0], DEALT_WITH);
 }

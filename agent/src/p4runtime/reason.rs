@@ -146,6 +146,7 @@ impl From<&ReadError> for Reason {
             ReadError::Scope(_) => Reason::NotAllowed,
             ReadError::NoEntry { .. } => Reason::NotFound,
             ReadError::DataPlane(error) => Reason::from(error),
+            ReadError::Relay(_) => Reason::SwitchRefuses,
         }
     }
 }

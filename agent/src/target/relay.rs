@@ -75,6 +75,9 @@ pub trait Relay: Send + Sync {
     /// model. One result for each filter.
     fn refresh(&self, schema: &Schema, filters: &[p4::Entity]) -> Vec<Result<(), RelayError>>;
 
+    /// Tells the switch that a digest list of its own is dealt with. Lost if the switch is away.
+    fn acknowledge(&self, digest_id: u32, list_id: u64);
+
     /// Makes the switch hold a pipeline with exactly these entities. `updates` make what it
     /// should be of a switch that has just loaded the pipeline.
     fn bring_in_step(&self, pipeline: &Pipeline, updates: &[Update]) -> Result<(), RelayError>;

@@ -2,7 +2,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod faults;
+mod notices;
+mod packets;
 mod poor_server;
+mod security;
 
 use std::time::Duration;
 
@@ -101,6 +105,13 @@ fn upstream(address: &str) -> Upstream {
     Upstream::new(address, DEVICE, ElectionId::new(0, 100))
 }
 
+/// An agent without a pipeline, over the interpreter, to be behind a proxy.
+async fn behind(dir: &std::path::Path) -> TestAgent {
+    let mut config = config(dir);
+    config.pipeline = PipelineChoice::None;
+    TestAgent::start(&config).await
+}
+
 /// Waits until writes are taken.
 async fn ready(controller: &mut Controller) {
     let waiting = async {
@@ -125,9 +136,7 @@ async fn before_poor(dir: &std::path::Path) -> (RunningPoor, TestAgent, Controll
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_to_the_proxy_is_on_the_switch_and_is_counted_there() {
     let dirs = [tempfile::tempdir(), tempfile::tempdir()].map(|dir| dir.expect("a directory"));
-    let mut behind = config(dirs[0].path());
-    behind.pipeline = PipelineChoice::None;
-    let behind = TestAgent::start(&behind).await;
+    let behind = behind(dirs[0].path()).await;
     let config = proxy_config(dirs[1].path());
     let proxy = TestAgent::start_proxy(&config, upstream(&behind.address)).await;
     let mut controller = proxy.primary(1).await;
@@ -300,9 +309,7 @@ async fn while_the_switch_is_away_writes_are_unavailable_and_what_is_stored_can_
 async fn a_client_that_takes_the_switch_over_is_overtaken() {
     let dir = tempfile::tempdir().expect("a directory");
     let dirs = tempfile::tempdir().expect("a directory");
-    let mut behind = config(dirs.path());
-    behind.pipeline = PipelineChoice::None;
-    let behind = TestAgent::start(&behind).await;
+    let behind = behind(dirs.path()).await;
     let config = proxy_config(dir.path());
     let proxy = TestAgent::start_proxy(&config, upstream(&behind.address)).await;
     let mut controller = proxy.primary(1).await;
@@ -325,35 +332,4 @@ async fn dataplane_atomic_is_what_the_switch_says_it_is() {
     assert_eq!(refused.expect_err("it cannot").code(), Code::Unimplemented);
     assert!(poor.server.lock().entities.is_empty());
     assert!(routes(&mut controller).await.is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn packets_go_through_the_proxy_in_both_directions() {
-    let dirs = [tempfile::tempdir(), tempfile::tempdir()].map(|dir| dir.expect("a directory"));
-    let mut behind = config(dirs[0].path());
-    behind.pipeline = PipelineChoice::None;
-    let behind = TestAgent::start(&behind).await;
-    let config = proxy_config(dirs[1].path());
-    let proxy = TestAgent::start_proxy(&config, upstream(&behind.address)).await;
-    let mut controller = proxy.primary(1).await;
-    ready(&mut controller).await;
-    // A packet that the pipeline gives to the controller, as the switch's own port would.
-    let info = leaf_spine();
-    let mut headers = info.controller_packet_metadata.iter();
-    let packet_in = headers.find(|h| h.preamble.as_ref().is_some_and(|p| p.name == "packet_in"));
-    let bits: i32 = packet_in
-        .expect("leaf_spine has it")
-        .metadata
-        .iter()
-        .map(|m| m.bitwidth)
-        .sum();
-    let mut bytes = vec![0u8; bits as usize / 8];
-    bytes.extend([0xab; 60]);
-    behind.agent.packet_in(&bytes);
-    let packet = tokio::time::timeout(PATIENCE, controller.next()).await;
-    let packet = packet.expect("it comes").expect("the stream goes on");
-    let p4::stream_message_response::Update::Packet(packet) = packet else {
-        panic!("not a packet: {packet:?}");
-    };
-    assert_eq!(packet.payload, [0xab; 60]);
 }

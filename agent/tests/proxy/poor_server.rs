@@ -36,6 +36,10 @@ pub struct Poor {
     pub writes: Vec<usize>,
     /// Keys that it refuses to hold.
     pub refuses: Option<Vec<u8>>,
+    /// The key at which it dies: what comes before is applied, and nobody hears of it.
+    pub dies_at: Option<Vec<u8>>,
+    /// Says UNIMPLEMENTED of digests.
+    pub lacks_digests: bool,
     pub packets: Vec<p4::PacketOut>,
     streams: Vec<(u64, u128, Messages)>,
     primary: Option<u64>,
@@ -63,7 +67,11 @@ impl Drop for RunningPoor {
 
 impl RunningPoor {
     pub async fn start(address: &str) -> RunningPoor {
-        let server = PoorServer::default();
+        RunningPoor::start_with(address, Poor::default()).await
+    }
+
+    async fn start_with(address: &str, state: Poor) -> RunningPoor {
+        let server = PoorServer(Arc::new(Mutex::new(state)));
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let bound = bind(address).await;
         let address = bound.local_addr().expect("it is bound");
@@ -84,9 +92,14 @@ impl RunningPoor {
 
     /// Ends it as a crash would, and starts another at the same address.
     pub async fn restart(self) -> RunningPoor {
+        self.restart_with(Poor::default()).await
+    }
+
+    /// The same, with this state.
+    pub async fn restart_with(self, state: Poor) -> RunningPoor {
         let address = self.address.to_string();
         drop(self);
-        RunningPoor::start(&address).await
+        RunningPoor::start_with(&address, state).await
     }
 }
 
@@ -106,6 +119,22 @@ impl PoorServer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it dies of a request, having applied what comes before.
+    fn applied_before_death(&self, request: &p4::WriteRequest) -> bool {
+        let mut poor = self.lock();
+        let Some(deadly) = poor.dies_at.clone() else {
+            return false;
+        };
+        let deadly = format!("{deadly:?}");
+        let mut updates = request.updates.iter();
+        let died = updates.position(|update| format!("{update:?}").contains(&deadly));
+        for update in request.updates.iter().take(died.unwrap_or(0)) {
+            // What it would have said is of no interest to anybody.
+            let _ = poor.apply(update);
+        }
+        died.is_some()
+    }
+
     fn closed(&self, stream: u64) {
         let mut poor = self.lock();
         poor.streams.retain(|(id, ..)| *id != stream);
@@ -118,6 +147,15 @@ impl PoorServer {
 }
 
 impl Poor {
+    /// What would survive its end: pipeline and entities.
+    pub fn crash(&self) -> Poor {
+        Poor {
+            pipeline: self.pipeline.clone(),
+            entities: self.entities.clone(),
+            ..Poor::default()
+        }
+    }
+
     fn tell(&self) {
         let highest = self
             .streams
@@ -213,7 +251,7 @@ impl Poor {
     }
 }
 
-fn key(entity: &Entity) -> String {
+pub fn key(entity: &Entity) -> String {
     match entity {
         Entity::TableEntry(e) if e.is_default_action => format!("default {}", e.table_id),
         Entity::TableEntry(e) => format!("{} {:?} {}", e.table_id, e.r#match, e.priority),
@@ -252,6 +290,9 @@ impl P4Runtime for PoorServer {
         request: tonic::Request<p4::WriteRequest>,
     ) -> Result<Response<p4::WriteResponse>, Status> {
         let request = request.into_inner();
+        if self.applied_before_death(&request) {
+            std::future::pending::<()>().await;
+        }
         let mut poor = self.lock();
         if request.atomicity() != Atomicity::ContinueOnError {
             return Err(Status::unimplemented("only CONTINUE_ON_ERROR"));
@@ -263,6 +304,13 @@ impl P4Runtime for PoorServer {
         };
         if !poor.streams.iter().any(|stream| is_primary(&stream)) {
             return Err(Status::permission_denied("not the primary"));
+        }
+        let is_digest = |update: &p4::Update| {
+            let entity = update.entity.as_ref().and_then(|e| e.entity.as_ref());
+            matches!(entity, Some(Entity::DigestEntry(_)))
+        };
+        if poor.lacks_digests && request.updates.iter().any(is_digest) {
+            return Err(Status::unimplemented("no digests here"));
         }
         poor.writes.push(request.updates.len());
         let mut failed = false;
@@ -346,7 +394,6 @@ impl P4Runtime for PoorServer {
                         let election = u128::from(election.high) << 64 | u128::from(election.low);
                         server.lock().arbitrate(id, election, &messages);
                     }
-                    // What comes goes back with a byte before it.
                     Some(Request::Packet(packet)) => {
                         server.lock().packets.push(packet);
                     }

@@ -1,5 +1,6 @@
 //! An agent in a network namespace of its own, for tests that know it by its address only.
 #![allow(clippy::unwrap_used)]
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -7,10 +8,14 @@ use std::process::{Child, Command, Output, Stdio};
 /// Where the agent listens, within its namespace.
 pub const ADDRESS: &str = "127.0.0.1:9559";
 
-/// An agent of device 1 without a pipeline. Its ports are p1, p2, ...; the other ends are host1, host2, ...
+/// Where another server listens that the agent is in front of.
+pub const BEHIND: &str = "127.0.0.1:9560";
+
+/// An agent of device 1 without a pipeline. The ports are p1, p2, ...; the other ends are host1, host2, ...
 pub struct Switch {
     namespace: String,
-    agent: Option<Child>,
+    /// The last one is the one to talk to.
+    servers: Vec<Child>,
     state: tempfile::TempDir,
 }
 
@@ -60,12 +65,34 @@ fn agent() -> PathBuf {
 impl Switch {
     /// Starts one on a target, with so many ports; `name` is the test's own.
     pub fn start(name: &str, target: &str, ports: u32) -> Switch {
-        let agent = agent();
-        let namespace = format!("{name}-{target}-{}", std::process::id());
+        let mut switch = Switch::namespace(&format!("{name}-{target}"), ports);
+        switch.agent(ADDRESS, target, &ports_of(ports));
+        switch
+    }
+
+    /// Starts one on the interpreter, and one in front of it, which is the one to talk to.
+    pub fn behind_a_proxy(name: &str, ports: u32) -> Switch {
+        let mut switch = Switch::namespace(&format!("{name}-proxy"), ports);
+        switch.agent(BEHIND, "interpreter", &ports_of(ports));
+        switch.agent(ADDRESS, "p4runtime", &to(BEHIND));
+        switch
+    }
+
+    /// Starts an agent in front of another program that serves P4Runtime at [`BEHIND`].
+    pub fn in_front_of(name: &str, server: &str, arguments: &[&str], ports: u32) -> Switch {
+        let mut switch = Switch::namespace(&format!("{name}-other"), ports);
+        let mut server = switch.command(server);
+        switch.serve(server.args(arguments), BEHIND);
+        switch.agent(ADDRESS, "p4runtime", &to(BEHIND));
+        switch
+    }
+
+    fn namespace(name: &str, ports: u32) -> Switch {
+        let namespace = format!("{name}-{}", std::process::id());
         run(Command::new("ip").args(["netns", "add", &namespace]));
-        let mut switch = Switch {
+        let switch = Switch {
             namespace,
-            agent: None,
+            servers: Vec::new(),
             state: tempfile::tempdir().unwrap(),
         };
         // Not a frame that the test did not send.
@@ -84,22 +111,28 @@ impl Switch {
             // A veth receives what XDP redirects to its peer only with GRO (or XDP) on.
             run(switch.command("ethtool").args(["-K", &host, "gro", "on"]));
         }
-        let state = switch.state.path().join("state");
-        let ports = (1..=ports).map(|port| format!("--port={port}=p{port}"));
-        let log = std::fs::File::create(switch.log()).unwrap();
-        let agent = switch
-            .command(agent.to_str().unwrap())
-            .args(["--target", target, "--pipeline", "none", "--insecure"])
-            .args(["--listen", ADDRESS, "--device-id", "1", "--state-dir"])
-            .arg(state)
-            .args(ports)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn();
-        switch.agent = Some(agent.unwrap());
-        switch.wait();
         switch
+    }
+
+    /// Starts an agent of device 1.
+    fn agent(&mut self, address: &str, target: &str, arguments: &[String]) {
+        let state = self.state.path().join(format!("state-{target}"));
+        let mut agent = self.command(agent().to_str().unwrap());
+        agent
+            .args(["--target", target, "--pipeline", "none", "--insecure"])
+            .args(["--listen", address, "--device-id", "1", "--state-dir"])
+            .arg(state)
+            .args(arguments);
+        self.serve(&mut agent, address);
+    }
+
+    /// Starts a program and waits until it listens.
+    fn serve(&mut self, program: &mut Command, address: &str) {
+        let log = std::fs::File::create(self.log(self.servers.len())).unwrap();
+        let also = log.try_clone().unwrap();
+        let server = program.stdin(Stdio::null()).stdout(also).stderr(log);
+        self.servers.push(server.spawn().unwrap());
+        self.wait(address);
     }
 
     /// A command in the namespace, with the file systems of this process.
@@ -111,45 +144,51 @@ impl Switch {
         command
     }
 
-    fn log(&self) -> PathBuf {
-        self.state.path().join("agent.log")
+    fn log(&self, server: usize) -> PathBuf {
+        self.state.path().join(format!("server{server}.log"))
     }
 
-    /// Waits until the agent listens.
-    fn wait(&mut self) {
+    /// Waits until the last server listens.
+    fn wait(&mut self, address: &str) {
+        let (_, port) = address.split_once(':').unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
         loop {
             // `ss` looks at the namespace's own sockets.
             let listening = self
                 .command("ss")
-                .args(["-Hlt", "sport", "=", ":9559"])
+                .args(["-Hlt", "sport", "=", &format!(":{port}")])
                 .output();
             if !listening.unwrap().stdout.is_empty() {
                 return;
             }
-            let ended = self.agent.as_mut().unwrap().try_wait().unwrap();
+            let ended = self.servers.last_mut().unwrap().try_wait().unwrap();
             let late = std::time::Instant::now() > deadline;
             assert!(
                 ended.is_none() && !late,
-                "the agent does not listen:\n{}",
+                "nothing listens at {address}:\n{}",
                 self.said()
             );
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     }
 
-    /// What the agent has logged.
+    /// What the servers have logged.
     fn said(&self) -> String {
-        std::fs::read_to_string(self.log()).unwrap_or_default()
+        let logs = (0..self.servers.len()).map(|server| {
+            let log = std::fs::read_to_string(self.log(server)).unwrap_or_default();
+            format!("server {server}:\n{log}")
+        });
+        logs.collect()
     }
 
-    /// What a client of the agent printed; it has to succeed, and the agent to live on.
+    /// What a client of the agent printed; it has to succeed, and the servers to live on.
     pub fn succeeds(&mut self, client: &mut Command) -> Output {
         let output = client.output().unwrap();
-        let ended = self.agent.as_mut().unwrap().try_wait().unwrap();
+        let ended: Vec<_> = self.servers.iter_mut().map(|s| s.try_wait()).collect();
+        let live_on = ended.iter().all(|ended| matches!(ended, Ok(None)));
         assert!(
-            output.status.success() && ended.is_none(),
-            "{}{}\nagent ({ended:?}):\n{}",
+            output.status.success() && live_on,
+            "{}{}\nended: {ended:?}\n{}",
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr),
             self.said()
@@ -158,12 +197,26 @@ impl Switch {
     }
 }
 
+/// What an agent is told of its ports.
+fn ports_of(ports: u32) -> Vec<String> {
+    let ports = 1..=ports;
+    ports.map(|port| format!("--port={port}=p{port}")).collect()
+}
+
+/// What a proxy is told of the server behind it.
+fn to(address: &str) -> Vec<String> {
+    vec![
+        format!("--upstream={address}"),
+        "--upstream-device-id=1".to_owned(),
+    ]
+}
+
 impl Drop for Switch {
     fn drop(&mut self) {
-        if let Some(agent) = &mut self.agent {
+        for server in self.servers.iter_mut().rev() {
             // Nothing to do about either failure but to go on cleaning up.
-            drop(agent.kill());
-            drop(agent.wait());
+            drop(server.kill());
+            drop(server.wait());
         }
         let delete = ["netns", "del", &self.namespace];
         drop(Command::new("ip").args(delete).status());

@@ -29,7 +29,7 @@ mod table;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use crate::dataplane::{Bits, declared_entries};
+use crate::dataplane::{Bits, DataPlaneError, EntryKey, declared_entries};
 use crate::ir::{LearnListId, Program, TableId};
 
 pub use action::MAX_ROUNDS;
@@ -141,6 +141,14 @@ impl Interpreter {
     pub fn advance(&self, now: Duration) {
         let state = &mut self.lock().state;
         state.now = state.now.max(now);
+    }
+
+    /// Says when an entry was last hit, where it was not by a packet of this plane.
+    pub fn set_last_hit(&self, key: &EntryKey, at: Duration) -> Result<(), DataPlaneError> {
+        let tables = &mut self.lock().state.tables;
+        let entry = tables[key.table.index()].get_mut(key);
+        entry.ok_or(DataPlaneError::NotFound)?.last_hit = at;
+        Ok(())
     }
 
     /// Looks packets up in the tables that another plane of the same switch keeps. Its entries, which

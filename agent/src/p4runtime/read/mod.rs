@@ -52,6 +52,9 @@ pub enum ReadError {
     /// A counter or register cannot be read.
     #[error(transparent)]
     DataPlane(#[from] DataPlaneError),
+    /// A switch in another process does not say.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
 }
 
 impl ReadError {
@@ -64,6 +67,7 @@ impl ReadError {
             ReadError::DataPlane(DataPlaneError::OutOfRange { .. }) => Code::OutOfRange,
             ReadError::DataPlane(DataPlaneError::Unsupported { .. }) => Code::Unimplemented,
             ReadError::DataPlane(_) => Code::Internal,
+            ReadError::Relay(error) => error.code(),
         }
     }
 }
@@ -87,18 +91,15 @@ pub fn begin(agent: &Agent, caller: &Caller, request: &p4::ReadRequest) -> Resul
     let mut entities = Vec::new();
     let mut errors = Vec::with_capacity(request.entities.len());
     for (filter, refreshed) in request.entities.iter().zip(refreshed) {
-        if let Err(error) = refreshed {
-            let refused = Reason::SwitchRefuses;
-            errors.push(status::error(refused, error.code(), error.to_string()));
-            continue;
-        }
         let mut reader = Reader {
             schema: Arc::clone(&pipeline.schema),
             view: &view,
             found: Vec::new(),
         };
         let allowed = scope.check_policy(filter, p4info).map_err(ReadError::from);
-        match allowed.and_then(|()| reader.filter(filter)) {
+        let read = allowed.and_then(|()| reader.filter(filter));
+        // What is wrong with a filter is said better here than by the switch.
+        match read.and_then(|()| Ok(refreshed?)) {
             Ok(()) => {
                 let found = reader.found.into_iter();
                 entities.extend(found.map(|found| scope.of(found)));

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, mpsc};
 use tonic::Status;
 use tonic::transport::Channel;
 
+use super::notice::{self, Notice};
 use super::{Upstream, packet};
 use crate::arbitration::ElectionId;
 use crate::schema::Schema;
@@ -176,6 +177,29 @@ impl Link {
         };
         let sent = connection.requests.try_send(message);
         sent.map_err(|_| "the switch takes packets too slowly; this one is dropped".to_owned())
+    }
+
+    /// A digest list of the server's pipeline.
+    pub fn learnt(&self, list: &p4::DigestList) -> Option<Notice> {
+        let schema = lock(&self.schema).clone()?;
+        notice::learnt(&schema, list)
+    }
+
+    /// Entries of the server's pipeline.
+    pub fn idle(&self, told: &p4::IdleTimeoutNotification) -> Option<Notice> {
+        let schema = lock(&self.schema).clone()?;
+        Some(notice::idle(&schema, told))
+    }
+
+    /// Tells the server that a digest list is dealt with.
+    pub fn acknowledge(&self, digest_id: u32, list_id: u64) {
+        let message = p4::StreamMessageRequest {
+            update: Some(Request::DigestAck(p4::DigestListAck { digest_id, list_id })),
+        };
+        let connection = self.connection();
+        if !connection.is_ok_and(|c| c.requests.try_send(message).is_ok()) {
+            tracing::debug!("an acknowledgement of a digest list did not reach the switch");
+        }
     }
 
     /// A client for a channel, with room for large answers.

@@ -12,8 +12,9 @@
 //! | `shell`, `link` | the thread that does so, and calls on the server for threads that wait |
 //! | `outcome`, `batch` | batches, and what became of each update |
 //! | `question`, `survey`, `difference`, `step` | what the server has, how it differs from what is stored, and putting that right |
-//! | `live` | counters and registers |
+//! | `live` | counters, registers and last hits |
 //! | `packet` | packet-ins and packet-outs |
+//! | `notice` | digests and idle entries |
 //!
 //! After every connection the server is compared with what is stored before the first write. While it is away,
 //! what is stored can be read, writes are refused with UNAVAILABLE, and so are reads of what it counts.
@@ -23,6 +24,7 @@ mod difference;
 mod link;
 mod live;
 mod mastership;
+mod notice;
 mod options;
 mod outcome;
 mod packet;
@@ -31,11 +33,12 @@ mod shell;
 mod step;
 mod survey;
 
+pub use notice::Listed;
 pub use options::{Policy, Upstream};
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use pointsman_p4::dataplane::DataPlane;
+use pointsman_p4::dataplane::{DataPlane, EntryKey};
 use pointsman_p4::interpreter::Interpreter;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
@@ -44,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 use self::link::Link;
+use self::notice::Notice;
 use self::outcome::Outcome;
 use self::shell::News;
 use super::relay::{Relay, RelayError};
@@ -53,6 +57,21 @@ use super::{
 use crate::entity::Update;
 use crate::schema::Schema;
 use crate::switch::{Pipeline, UpdateError};
+
+/// Notices of the server that wait for the agent; more are lost, and the server may send them again.
+const NOTICES: usize = 1024;
+
+/// Who is told what the server does of itself. Called on threads that may wait.
+pub trait Front: Send + Sync + 'static {
+    /// The server has made us its primary, and may hold anything.
+    fn bring_in_step(&self);
+
+    /// Packets have learnt something there.
+    fn learnt(&self, listed: Listed);
+
+    /// The server says that no packet has hit these entries for their timeout.
+    fn idle(&self, schema: &Arc<Schema>, keys: &[EntryKey]);
+}
 
 /// A switch behind a P4Runtime server.
 pub struct P4RuntimeTarget {
@@ -98,34 +117,55 @@ impl P4RuntimeTarget {
 }
 
 impl UpstreamTask {
-    /// Keeps the connection until it is cancelled. Whenever the server makes us its primary, `bring_in_step` is
-    /// called, on a thread that may wait.
-    pub async fn run(
+    /// Keeps the connection until it is cancelled.
+    pub async fn run<F: Front>(
         self,
-        bring_in_step: impl Fn() + Send + Sync + 'static,
+        front: Arc<F>,
         cancel: CancellationToken,
     ) -> std::io::Result<()> {
-        let (news, mut heard) = mpsc::channel(1);
+        let (news, heard) = mpsc::channel(1);
+        let (notices, noticed) = mpsc::channel(NOTICES);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         // Nobody else starts it.
         let _ = self.link.runtime.set(runtime.handle().clone());
         let link = self.link.clone();
-        let stop = cancel.clone();
+        let to = shell::Heard { news, notices };
         let thread = std::thread::Builder::new().name("upstream".to_owned());
-        let thread = thread.spawn(move || runtime.block_on(shell::run(link, news, stop)))?;
-        let bring_in_step = Arc::new(bring_in_step);
-        while let Some(News::Primary) = heard.recv().await {
-            let bring_in_step = bring_in_step.clone();
-            if let Err(error) = tokio::task::spawn_blocking(move || bring_in_step()).await {
-                tracing::error!(%error, "comparing the switch with what is stored ended early");
-            }
-        }
+        let thread = thread.spawn(move || runtime.block_on(shell::run(link, to, cancel)))?;
+        tokio::join!(
+            bring_in_step(Arc::clone(&front), heard),
+            notify(front, noticed)
+        );
         self.link.end("the agent is stopping".to_owned());
-        // It has ended: it held the sender of the news.
+        // It has ended: it held the senders.
         let _ = thread.join();
         Ok(())
+    }
+}
+
+/// Has the server compared whenever it makes us its primary.
+async fn bring_in_step<F: Front>(front: Arc<F>, mut heard: mpsc::Receiver<News>) {
+    while let Some(News::Primary) = heard.recv().await {
+        let front = Arc::clone(&front);
+        if let Err(error) = tokio::task::spawn_blocking(move || front.bring_in_step()).await {
+            tracing::error!(%error, "comparing the switch with what is stored ended early");
+        }
+    }
+}
+
+/// Passes on what the server notices.
+async fn notify<F: Front>(front: Arc<F>, mut noticed: mpsc::Receiver<Notice>) {
+    while let Some(notice) = noticed.recv().await {
+        let front = Arc::clone(&front);
+        let told = tokio::task::spawn_blocking(move || match notice {
+            Notice::Learnt(listed) => front.learnt(listed),
+            Notice::Idle { schema, keys } => front.idle(&schema, &keys),
+        });
+        if let Err(error) = told.await {
+            tracing::error!(%error, "a notice of the switch was not passed on");
+        }
     }
 }
 
@@ -251,6 +291,10 @@ impl Relay for Server {
             Some(model) => live::refresh(&self.link, schema, &model, filters),
             None => vec![Ok(()); filters.len()],
         }
+    }
+
+    fn acknowledge(&self, digest_id: u32, list_id: u64) {
+        self.link.acknowledge(digest_id, list_id);
     }
 
     fn bring_in_step(&self, pipeline: &Pipeline, updates: &[Update]) -> Result<(), RelayError> {

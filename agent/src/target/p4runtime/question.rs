@@ -1,6 +1,7 @@
 //! The filters with which a server is asked what it has: one table, profile or array each, which is the least that
-//! servers understand.
+//! servers understand. [`all`] is for the comparison with what is stored, [`live`] for clients who read.
 
+use pointsman_p4::ir::TableId;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity as Message;
 use pointsman_proto::p4::v1::packet_replication_engine_entry::Type as Replication;
@@ -8,29 +9,44 @@ use pointsman_proto::p4::v1::packet_replication_engine_entry::Type as Replicatio
 use crate::entity::Entity;
 use crate::schema::{ProfileSchema, Schema, TableSchema};
 
-/// Everything that can be written to a pipeline, with names for people.
-pub(super) fn all(schema: &Schema) -> Vec<(String, Message)> {
+/// A question, with a name for people.
+pub(super) struct Question {
+    pub about: String,
+    /// The table whose entries it asks for.
+    pub table: Option<TableId>,
+    pub filter: Message,
+}
+
+/// Everything that can be written to a pipeline.
+pub(super) fn all(schema: &Schema) -> Vec<Question> {
     let mut questions = Vec::new();
+    let mut ask = |about: String, table, filter| {
+        questions.push(Question {
+            about,
+            table,
+            filter,
+        });
+    };
     for profile in &schema.profiles {
         let about = format!("the members of {}", profile.name);
-        questions.push((about, members(profile)));
+        ask(about, None, members(profile));
         if profile.with_selector {
             let about = format!("the groups of {}", profile.name);
-            questions.push((about, groups(profile)));
+            ask(about, None, groups(profile));
         }
     }
-    questions.push(("multicast groups".to_owned(), multicast_groups()));
-    questions.push(("clone sessions".to_owned(), clone_sessions()));
+    ask("multicast groups".to_owned(), None, multicast_groups());
+    ask("clone sessions".to_owned(), None, clone_sessions());
     for table in &schema.tables {
-        questions.push((table.name.clone(), entries(table)));
+        ask(table.name.clone(), Some(table.table), entries(table));
         let about = format!("the default of {}", table.name);
-        questions.push((about, default_action(table)));
+        ask(about, None, default_action(table));
     }
     for meter in &schema.meters {
-        questions.push((meter.name.clone(), cells_of_meter(meter.id)));
+        ask(meter.name.clone(), None, cells_of_meter(meter.id));
     }
     for set in &schema.value_sets {
-        questions.push((set.name.clone(), value_set(set.id)));
+        ask(set.name.clone(), None, value_set(set.id));
     }
     questions
 }
@@ -51,6 +67,112 @@ pub(super) fn about(schema: &Schema, entity: &Entity) -> Option<Message> {
         Entity::ValueSet(set) => value_set(schema.value_set_of(set.set)?.id),
         _ => return None,
     })
+}
+
+/// What of a client's filter only the server can answer: counts, registers, last hits. Without conditions on what
+/// is stored.
+pub(super) fn live(schema: &Schema, filter: &p4::Entity) -> Vec<p4::Entity> {
+    let mut asked = Vec::new();
+    match &filter.entity {
+        Some(Message::CounterEntry(counter)) => {
+            let arrays = schema.counters.iter().map(|array| array.id);
+            asked.extend(wanted(arrays, counter.counter_id).map(|counter_id| {
+                Message::CounterEntry(p4::CounterEntry {
+                    counter_id,
+                    ..*counter
+                })
+            }));
+        }
+        Some(Message::RegisterEntry(register)) => {
+            let arrays = schema.registers.iter().map(|array| array.id);
+            asked.extend(wanted(arrays, register.register_id).map(|register_id| {
+                Message::RegisterEntry(p4::RegisterEntry {
+                    register_id,
+                    ..register.clone()
+                })
+            }));
+        }
+        Some(Message::MeterEntry(meter)) if meter.counter_data.is_some() => {
+            let arrays = schema.meters.iter().map(|array| array.id);
+            asked.extend(
+                wanted(arrays, meter.meter_id)
+                    .map(|meter_id| Message::MeterEntry(p4::MeterEntry { meter_id, ..*meter })),
+            );
+        }
+        Some(Message::DirectCounterEntry(counter)) => {
+            let entry = counter.table_entry.clone().unwrap_or_default();
+            asked.extend(direct_counters(schema, &entry));
+        }
+        Some(Message::DirectMeterEntry(meter)) if meter.counter_data.is_some() => {
+            let entry = meter.table_entry.clone().unwrap_or_default();
+            asked.extend(direct_meters(schema, &entry));
+        }
+        Some(Message::TableEntry(entry)) => {
+            if entry.counter_data.is_some() {
+                asked.extend(direct_counters(schema, entry));
+            }
+            if entry.meter_counter_data.is_some() {
+                asked.extend(direct_meters(schema, entry));
+            }
+            if entry.time_since_last_hit.is_some() {
+                asked.extend(last_hits(schema, entry));
+            }
+        }
+        _ => {}
+    }
+    let asked = asked.into_iter().map(|message| p4::Entity {
+        entity: Some(message),
+    });
+    asked.collect()
+}
+
+/// Of these ids, the one that a filter names, or all for 0.
+fn wanted(ids: impl Iterator<Item = u32>, named: u32) -> impl Iterator<Item = u32> {
+    ids.filter(move |id| named == 0 || named == *id)
+}
+
+fn direct_counters(schema: &Schema, entry: &p4::TableEntry) -> impl Iterator<Item = Message> {
+    let counted = schema.tables.iter().filter(|t| t.direct_counter.is_some());
+    wanted(counted.map(|table| table.id), entry.table_id).map(|table| {
+        Message::DirectCounterEntry(p4::DirectCounterEntry {
+            table_entry: Some(key(table, entry)),
+            data: None,
+        })
+    })
+}
+
+fn direct_meters(schema: &Schema, entry: &p4::TableEntry) -> impl Iterator<Item = Message> {
+    let metered = schema.tables.iter().filter(|t| t.direct_meter.is_some());
+    wanted(metered.map(|table| table.id), entry.table_id).map(|table| {
+        Message::DirectMeterEntry(p4::DirectMeterEntry {
+            table_entry: Some(key(table, entry)),
+            config: None,
+            counter_data: Some(p4::MeterCounterData::default()),
+        })
+    })
+}
+
+fn last_hits(schema: &Schema, entry: &p4::TableEntry) -> impl Iterator<Item = Message> {
+    let timed = schema.tables.iter().filter(|t| t.idle_timeout);
+    wanted(timed.map(|table| table.id), entry.table_id).map(|table| {
+        Message::TableEntry(p4::TableEntry {
+            time_since_last_hit: Some(p4::table_entry::IdleTimeout::default()),
+            ..key(table, entry)
+        })
+    })
+}
+
+/// A filter for the same entries of one table.
+fn key(table_id: u32, entry: &p4::TableEntry) -> p4::TableEntry {
+    p4::TableEntry {
+        table_id,
+        r#match: entry.r#match.clone(),
+        priority: match entry.r#match.is_empty() {
+            true => 0,
+            false => entry.priority,
+        },
+        ..p4::TableEntry::default()
+    }
 }
 
 fn entries(table: &TableSchema) -> Message {

@@ -16,6 +16,7 @@ use tonic::{Code, Status};
 
 use super::link::{Connection, Link};
 use super::mastership::{Command, Event, Mastership};
+use super::notice::Notice;
 use crate::arbitration::ElectionId;
 
 /// How long a connection may take to come about.
@@ -33,14 +34,21 @@ pub(super) enum News {
     Primary,
 }
 
+/// Where what the server says goes.
+pub(super) struct Heard {
+    pub news: mpsc::Sender<News>,
+    /// What does not fit is lost.
+    pub notices: mpsc::Sender<Notice>,
+}
+
 type Message = Result<p4::StreamMessageResponse, Status>;
 
 /// Runs the connection until it is cancelled.
-pub(super) async fn run(link: Arc<Link>, news: mpsc::Sender<News>, cancel: CancellationToken) {
+pub(super) async fn run(link: Arc<Link>, heard: Heard, cancel: CancellationToken) {
     let mut shell = Shell {
         mastership: Mastership::new(link.options.election_id),
         link: link.clone(),
-        news,
+        heard,
         started: Instant::now(),
         due: None,
         stream: None,
@@ -86,7 +94,7 @@ async fn next_event(stream: &mut Option<Stream>, due: Option<Instant>) -> Happen
 struct Shell {
     link: Arc<Link>,
     mastership: Mastership,
-    news: mpsc::Sender<News>,
+    heard: Heard,
     started: Instant,
     due: Option<Instant>,
     stream: Option<Stream>,
@@ -158,7 +166,22 @@ impl Shell {
                 );
                 None
             }
-            Response::Digest(_) | Response::IdleTimeoutNotification(_) | Response::Other(_) => None,
+            Response::Digest(list) => {
+                self.notice(self.link.learnt(&list));
+                None
+            }
+            Response::IdleTimeoutNotification(idle) => {
+                self.notice(self.link.idle(&idle));
+                None
+            }
+            Response::Other(_) => None,
+        }
+    }
+
+    fn notice(&self, notice: Option<Notice>) {
+        let Some(notice) = notice else { return };
+        if self.heard.notices.try_send(notice).is_err() {
+            tracing::debug!("too many notices of the switch wait; one is lost");
         }
     }
 
@@ -181,8 +204,9 @@ impl Shell {
                             Event::Opened
                         }
                         Err(error) => {
+                            let error = causes(&error);
                             self.link.end(format!("cannot be reached ({error})"));
-                            tracing::warn!(switch = %self.link.options.address, %error, "not connected");
+                            tracing::warn!(switch = %self.link.options.address, error, "not connected");
                             Event::Broken
                         }
                     };
@@ -222,7 +246,7 @@ impl Shell {
             in_step: false,
         });
         // One that waits already says the same.
-        let _ = self.news.try_send(News::Primary);
+        let _ = self.heard.news.try_send(News::Primary);
     }
 
     async fn connect(&self) -> Result<Stream, tonic::transport::Error> {
@@ -256,6 +280,13 @@ impl Shell {
             _reader: reader,
         })
     }
+}
+
+/// An error with what is behind it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
 }
 
 async fn forward(incoming: &mpsc::Sender<Message>, message: Message) {

@@ -9,7 +9,7 @@ use super::link::Link;
 use super::options::Policy;
 use super::outcome::Outcome;
 use super::{batch, survey};
-use crate::entity::{Operation, Update};
+use crate::entity::{Entity, Operation, Update};
 use crate::schema::Schema;
 use crate::switch::Pipeline;
 use crate::target::relay::RelayError;
@@ -25,8 +25,8 @@ pub(super) fn bring_in_step(
 ) -> Result<(), RelayError> {
     take_pipeline(link, pipeline)?;
     let schema = &pipeline.schema;
+    let declared = survey::declared(pipeline);
     let mut found = Vec::new();
-    let mut silent = Vec::new();
     for answer in survey::everything(link, schema) {
         match answer.found {
             Ok(entities) => found.extend(entities),
@@ -34,12 +34,17 @@ pub(super) fn bring_in_step(
                 return Err(refused(link, &status));
             }
             Err(status) => {
-                tracing::info!(about = answer.about, %status, "the switch does not say what it has");
-                silent.push(answer.about);
+                let about = answer.question.about;
+                tracing::info!(about, %status, "the switch does not say what it has");
+                // Then it is taken to have what the program has given it.
+                let silent = answer.question.table;
+                let given = declared.iter().filter(|e| Some(e.key.table) == silent);
+                found.extend(given.cloned().map(Entity::TableEntry));
             }
         }
     }
-    let difference = difference(updates, &survey::declared(pipeline), found);
+    let declared = declared.into_iter().map(|entry| entry.key).collect();
+    let difference = difference(updates, &declared, found);
     let counts: Vec<Update> = updates
         .iter()
         .filter(|u| survey::is_counted(u))

@@ -1,7 +1,8 @@
 //! What the server has: its pipeline, all that was written to it, and what it counts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use pointsman_p4::dataplane::EntryAction;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity as Message;
 use pointsman_proto::p4::v1::forwarding_pipeline_config::Cookie;
@@ -12,16 +13,16 @@ use tonic::Status;
 
 use super::difference::{self, Key, comparable, key};
 use super::link::Link;
-use super::question;
-use crate::entity::{Entity, Operation, Update};
+use super::question::{self, Question};
+use crate::entity::{Entity, Operation, TableAction, TableEntry, Update};
 use crate::p4runtime::decode;
 use crate::schema::Schema;
 use crate::switch::Pipeline;
 
 /// What the server answered to one question.
 pub(super) struct Answer {
-    /// What it was about, for people.
-    pub about: String,
+    /// What it was.
+    pub question: Question,
     /// What it has, or why it does not say.
     pub found: Result<Vec<Entity>, Status>,
 }
@@ -100,9 +101,9 @@ pub(super) fn read(link: &Link, filters: Vec<p4::Entity>) -> Result<Vec<p4::Enti
 /// not hide what it has.
 pub(super) fn everything(link: &Link, schema: &Schema) -> Vec<Answer> {
     let questions = question::all(schema).into_iter();
-    let answers = questions.map(|(about, filter)| Answer {
-        about,
-        found: ask(link, schema, filter),
+    let answers = questions.map(|question| Answer {
+        found: ask(link, schema, question.filter.clone()),
+        question,
     });
     answers.collect()
 }
@@ -185,10 +186,14 @@ pub(super) fn typed(schema: &Schema, entity: p4::Entity) -> Option<Entity> {
     }
 }
 
-/// The keys of entries that a program brings along.
-pub(super) fn declared(pipeline: &Pipeline) -> HashSet<pointsman_p4::dataplane::EntryKey> {
+/// The entries that a program brings along.
+pub(super) fn declared(pipeline: &Pipeline) -> Vec<TableEntry> {
     let entries = pointsman_p4::dataplane::declared_entries(&pipeline.program);
-    entries.into_iter().map(|entry| entry.key).collect()
+    let entries = entries.into_iter().filter_map(|entry| match entry.action {
+        EntryAction::Call(call) => Some(TableEntry::new(entry.key, TableAction::Call(call))),
+        EntryAction::Member(_) | EntryAction::Group(_) => None,
+    });
+    entries.collect()
 }
 
 /// Whether an update writes what packets change, which is never compared.
