@@ -12,6 +12,7 @@ const PROTO_FILES: &[&str] = &[
     "p4/v1/p4runtime.proto",
     "stratum/p4_role_config.proto",
     "pointsman/objective/v1/objective.proto",
+    "pointsman/agent/v1/inventory.proto",
     "pointsman/agent/v1/agent.proto",
     "pointsman/agent/v1/state.proto",
     "pointsman/controller/v1/controller.proto",

@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::Parser;
 use pointsman_agent::agent::Agent;
 use pointsman_agent::config::{self, Args, Command, Config, ConfigCommand};
+use pointsman_agent::discovery::Discovery;
 use pointsman_agent::server::{self, Admission};
 use pointsman_agent::{ports, start};
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,13 +55,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     let admission = Admission::load(&config.serving)?;
+    let discovery = Discovery::load(&config.discovery)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let started = {
         // The xdp target polls a ring buffer in this runtime.
         let _entered = runtime.enter();
         start::start(&config)?
     };
-    runtime.block_on(serve(&config, admission, started))?;
+    runtime.block_on(serve(&config, admission, discovery, started))?;
     // Blocking calls that have not ended by now wait for nothing that matters.
     runtime.shutdown_timeout(DRAIN);
     tracing::info!("stopped");
@@ -70,6 +72,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
 async fn serve(
     config: &Config,
     admission: Admission,
+    discovery: Discovery,
     started: start::Started,
 ) -> anyhow::Result<()> {
     let agent = Arc::new(started.agent);
@@ -91,6 +94,7 @@ async fn serve(
         let (admission, cancel) = (admission.clone(), cancel.clone());
         async move { admission.watch(cancel).await }
     });
+    let discovery = tokio::spawn(discovery.run(agent.clone(), cancel.clone()));
     let listener = server::bind(config.listen).await?;
     tracing::info!(
         name = config.name, device_id = config.device_id, listen = %config.listen,
@@ -107,6 +111,7 @@ async fn serve(
             tracing::info!("stopping");
             cancel.cancel();
             agent.streams.close_all();
+            agent.inventory.close();
             match tokio::time::timeout(DRAIN, server).await {
                 Ok(result) => result?,
                 Err(_) => tracing::warn!("some requests were still open"),
@@ -121,6 +126,9 @@ async fn serve(
         .context("the task of digests and idle entries")?;
     files.await.context("the task that reads files again")?;
     events.await.context("the slow path's task")?;
+    discovery
+        .await
+        .context("the task that looks for neighbours")?;
     Ok(())
 }
 

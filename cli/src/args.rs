@@ -96,7 +96,7 @@ pub enum Command {
         #[arg(long)]
         prune: bool,
     },
-    /// Show devices, objectives, ports, tables or controller nodes
+    /// Show devices, objectives, ports, links, tables or controller nodes
     Get(GetArgs),
     /// Show how everything fares, and what is wrong
     Status,
@@ -232,6 +232,9 @@ pub enum What {
     Objectives,
     #[value(alias = "port")]
     Ports,
+    /// Who is at the other end of ports, asked of an agent (--agent)
+    #[value(alias = "link")]
+    Links,
     #[value(alias = "table")]
     Tables,
     #[value(alias = "node")]

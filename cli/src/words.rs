@@ -1,7 +1,7 @@
 //! One wording for each state and reason, and its colour.
 
 use anstyle::{AnsiColor, Style};
-use pointsman_proto::pointsman::agent::v1::OperState;
+use pointsman_proto::pointsman::agent::v1::{LinkState, OperState};
 use pointsman_proto::pointsman::objective::v1 as pb;
 
 /// All is well.
@@ -48,6 +48,17 @@ pub fn reason(reason: pb::Reason) -> &'static str {
         pb::Reason::NoSuchObjective => "no such objective",
         pb::Reason::Internal => "internal error",
         pb::Reason::InFlight => "in flight",
+    }
+}
+
+/// The word for the state of a link, and its colour.
+pub fn link_state(state: LinkState) -> (&'static str, Style) {
+    match state {
+        LinkState::TwoWay => ("two-way", GOOD),
+        LinkState::OneWay => ("one-way", BAD),
+        LinkState::Pending => ("pending", WAITING),
+        LinkState::Edge => ("edge", Style::new()),
+        LinkState::Unspecified => ("unknown", WAITING),
     }
 }
 

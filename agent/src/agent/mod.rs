@@ -13,7 +13,7 @@
 //! 4. a lock inside the data plane;
 //! 5. mastership's own, for a moment, or while an election id goes to the disk;
 //! 6. those of [`Notices`], for a moment;
-//! 7. [`Streams`] and [`PacketIo`], for a moment.
+//! 7. [`Streams`], [`PacketIo`] and [`Inventory`], for a moment.
 //!
 //! Packets to and from controllers need none of the first five (`packet`). Nobody waits for the disk
 //! with a lock, but as 5 says, so that concurrent writes share one `fsync`; and nobody waits for a client.
@@ -40,6 +40,7 @@ use std::time::Instant;
 use pointsman_proto::pointsman::agent::v1::Ack;
 
 use crate::arbitration::Arbitration;
+use crate::inventory::{Inventory, Item};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::objectives::Objectives;
@@ -60,6 +61,14 @@ pub struct Identity {
     pub started: Instant,
     /// How it shows itself to controllers.
     pub presentation: Presentation,
+}
+
+impl Identity {
+    /// The boot id as a number that rises with every start: the nanoseconds since 1970 that it begins with.
+    pub fn boot(&self) -> u64 {
+        let time = self.boot_id.split('-').next().unwrap_or_default();
+        u64::from_str_radix(time, 16).unwrap_or(0)
+    }
 }
 
 /// The switch and what is wanted of it.
@@ -97,6 +106,8 @@ pub struct Agent {
     pub packet_io: Arc<PacketIo>,
     /// What the data plane notices, on its way to controllers.
     pub notices: Arc<Notices>,
+    /// What the switch sees around it.
+    pub inventory: Arc<Inventory>,
     state: RwLock<State>,
     journal: Journal,
 }
@@ -110,6 +121,11 @@ impl Agent {
         arbitration: Arbitration,
         journal: Journal,
     ) -> Agent {
+        let inventory = Arc::new(Inventory::default());
+        state
+            .ports
+            .iter()
+            .for_each(|port| inventory.put(Item::Port(port.into())));
         Agent {
             identity,
             mastership: Mastership::new(arbitration),
@@ -117,6 +133,7 @@ impl Agent {
             limits,
             packet_io: Arc::clone(&state.packet_io),
             notices: Arc::clone(&state.notices),
+            inventory,
             state: RwLock::new(state),
             journal,
         }

@@ -3,8 +3,9 @@
 use pointsman_proto::pointsman::agent::v1::{StatePort, StateRecord};
 
 use super::{Agent, State};
+use crate::inventory::{Item, Key};
 use crate::journal::Ticket;
-use crate::ports::{Link, LinkEvent, Origin, Port, PortCommand, PortError, PortSpec};
+use crate::ports::{Link, LinkEvent, Origin, Port, PortCommand, PortError, PortSpec, Ports};
 
 impl Agent {
     /// A link has changed.
@@ -20,6 +21,7 @@ impl Agent {
             _ => None,
         });
         state.carry_out(commands);
+        self.ports_seen(&state.ports);
         let found = found.and_then(|number| state.ports.by_number(number).ok());
         let Some(record) = found.map(Port::to_saved) else {
             return;
@@ -43,6 +45,7 @@ impl Agent {
             let commands = state.ports.link_changed(link);
             state.carry_out(commands);
         }
+        self.ports_seen(&state.ports);
         let port = state.ports.by_number(number)?;
         tracing::info!(
             port = number,
@@ -62,6 +65,7 @@ impl Agent {
         let mut state = self.exclusive();
         let (port, commands) = state.ports.remove(number)?;
         state.carry_out(commands);
+        self.inventory.remove(&Key::Port(number));
         tracing::info!(
             port = number,
             name = port.name,
@@ -72,6 +76,13 @@ impl Agent {
             removed: true,
             ..port.to_saved()
         }))
+    }
+
+    /// Puts all ports into the inventory as they are now.
+    fn ports_seen(&self, ports: &Ports) {
+        ports
+            .iter()
+            .for_each(|port| self.inventory.put(Item::Port(port.into())));
     }
 
     fn port_kept(&self, port: StatePort) -> Ticket {

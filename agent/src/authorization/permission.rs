@@ -26,7 +26,7 @@ pub enum Permission {
     PacketOut,
     /// P4Runtime's Capabilities.
     Capabilities,
-    /// The agent's service: status, ports, tables, objectives, and whether objectives would fit.
+    /// The agent's service: status, ports, inventory, tables, objectives, and whether objectives would fit.
     Status,
     /// The agent's service: adding and removing ports.
     Ports,
@@ -56,7 +56,8 @@ impl Permission {
             ("pointsman.agent.v1.Agent", "SyncObjectives") => &[P::Objectives],
             (
                 "pointsman.agent.v1.Agent",
-                "GetStatus" | "ListPorts" | "ListTables" | "ListObjectives" | "CheckObjectives",
+                "GetStatus" | "ListPorts" | "WatchInventory" | "ListTables" | "ListObjectives"
+                | "CheckObjectives",
             ) => &[P::Status],
             ("grpc.health.v1.Health", _) => &[P::Health],
             ("grpc.reflection.v1.ServerReflection", _) => &[P::Reflection],

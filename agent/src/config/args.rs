@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use super::TargetKind;
+use super::{LldpMode, TargetKind};
 use crate::schema::ByteStrings;
 use crate::target::p4runtime::Policy;
 
@@ -128,6 +128,20 @@ pub struct Args {
     /// compare them byte for byte [default: canonical]
     #[arg(long, env = "POINTSMAN_AGENT_BYTE_STRINGS", global = true)]
     pub byte_strings: Option<ByteStrings>,
+
+    /// Whether LLDP is spoken, and whether the pipeline sees it, too [default: enabled]
+    #[arg(long, env = "POINTSMAN_AGENT_LLDP", global = true)]
+    pub lldp: Option<LldpMode>,
+
+    /// A file with the key by which agents of a cluster know each other; a second line may have the
+    /// key before it [default: a key that everybody knows]
+    #[arg(
+        long,
+        env = "POINTSMAN_AGENT_CLUSTER_KEY",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub cluster_key: Option<PathBuf>,
 
     /// The switch behind the agent, for the target p4runtime
     #[command(flatten)]

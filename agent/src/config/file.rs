@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::discovery::DiscoverySection;
 use super::serving::{AuditSection, TlsSection};
 use super::upstream::UpstreamSection;
 use super::{ConfigError, TargetKind};
@@ -50,6 +51,8 @@ pub struct ConfigFile {
     pub byte_strings: Option<ByteStrings>,
     /// By the name or URI of a translated type: the program's number for a value of controllers.
     pub translations: Option<BTreeMap<String, BTreeMap<String, u64>>>,
+    /// How the switch looks around itself.
+    pub discovery: Option<DiscoverySection>,
 }
 
 /// Reads the file.

@@ -1,7 +1,7 @@
 //! Puts flags and environment over the file.
 
 use super::file::{self, ConfigFile};
-use super::{Args, Config, ConfigError, serving, upstream};
+use super::{Args, Config, ConfigError, discovery, serving, upstream};
 
 /// What flags, environment, file and defaults come to.
 pub fn load(args: &Args) -> Result<Config, ConfigError> {
@@ -11,6 +11,7 @@ pub fn load(args: &Args) -> Result<Config, ConfigError> {
     };
     serving::overlay(args, &mut file);
     upstream::overlay(args, &mut file);
+    discovery::overlay(args, &mut file);
     let ports = (!args.ports.is_empty()).then(|| args.ports.clone());
     Config::try_from(ConfigFile {
         name: args.name.clone().or(file.name),

@@ -4,6 +4,7 @@
 //! with. The one way from the first to the second is `Config::try_from`.
 
 mod args;
+mod discovery;
 mod file;
 mod load;
 mod pins;
@@ -11,6 +12,7 @@ mod serving;
 mod upstream;
 
 pub use args::{Args, Command, ConfigCommand};
+pub use discovery::{DiscoveryConfig, DiscoverySection, LldpMode};
 pub use file::ConfigFile;
 pub use load::load;
 pub use pins::{DEFAULT_PIN_DIR, Pins};
@@ -97,6 +99,8 @@ pub struct Config {
     pub byte_strings: ByteStrings,
     /// What values of translated types stand for.
     pub translations: BTreeMap<String, BTreeMap<String, u64>>,
+    /// How the switch looks around itself.
+    pub discovery: DiscoveryConfig,
 }
 
 impl Config {
@@ -186,6 +190,9 @@ pub enum ConfigError {
         "a certificate for the switch's server needs --upstream-cert, --upstream-key and --upstream-ca"
     )]
     UpstreamHalfIdentity,
+    /// LLDP would be sent too often or too seldom.
+    #[error("discovery: interval_seconds {0} is not possible; 1 to 3600 are")]
+    LldpInterval(u32),
     /// The CPU port is no port.
     #[error("cpu-port {0} is not a port number; 1 to 510 are")]
     CpuPort(u32),
@@ -234,6 +241,7 @@ impl TryFrom<ConfigFile> for Config {
             cpu_port,
             byte_strings: raw.byte_strings.unwrap_or_default(),
             translations: raw.translations.unwrap_or_default(),
+            discovery: raw.discovery.unwrap_or_default().try_into()?,
         })
     }
 }
@@ -286,6 +294,7 @@ impl fmt::Display for Config {
                 writeln!(f, "    {value:?}: {number}")?;
             }
         }
+        self.discovery.fmt(f)?;
         if self.ports.is_empty() {
             return writeln!(f, "ports: []");
         }
@@ -331,6 +340,11 @@ mod tests {
             }),
             authorization: Some("authorization.yaml".into()),
             pins: Some("/run/bpf/pointsman".to_owned()),
+            discovery: Some(DiscoverySection {
+                lldp: Some(LldpMode::Shared),
+                interval_seconds: Some(30),
+                cluster_key: Some("cluster.key".into()),
+            }),
             ..insecure()
         };
         let config = Config::try_from(file).expect("it is valid");

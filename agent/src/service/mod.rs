@@ -2,6 +2,7 @@
 //! objectives. Each RPC is a call on the [`Agent`].
 
 mod describe;
+mod inventory;
 mod sync;
 
 use std::sync::Arc;
@@ -42,6 +43,7 @@ impl AgentService {
 
 #[tonic::async_trait]
 impl AgentRpc for AgentService {
+    type WatchInventoryStream = inventory::Batches;
     type SyncObjectivesStream = ReceiverStream<Result<pb::SyncResponse, Status>>;
 
     async fn get_status(
@@ -129,6 +131,14 @@ impl AgentRpc for AgentService {
         })
         .await?;
         Ok(Response::new(pb::RemovePortResponse {}))
+    }
+
+    async fn watch_inventory(
+        &self,
+        request: Request<pb::WatchInventoryRequest>,
+    ) -> Result<Response<Self::WatchInventoryStream>, Status> {
+        let batches = inventory::watch(&self.agent, request.get_ref());
+        Ok(Response::new(batches))
     }
 
     async fn list_tables(

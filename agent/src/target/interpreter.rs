@@ -8,14 +8,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pointsman_ebpf::front::{LocalFrame, LocalKind, Wanted};
 use pointsman_ebpf::sys::monotonic_clock;
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Interpreter, Output, Packet};
 use tokio::sync::mpsc;
 
 use super::learnt::Learner;
+use super::local::LocalTap;
 use super::packet_socket::PacketSocket;
-use super::{Attachment, Fill, Interface, Learnt, PacketOut, Target, TargetError};
+use super::{Attachment, Fill, Interface, Learnt, Local, PacketOut, Target, TargetError};
 use crate::switch::Pipeline;
 
 /// The interpreter with its ports.
@@ -33,6 +35,7 @@ pub struct Engine {
     sockets: Mutex<HashMap<u32, PacketSocket>>,
     packet_in: mpsc::Sender<Vec<u8>>,
     learner: Learner,
+    local: LocalTap,
     packets: AtomicU64,
 }
 
@@ -51,6 +54,7 @@ impl InterpreterTarget {
                 sockets: Mutex::new(HashMap::new()),
                 packet_in,
                 learner: Learner::new(learnt),
+                local: LocalTap::default(),
                 packets: AtomicU64::new(0),
             }),
             plane: None,
@@ -68,6 +72,9 @@ impl Engine {
     /// Runs a packet. What leaves at a port with an interface is sent there; all of it is
     /// returned.
     pub fn receive(&self, port: u32, bytes: Vec<u8>) -> Vec<Output> {
+        if port != self.cpu_port && self.local.takes(port, &bytes) {
+            return Vec::new();
+        }
         let plane = lock(&self.interpreter).clone();
         let Some(plane) = plane else {
             return Vec::new();
@@ -87,6 +94,26 @@ impl Engine {
             }
         }
         outputs
+    }
+}
+
+impl Local for Engine {
+    fn want(&self, kind: LocalKind, wanted: Wanted, _per_second: u32) {
+        self.local.want(kind, wanted);
+    }
+
+    fn listen(&self) -> mpsc::Receiver<LocalFrame> {
+        self.local.queue.listen()
+    }
+
+    fn send(&self, port: u32, frame: &[u8]) {
+        if let Some(socket) = lock(&self.sockets).get(&port) {
+            socket.send(frame);
+        }
+    }
+
+    fn lost(&self, kind: LocalKind) -> u64 {
+        self.local.queue.lost(kind)
     }
 }
 
@@ -161,6 +188,10 @@ impl Target for InterpreterTarget {
         if let Some(plane) = &self.plane {
             plane.set_port_up(port, up);
         }
+    }
+
+    fn local(&self) -> Option<Arc<dyn Local>> {
+        Some(self.engine.clone())
     }
 
     fn packet_out(&self) -> Arc<dyn PacketOut> {

@@ -13,6 +13,7 @@
 
 pub mod interpreter;
 mod learnt;
+mod local;
 mod offloads;
 pub mod p4runtime;
 mod packet_socket;
@@ -30,6 +31,7 @@ use self::relay::Relay;
 use crate::switch::{Pipeline, UpdateError};
 
 pub use learnt::{LEARNT_QUEUE, Learnt};
+pub use local::{LOCAL_QUEUE, Local};
 
 /// The port through which packets go to and come from the controller: v1model programs of
 /// this project and of ONOS use it.
@@ -100,6 +102,11 @@ pub trait Target: Send + Sync {
 
     /// Tells whether a port can carry packets, now and for programs loaded later.
     fn set_port_up(&mut self, port: u32, up: bool);
+
+    /// The way of the agent's own frames; `None` if the ports are elsewhere.
+    fn local(&self) -> Option<Arc<dyn Local>> {
+        None
+    }
 
     /// By which packets from controllers go in.
     fn packet_out(&self) -> Arc<dyn PacketOut>;

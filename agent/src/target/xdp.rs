@@ -5,6 +5,7 @@
 //! packet sockets. This file owns those sockets; tables and programs are `pointsman-ebpf`'s.
 
 use std::collections::{BTreeSet, HashMap};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,12 +13,13 @@ use pnet_datalink::{Channel, Config, DataLinkSender};
 use pointsman_ebpf::compile::Options;
 use pointsman_ebpf::compile::event::EventKind;
 use pointsman_ebpf::compile::handoff::{Cause, Point};
+use pointsman_ebpf::front::{Frames, LocalFrame, LocalKind, Wanted};
 use pointsman_ebpf::pipeline::PipelineError;
 use pointsman_ebpf::plane::SlowPath;
 use pointsman_ebpf::switch::events::{Event, Events};
 use pointsman_ebpf::switch::pins::PinDirectory;
 use pointsman_ebpf::switch::takeover::Unwanted;
-use pointsman_ebpf::switch::{Switch, SwitchError};
+use pointsman_ebpf::switch::{Shared, Switch, SwitchError};
 use pointsman_ebpf::sys::{AttachMode, interface_index, monotonic_clock};
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Output, Packet};
@@ -25,8 +27,11 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::learnt::Learner;
+use super::local::LocalQueue;
 use super::offloads::Offloads;
-use super::{Attachment, Fill, Interface, Learnt, PacketOut, SlowPathUse, Target, TargetError};
+use super::{
+    Attachment, Fill, Interface, Learnt, Local, PacketOut, SlowPathUse, Target, TargetError,
+};
 use crate::switch::Pipeline;
 
 /// Packets for the controller that wait for the agent. More are dropped and counted.
@@ -46,15 +51,19 @@ pub struct XdpTarget {
 /// What the kernel hands up. One task runs it.
 pub struct XdpEvents {
     events: AsyncFd<Events>,
+    frames: AsyncFd<Frames>,
     slow: Arc<Slow>,
 }
 
 /// What the target and the reader of events share.
 struct Slow {
     cpu_port: u32,
+    shared: Arc<Shared>,
     state: Mutex<SlowState>,
     packet_ins: mpsc::Sender<Vec<u8>>,
     learner: Learner,
+    /// Frames that never were the pipeline's, or are the agent's as well.
+    local: LocalQueue,
     packets: AtomicU64,
     packet_ins_dropped: AtomicU64,
 }
@@ -94,12 +103,17 @@ impl XdpTarget {
             .events()
             .map_err(|e| system("starting the xdp target", &e))?;
         let events = pollable(events).map_err(|e| system("polling the ring buffer", &e))?;
+        let frames = switch.shared().front.frames();
+        let frames = frames.map_err(|e| system("starting the xdp target", &e))?;
+        let frames = pollable(frames).map_err(|e| system("polling the ring buffer", &e))?;
         let (packet_ins, receiver) = mpsc::channel(PACKET_IN_QUEUE);
         let slow = Arc::new(Slow {
             cpu_port,
+            shared: Arc::clone(switch.shared()),
             state: Mutex::default(),
             packet_ins,
             learner: Learner::new(learnt),
+            local: LocalQueue::default(),
             packets: AtomicU64::new(0),
             packet_ins_dropped: AtomicU64::new(0),
         });
@@ -110,7 +124,11 @@ impl XdpTarget {
                 down,
                 offloads: Offloads::default(),
             },
-            XdpEvents { events, slow },
+            XdpEvents {
+                events,
+                frames,
+                slow,
+            },
             receiver,
         ))
     }
@@ -118,22 +136,38 @@ impl XdpTarget {
 
 impl XdpEvents {
     /// Handles events until it is dropped.
-    pub async fn run(mut self) -> std::io::Result<()> {
-        loop {
-            let mut ready = self.events.readable_mut().await?;
-            let mut handled = 0;
-            while let Some(event) = ready.get_inner_mut().next_event() {
-                self.slow.handle(event);
-                handled += 1;
-                if handled == EVENTS_A_TURN {
-                    break;
-                }
+    pub async fn run(self) -> std::io::Result<()> {
+        let XdpEvents {
+            events,
+            frames,
+            slow,
+        } = self;
+        let events = drain(events, Events::next_event, |event| slow.handle(event));
+        let frames = drain(frames, Frames::next_frame, |frame| slow.local.offer(frame));
+        tokio::try_join!(events, frames).map(drop)
+    }
+}
+
+/// Reads a ring buffer until it is dropped, and lets other tasks have their turn.
+async fn drain<R: AsRawFd, T>(
+    mut ring: AsyncFd<R>,
+    next: impl Fn(&mut R) -> Option<T>,
+    handle: impl Fn(T),
+) -> std::io::Result<()> {
+    loop {
+        let mut ready = ring.readable_mut().await?;
+        let mut handled = 0;
+        while let Some(record) = next(ready.get_inner_mut()) {
+            handle(record);
+            handled += 1;
+            if handled == EVENTS_A_TURN {
+                break;
             }
-            if handled < EVENTS_A_TURN {
-                ready.clear_ready();
-            }
-            tokio::task::yield_now().await;
         }
+        if handled < EVENTS_A_TURN {
+            ready.clear_ready();
+        }
+        tokio::task::yield_now().await;
     }
 }
 
@@ -176,6 +210,29 @@ impl Slow {
     fn lock(&self) -> MutexGuard<'_, SlowState> {
         // Each use leaves the state whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Local for Slow {
+    fn want(&self, kind: LocalKind, wanted: Wanted, per_second: u32) {
+        self.shared.front.want(kind, wanted, per_second);
+    }
+
+    fn listen(&self) -> mpsc::Receiver<LocalFrame> {
+        self.local.listen()
+    }
+
+    fn send(&self, port: u32, frame: &[u8]) {
+        if let Some(socket) = self.lock().sockets.get_mut(&port)
+            && let Some(Err(error)) = socket.send_to(frame, None)
+        {
+            tracing::debug!(port, %error, "a frame was not sent");
+        }
+    }
+
+    fn lost(&self, kind: LocalKind) -> u64 {
+        let lost = self.shared.front.lost(kind);
+        lost.full + lost.limited + self.local.lost(kind)
     }
 }
 
@@ -314,6 +371,10 @@ impl Target for XdpTarget {
         self.switch.set_port_up(port, up);
     }
 
+    fn local(&self) -> Option<Arc<dyn Local>> {
+        Some(self.slow.clone())
+    }
+
     fn packet_out(&self) -> Arc<dyn PacketOut> {
         self.slow.clone()
     }
@@ -342,13 +403,13 @@ impl Target for XdpTarget {
 }
 
 /// The replacement of the deprecated call is unsafe: its caller promises that the descriptor stays
-/// the same and open. [`Events`] owns its descriptor for as long as it lives.
+/// the same and open. [`Events`] and [`Frames`] own their descriptors for as long as they live.
 #[expect(
     deprecated,
     reason = "the replacement is unsafe, and its promise holds"
 )]
-fn pollable(events: Events) -> std::io::Result<AsyncFd<Events>> {
-    AsyncFd::new(events)
+fn pollable<R: AsRawFd>(ring: R) -> std::io::Result<AsyncFd<R>> {
+    AsyncFd::new(ring)
 }
 
 /// A packet socket to send by. What arrives there is not read: the pipeline has it already.

@@ -56,6 +56,7 @@ pub fn config(state_dir: &Path) -> Config {
         cpu_port: CPU_PORT,
         byte_strings: ByteStrings::Canonical,
         translations: Default::default(),
+        discovery: Default::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use pointsman_model::{Device, devices_to_yaml, to_yaml};
 use pointsman_proto::pointsman::agent::v1 as agent_pb;
+use pointsman_proto::pointsman::agent::v1::inventory_event::Change;
 use pointsman_proto::pointsman::controller::v1 as pb;
 
 use crate::args::{Format, GetArgs, Global, What};
@@ -11,6 +12,7 @@ use crate::connect::{self, Agent, Controller};
 use crate::error::CliError;
 use crate::output::Output;
 use crate::view::devices::DeviceView;
+use crate::view::links::{self, LinkView, LinksView};
 use crate::view::nodes::ClusterView;
 use crate::view::objectives::ObjectiveView;
 use crate::view::ports::PortsView;
@@ -94,6 +96,11 @@ async fn from_controller(
             show_tables(&views, output)?;
             return Ok(code_of(views.iter().all(|view| view.error.is_empty())));
         }
+        What::Links => {
+            return Err(CliError::Usage(
+                "links are what one agent sees; say which with --agent HOST:PORT".to_owned(),
+            ));
+        }
         What::Nodes => {
             let cluster = cluster(controller).await?;
             output.value(&cluster, |output| output.table(&nodes::table(&cluster)))?;
@@ -137,6 +144,21 @@ async fn from_agent(
             let answer = answer.map_err(|status| agent.error(status))?.into_inner();
             show_ports(&[PortsView::new(name, answer.ports)], output)?;
         }
+        What::Links => {
+            let events = inventory(agent).await?;
+            let links = events.into_iter().filter_map(|change| match change {
+                Change::Link(link) => Some(LinkView::from(link)),
+                Change::Port(_) | Change::Gone(_) => None,
+            });
+            let view = LinksView {
+                device: name,
+                links: links.collect(),
+            };
+            output.value(&view, |output| output.table(&links::table(&view)))?;
+            if view.links.is_empty() {
+                output.remark("no neighbours: nobody speaks LLDP at a port that is up");
+            }
+        }
         What::Tables => {
             let request = agent_pb::ListTablesRequest {
                 entries: args.entries,
@@ -147,11 +169,26 @@ async fn from_agent(
         }
         What::Devices | What::Nodes => {
             return Err(CliError::Usage(
-                "an agent knows neither devices nor controller nodes; ask for objectives, ports or tables, or leave --agent out".to_owned(),
+                "an agent knows neither devices nor controller nodes; ask for objectives, ports, links or tables, or leave --agent out".to_owned(),
             ));
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Everything that an agent sees around it now.
+async fn inventory(agent: &mut Agent) -> Result<Vec<Change>, CliError> {
+    let request = agent_pb::WatchInventoryRequest {
+        once: true,
+        ..Default::default()
+    };
+    let answer = agent.client.watch_inventory(request).await;
+    let mut batches = answer.map_err(|status| agent.error(status))?.into_inner();
+    let mut changes = Vec::new();
+    while let Some(batch) = batches.message().await.map_err(|s| agent.error(s))? {
+        changes.extend(batch.events.into_iter().filter_map(|event| event.change));
+    }
+    Ok(changes)
 }
 
 /// All devices.

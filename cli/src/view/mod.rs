@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod devices;
+pub mod links;
 pub mod nodes;
 pub mod objectives;
 pub mod pipeline;
