@@ -43,6 +43,11 @@ pub struct Limits {
     pub packet_in_queue: usize,
     /// Bytes that wait for all clients together; more are lost, too.
     pub queued_bytes: usize,
+    /// Packets for controllers that each port may send up in a second. More are dropped in the kernel and
+    /// counted, so that a storm at one port leaves the agent its time.
+    pub packet_ins_per_port: u32,
+    /// The same for packets that take the slow path, and for packets that something is copied of there.
+    pub slow_path_per_port: u32,
 }
 
 impl Default for Limits {
@@ -58,6 +63,8 @@ impl Default for Limits {
             roles: 1024,
             packet_in_queue: 4096,
             queued_bytes: 64 << 20,
+            packet_ins_per_port: 50_000,
+            slow_path_per_port: 50_000,
         }
     }
 }
@@ -73,7 +80,7 @@ pub struct LimitError {
 
 impl Limits {
     /// Name, value and least value of each.
-    fn rows(&self) -> [(&'static str, usize, usize); 10] {
+    fn rows(&self) -> [(&'static str, usize, usize); 12] {
         [
             ("connections", self.connections, 1),
             ("requests_per_connection", self.requests_per_connection, 1),
@@ -85,6 +92,8 @@ impl Limits {
             ("roles", self.roles, 0),
             ("packet_in_queue", self.packet_in_queue, 1),
             ("queued_bytes", self.queued_bytes, LEAST_QUEUED_BYTES),
+            ("packet_ins_per_port", self.packet_ins_per_port as usize, 1),
+            ("slow_path_per_port", self.slow_path_per_port as usize, 1),
         ]
     }
 

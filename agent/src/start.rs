@@ -21,7 +21,7 @@ use crate::ports::{Origin, PortError, PortRequest, Ports};
 use crate::switch::{Pipeline, PipelineError, PipelineSource};
 use crate::target::interpreter::InterpreterTarget;
 use crate::target::p4runtime::{P4RuntimeTarget, Upstream, UpstreamTask};
-use crate::target::xdp::{XdpEvents, XdpTarget};
+use crate::target::xdp::{PuntLimits, XdpEvents, XdpTarget};
 use crate::target::{LEARNT_QUEUE, Learnt, Target, TargetError};
 
 /// Packets to controllers that may wait; more are dropped.
@@ -122,6 +122,11 @@ pub fn start(config: &Config) -> Result<Started, StartError> {
         TargetKind::Xdp => {
             let (target, events, packet_in) =
                 XdpTarget::new(config.cpu_port, pins(config)?, learner).map_err(refused)?;
+            let limits = &config.serving.limits;
+            target.limit(PuntLimits {
+                packet_ins: limits.packet_ins_per_port,
+                slow_path: limits.slow_path_per_port,
+            });
             (
                 Box::new(target),
                 packet_in,
@@ -352,9 +357,6 @@ pub async fn forward_packet_ins(
             packet = packets.recv() => packet,
         };
         let Some(packet) = packet else { return };
-        let missed = agent.packet_in(&packet);
-        if missed > 0 {
-            tracing::debug!(missed, "a packet-in is lost: a controller reads too slowly");
-        }
+        agent.packet_in(&packet);
     }
 }

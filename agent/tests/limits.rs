@@ -6,6 +6,7 @@ use common::{Controller, TestAgent, config, hello};
 use pointsman_agent::limits::Limits;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::stream_message_response::Update as FromAgent;
+use pointsman_proto::pointsman::agent::v1::GetStatusRequest;
 use tonic::{Code, Status};
 
 async fn start(directory: &tempfile::TempDir, limits: Limits) -> TestAgent {
@@ -148,6 +149,14 @@ async fn a_client_that_never_reads_loses_packets_but_no_notice_and_others_lose_n
         };
     }
     assert!(lost > 0, "nothing was lost");
+    let mut service = agent.service().await;
+    let status = service.get_status(GetStatusRequest {}).await;
+    let losses = status.expect("it answers").into_inner().losses;
+    let losses = losses.iter().map(|l| (l.reason.as_str(), l.packets));
+    assert_eq!(
+        losses.collect::<Vec<_>>(),
+        [("controller-slow", lost as u64)]
+    );
     // It is told of another primary all the same.
     let _higher = agent.primary(2).await;
     let mut packets = 0;

@@ -11,9 +11,9 @@
 //!
 //! ```text
 //! 0        u32 for each kind: 0 not asked for, 1 copied, 2 taken
-//! 16       u32 for each kind: how many frames of a port are copied in a window of 2^27 ns
+//! 16       u32 for each kind: how many frames of a port are copied in a window
 //! 32       u64 for each kind: frames that found the ring buffer full
-//! 64       for each kind, for each port: u32 window | u32 frames in it | u64 frames beyond the limit
+//! 64       for each kind, for each port: the cell of its window, see `windows`
 //! ```
 
 mod frames;
@@ -29,16 +29,13 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 
 use crate::switch::ports::MAX_PORTS;
 use crate::sys::{Map, MapFd, MapKind, SharedMemory, SysError};
+use crate::windows::{self, CELL_BYTES};
 
-/// Windows of the limits in a second, about: they are 2^27 ns long.
-const WINDOWS_PER_SECOND: u32 = 7;
-const WINDOW_SHIFT: i32 = 27;
 const KINDS: u32 = LocalKind::ALL.len() as u32;
 const WANTED: u32 = 0;
 const LIMITS: u32 = 16;
 const FULL: u32 = 32;
 const CELLS: u32 = 64;
-const CELL_BYTES: u32 = 16;
 const MEMORY_BYTES: u32 = CELLS + KINDS * MAX_PORTS * CELL_BYTES;
 const RING_BYTES: u32 = 1 << 20;
 
@@ -104,7 +101,7 @@ impl Front {
     /// Asks for frames of a kind, at most about so many a second from each port.
     pub fn want(&self, kind: LocalKind, wanted: Wanted, per_second: u32) {
         let at = 4 * kind as usize;
-        let limit = per_second.div_ceil(WINDOWS_PER_SECOND);
+        let limit = windows::in_window(per_second);
         self.memory.u32(LIMITS as usize + at).store(limit, Relaxed);
         let word = match wanted {
             Wanted::No => 0,
@@ -119,7 +116,9 @@ impl Front {
         let full = self.memory.u64(FULL as usize + 8 * kind as usize);
         let limited = (0..MAX_PORTS).map(|port| {
             let cell = CELLS + (kind as u32 * MAX_PORTS + port) * CELL_BYTES;
-            self.memory.u64(cell as usize + 8).load(Relaxed)
+            self.memory
+                .u64((cell + windows::BEYOND) as usize)
+                .load(Relaxed)
         });
         Lost {
             full: full.load(Relaxed),

@@ -17,3 +17,4 @@ pub mod switch;
 pub mod sys;
 pub mod tables;
 pub mod ticks;
+mod windows;

@@ -146,3 +146,30 @@ fn packets_that_the_ring_buffer_has_no_room_for_are_counted() {
     assert!(events.next_event().is_some(), "there is room again");
     assert_eq!(lost(), before);
 }
+
+#[test]
+fn a_port_hands_up_as_many_packets_as_it_may_and_the_others_go_on() {
+    if !privileged() {
+        return;
+    }
+    let (switch, mut events) = switch();
+    let plane = switch.prepare(program("resubmit")).unwrap();
+    let ports = &switch.shared().ports;
+    let send = |packets| {
+        plane.fast().loaded().test_run(&packet(1), packets).unwrap();
+    };
+    let mut handed_up = || std::iter::from_fn(|| events.next_event()).count() as u64;
+    ports.limit(EventKind::Handoff, Some(700));
+    send(1000);
+    // About 100 in a window, and there may have been several.
+    let kept = handed_up();
+    assert!((100..1000).contains(&kept), "{kept}");
+    assert_eq!(kept + ports.limited(EventKind::Handoff), 1000);
+    assert_eq!(ports.limited(EventKind::PacketIn), 0);
+    std::thread::sleep(Duration::from_millis(150));
+    send(50);
+    assert_eq!(handed_up(), 50, "it is another window");
+    ports.limit(EventKind::Handoff, None);
+    send(1000);
+    assert_eq!(handed_up(), 1000);
+}

@@ -1,6 +1,7 @@
 //! Packets to and from controllers. They wait for no Write and no change of the pipeline: what they need
 //! is published here whenever it changes.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use pointsman_p4::dataplane::Bits;
@@ -12,7 +13,7 @@ use super::stream::{StreamNote, Subscribers};
 use crate::arbitration::StreamId;
 use crate::schema::Schema;
 use crate::switch::Switch;
-use crate::target::{PacketOut, TargetError};
+use crate::target::{Loss, PacketOut, TargetError};
 
 /// A packet for the controller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +60,10 @@ impl PacketError {
 pub struct PacketIo {
     /// Who may send packets, and who is told what the switch notices.
     pub subscribers: Subscribers,
+    /// Packets that came while there was nobody to tell.
+    unheard: AtomicU64,
+    /// Packets that somebody was not told of, as it had too many unread.
+    missed: AtomicU64,
     path: RwLock<Option<Arc<Path>>>,
 }
 
@@ -80,6 +85,22 @@ impl PacketIo {
             })
         });
         *self.path.write().unwrap_or_else(PoisonError::into_inner) = path;
+    }
+
+    /// Packets that no controller got.
+    pub fn losses(&self) -> [Loss; 2] {
+        [
+            Loss {
+                reason: "no-controller",
+                what: "packets for controllers while none was primary, or none of them for whom it was",
+                packets: self.unheard.load(Relaxed),
+            },
+            Loss {
+                reason: "controller-slow",
+                what: "packets that a controller did not get, as it had not read those before them",
+                packets: self.missed.load(Relaxed),
+            },
+        ]
     }
 
     fn path(&self) -> Option<Arc<Path>> {
@@ -125,11 +146,18 @@ impl Agent {
             }
         };
         let subscribers = self.packet_io.subscribers.get();
-        let missed = subscribers
-            .iter()
+        let subscribers = subscribers.iter();
+        let mut receivers = subscribers
             .filter(|subscriber| subscriber.receives(&packet.metadata))
-            .filter(|subscriber| !subscriber.offer(StreamNote::PacketIn(packet.clone())));
-        missed.count()
+            .peekable();
+        if receivers.peek().is_none() {
+            self.packet_io.unheard.fetch_add(1, Relaxed);
+        }
+        let missed = receivers
+            .filter(|receiver| !receiver.offer(StreamNote::PacketIn(packet.clone())))
+            .count();
+        self.packet_io.missed.fetch_add(missed as u64, Relaxed);
+        missed
     }
 
     /// Sends a packet from a controller through the pipeline.

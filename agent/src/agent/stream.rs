@@ -134,6 +134,11 @@ impl Inbox {
             Some(held) = self.news.recv() => Some(held.note),
         }
     }
+
+    /// The next notice, if there is one now.
+    pub fn try_notice(&mut self) -> Option<StreamNote> {
+        self.notices.try_recv().ok()
+    }
 }
 
 /// The open streams. Its lock is held for a moment only, and no other is taken under it.

@@ -77,7 +77,7 @@ async fn serve(
                     Reaction::Answer(answer) => drop(responses.try_send(Ok(answer))),
                     Reaction::End(status) => break Some(Err(status)),
                 },
-                Some(Err(_)) | None => break None,
+                Some(Err(_)) | None => break last_word(&agent, &mut notes),
             },
         }
     };
@@ -90,6 +90,13 @@ async fn serve(
         // It is nobody's primary any more and may take its time to read this.
         let _ = responses.send(status).await;
     }
+}
+
+/// Why a stream is ended that its client has just ended, too: it may wait to be told.
+fn last_word(agent: &Agent, notes: &mut Inbox) -> Option<Reply> {
+    let notices = std::iter::from_fn(|| notes.try_notice());
+    let mut answers = notices.map(|notice| answer(agent, notice));
+    answers.find(|answer| !matches!(answer, Some(Ok(_))))?
 }
 
 async fn finished(task: &mut Option<JoinHandle<()>>) -> Result<(), JoinError> {

@@ -10,7 +10,7 @@ use crate::agent::Agent;
 use crate::arbitration::RoleName;
 use crate::entity::{Entity, TableEntry};
 use crate::ports::{Link, Port, PortState};
-use crate::target::{SlowPathUse, Target};
+use crate::target::{Loss, SlowPathUse, Target};
 
 /// The agent at a glance.
 pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
@@ -43,23 +43,30 @@ pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
             .target()
             .slow_path()
             .into_iter()
-            .chain(lost_digests(agent, state.switch.target()))
             .map(slow_path_use)
             .collect(),
+        losses: losses(agent, state.switch.target()),
     }
 }
 
-/// Digests are made on the slow path; some may have been in vain.
-fn lost_digests(agent: &Agent, target: &dyn Target) -> Option<SlowPathUse> {
-    let lost = target.lost_digests() + agent.notices.lost();
-    (lost > 0).then(|| SlowPathUse {
+/// What was lost, but for reasons of which there was nothing.
+fn losses(agent: &Agent, target: &dyn Target) -> Vec<pb::Loss> {
+    let digests = Loss {
+        reason: "digest-unread",
         what: "digests that no controller was told: there was none, or it did not read or \
-               acknowledge them in time"
-            .to_owned(),
-        source: String::new(),
-        fast: String::new(),
-        packets: lost,
-    })
+               acknowledge them in time",
+        packets: agent.notices.lost(),
+    };
+    let losses = target.losses().into_iter();
+    let losses = losses.chain(agent.packet_io.losses()).chain([digests]);
+    losses
+        .filter(|loss| loss.packets > 0)
+        .map(|loss| pb::Loss {
+            reason: loss.reason.to_owned(),
+            what: loss.what.to_owned(),
+            packets: loss.packets,
+        })
+        .collect()
 }
 
 fn slow_path_use(slow: SlowPathUse) -> pb::SlowPathUse {

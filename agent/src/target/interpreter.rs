@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::learnt::Learner;
 use super::local::LocalTap;
 use super::packet_socket::PacketSocket;
-use super::{Attachment, Fill, Interface, Learnt, Local, PacketOut, Target, TargetError};
+use super::{Attachment, Fill, Interface, Learnt, Local, Loss, PacketOut, Target, TargetError};
 use crate::switch::Pipeline;
 
 /// The interpreter with its ports.
@@ -37,6 +37,7 @@ pub struct Engine {
     learner: Learner,
     local: LocalTap,
     packets: AtomicU64,
+    lost_packet_ins: AtomicU64,
 }
 
 impl InterpreterTarget {
@@ -56,6 +57,7 @@ impl InterpreterTarget {
                 learner: Learner::new(learnt),
                 local: LocalTap::default(),
                 packets: AtomicU64::new(0),
+                lost_packet_ins: AtomicU64::new(0),
             }),
             plane: None,
             down: BTreeSet::new(),
@@ -87,7 +89,7 @@ impl Engine {
         for output in &outputs {
             if output.port == self.cpu_port {
                 if self.packet_in.try_send(output.bytes.clone()).is_err() {
-                    tracing::debug!("the packet-in queue is full; a packet is lost");
+                    self.lost_packet_ins.fetch_add(1, Ordering::Relaxed);
                 }
             } else if let Some(socket) = sockets.get(&output.port) {
                 socket.send(&output.bytes);
@@ -202,8 +204,19 @@ impl Target for InterpreterTarget {
         self.engine.packets.load(Ordering::Relaxed)
     }
 
-    fn lost_digests(&self) -> u64 {
-        self.engine.learner.lost()
+    fn losses(&self) -> Vec<Loss> {
+        vec![
+            Loss {
+                reason: "queue-full",
+                what: "packets for controllers, behind more than the agent keeps waiting",
+                packets: self.engine.lost_packet_ins.load(Ordering::Relaxed),
+            },
+            Loss {
+                reason: "digest-queue-full",
+                what: "digests, behind more than the agent keeps waiting",
+                packets: self.engine.learner.lost(),
+            },
+        ]
     }
 }
 

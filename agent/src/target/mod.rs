@@ -114,9 +114,9 @@ pub trait Target: Send + Sync {
     /// Packets that did not take the fast path since start.
     fn slow_path_packets(&self) -> u64;
 
-    /// Digests that the agent had no room for.
-    fn lost_digests(&self) -> u64 {
-        0
+    /// Packets that were to come to the agent and did not.
+    fn losses(&self) -> Vec<Loss> {
+        Vec::new()
     }
 
     /// What of the program that is loaded takes the slow path. A target that has only one path
@@ -142,6 +142,17 @@ pub struct SlowPathUse {
     /// What the fast path can do instead; empty if that is nothing the program could change.
     pub fast: String,
     /// Packets that left the fast path there, since the program was loaded.
+    pub packets: u64,
+}
+
+/// Packets that are lost to the agent or to those behind it, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// A word for programs.
+    pub reason: &'static str,
+    /// What it means, and what could be changed.
+    pub what: &'static str,
+    /// How many, since start.
     pub packets: u64,
 }
 

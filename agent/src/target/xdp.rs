@@ -30,7 +30,7 @@ use super::learnt::Learner;
 use super::local::LocalQueue;
 use super::offloads::Offloads;
 use super::{
-    Attachment, Fill, Interface, Learnt, Local, PacketOut, SlowPathUse, Target, TargetError,
+    Attachment, Fill, Interface, Learnt, Local, Loss, PacketOut, SlowPathUse, Target, TargetError,
 };
 use crate::switch::Pipeline;
 
@@ -46,6 +46,15 @@ pub struct XdpTarget {
     /// Ports that cannot carry packets; a new pipeline has to be told.
     down: BTreeSet<u32>,
     offloads: Offloads,
+}
+
+/// Packets that each port may send up to the agent in a second.
+#[derive(Debug, Clone, Copy)]
+pub struct PuntLimits {
+    /// For controllers.
+    pub packet_ins: u32,
+    /// For the slow path.
+    pub slow_path: u32,
 }
 
 /// What the kernel hands up. One task runs it.
@@ -131,6 +140,15 @@ impl XdpTarget {
             },
             receiver,
         ))
+    }
+
+    /// Sets how many packets each port may send up to the agent.
+    pub fn limit(&self, punts: PuntLimits) {
+        let ports = &self.switch.shared().ports;
+        ports.limit(EventKind::PacketIn, Some(punts.packet_ins));
+        for kind in [EventKind::Handoff, EventKind::Copies] {
+            ports.limit(kind, Some(punts.slow_path));
+        }
     }
 }
 
@@ -383,8 +401,46 @@ impl Target for XdpTarget {
         self.slow.packets.load(Relaxed)
     }
 
-    fn lost_digests(&self) -> u64 {
-        self.slow.learner.lost()
+    fn losses(&self) -> Vec<Loss> {
+        let ports = &self.switch.shared().ports;
+        let loss = |reason, what, packets| Loss {
+            reason,
+            what,
+            packets,
+        };
+        vec![
+            loss(
+                "packet-in-limit",
+                "packets for controllers beyond what their port may send up (limits.packet_ins_per_port)",
+                ports.limited(EventKind::PacketIn),
+            ),
+            loss(
+                "slow-path-limit",
+                "packets for the slow path beyond what their port may send up (limits.slow_path_per_port)",
+                ports.limited(EventKind::Handoff),
+            ),
+            loss(
+                "copy-limit",
+                "packets whose copies and digests were not made, as their port had sent up as many as it may \
+                 (limits.slow_path_per_port); the packets themselves went on",
+                ports.limited(EventKind::Copies),
+            ),
+            loss(
+                "ring-full",
+                "packets for the agent, which has not read those before them",
+                ports.lost_events(),
+            ),
+            loss(
+                "queue-full",
+                "packets for controllers, behind more than the agent keeps waiting",
+                self.slow.packet_ins_dropped.load(Relaxed),
+            ),
+            loss(
+                "digest-queue-full",
+                "digests, behind more than the agent keeps waiting",
+                self.slow.learner.lost(),
+            ),
+        ]
     }
 
     fn slow_path(&self) -> Vec<SlowPathUse> {
@@ -393,12 +449,7 @@ impl Target for XdpTarget {
             return Vec::new();
         };
         let taken = path.taken();
-        let mut all: Vec<SlowPathUse> = taken.flat_map(|(p, n)| uses(p, n)).collect();
-        let lost = self.switch.shared().ports.lost_events();
-        if lost > 0 {
-            all.push(limit("packets lost on their way to the agent", lost));
-        }
-        all
+        taken.flat_map(|(p, n)| uses(p, n)).collect()
     }
 }
 

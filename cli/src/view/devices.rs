@@ -47,6 +47,25 @@ pub struct AgentView {
     pub master: String,
     pub slow_path_packets: u64,
     pub slow_path: Vec<SlowPathView>,
+    pub losses: Vec<LossView>,
+}
+
+/// Packets that did not get to the agent, or from it to a controller.
+#[derive(Debug, Serialize)]
+pub struct LossView {
+    pub reason: String,
+    pub what: String,
+    pub packets: u64,
+}
+
+impl From<agent_pb::Loss> for LossView {
+    fn from(loss: agent_pb::Loss) -> Self {
+        Self {
+            reason: loss.reason,
+            what: loss.what,
+            packets: loss.packets,
+        }
+    }
 }
 
 /// What takes the slow path, and how often it did.
@@ -90,6 +109,7 @@ impl From<agent_pb::AgentStatus> for AgentView {
             master: status.master,
             slow_path_packets: status.slow_path_packets,
             slow_path: status.slow_path.into_iter().map(Into::into).collect(),
+            losses: status.losses.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -211,6 +231,12 @@ pub fn agent_table(agent: &AgentView) -> Table {
             }
         }
         table.note(note);
+    }
+    for loss in &agent.losses {
+        table.note(format!(
+            "{} lost ({}): {}",
+            loss.packets, loss.reason, loss.what
+        ));
     }
     table
 }

@@ -8,7 +8,8 @@
 //! ```
 
 use crate::asm::{Alu, Cond, Label, Reg, Size};
-use crate::switch::ports::LOST_EVENTS_OFFSET;
+use crate::switch::ports::{LOST_EVENTS_OFFSET, MAX_PORTS, cells_offset, limit_offset};
+use crate::windows::{self, CELL_BYTES};
 
 use super::Emitter;
 use super::layout::Control;
@@ -28,6 +29,11 @@ pub enum EventKind {
     Copies = 2,
     /// A packet that goes on in the interpreter.
     Handoff = 3,
+}
+
+impl EventKind {
+    /// All of them, in the order of their numbers, which begin at 1.
+    pub const ALL: [EventKind; 3] = [EventKind::PacketIn, EventKind::Copies, EventKind::Handoff];
 }
 
 /// Bytes before the state.
@@ -50,6 +56,7 @@ impl Emitter<'_> {
             self.asm.load(Size::W, Reg::R8, Reg::R7, Control::LENGTH);
         }
         self.asm.jump_if_imm(Cond::Eq, Reg::R8, 0, lost);
+        self.within_limit(kind, lost);
         for room in EVENT_CLASSES {
             let larger = self.asm.label();
             self.asm.jump_if_imm(Cond::Gt, Reg::R8, room, larger);
@@ -93,6 +100,23 @@ impl Emitter<'_> {
         self.asm.call(HELPER_RINGBUF_DISCARD);
         self.asm.jump(lost);
         self.asm.place(done);
+    }
+
+    /// Goes to `lost` if the port that the packet came in by has handed up as many as it may. Keeps R6 to R8.
+    fn within_limit(&mut self, kind: EventKind, lost: Label) {
+        windows::now(&mut self.asm);
+        self.asm
+            .load(Size::W, Reg::R2, Reg::R7, Control::INGRESS_PORT);
+        // It is one, which the verifier cannot know.
+        self.asm.alu_imm(Alu::And, Reg::R2, MAX_PORTS as i32 - 1);
+        self.asm.alu_imm(Alu::Mul, Reg::R2, CELL_BYTES as i32);
+        self.asm
+            .map_value(Reg::R4, self.maps.ports, limit_offset(kind));
+        self.asm.load(Size::W, Reg::R4, Reg::R4, 0);
+        self.asm
+            .map_value(Reg::R1, self.maps.ports, cells_offset(kind));
+        self.asm.alu(Alu::Add, Reg::R1, Reg::R2);
+        windows::count(&mut self.asm, lost);
     }
 
     /// Fills the header of the record at R9.

@@ -7,7 +7,8 @@ use crate::switch::ports::{INTERFACES_OFFSET, MAX_INTERFACE, MAX_PORTS, Ports};
 
 use super::frames::{FRAME_CLASSES, FRAME_HEADER_BYTES};
 use super::kind::MAX_TAGS;
-use super::{CELL_BYTES, CELLS, FULL, Front, LIMITS, LocalKind, WANTED, WINDOW_SHIFT};
+use super::{CELLS, FULL, Front, LIMITS, LocalKind, WANTED};
+use crate::windows::{self, CELL_BYTES};
 
 const CTX_DATA: i32 = 0;
 const CTX_DATA_END: i32 = 4;
@@ -17,7 +18,6 @@ const XDP_DROP: u64 = 1;
 const HELPER_RINGBUF_RESERVE: u32 = 131;
 const HELPER_RINGBUF_SUBMIT: u32 = 132;
 const HELPER_RINGBUF_DISCARD: u32 = 133;
-const HELPER_KTIME_GET_COARSE_NS: u32 = 160;
 const HELPER_XDP_LOAD_BYTES: u32 = 189;
 
 const TAKE: i32 = 2;
@@ -173,10 +173,9 @@ impl Taker<'_> {
         asm.jump_if_imm(Cond::Ge, Reg::R9, MAX_PORTS as i32, self.pipeline);
     }
 
-    /// Counts the frame in its window, or beyond it. Two CPUs may count one frame for two.
+    /// Counts the frame in its window, or beyond it.
     fn within_limit(&mut self, beyond: Label) {
-        self.asm.call(HELPER_KTIME_GET_COARSE_NS);
-        self.asm.alu_imm(Alu::Rsh, Reg::R0, WINDOW_SHIFT);
+        windows::now(self.asm);
         self.front_word(Reg::R1, LIMITS, 2);
         let asm = &mut *self.asm;
         asm.load(Size::W, Reg::R4, Reg::R1, 0);
@@ -186,27 +185,7 @@ impl Taker<'_> {
         asm.alu_imm(Alu::Mul, Reg::R2, CELL_BYTES as i32);
         asm.map_value(Reg::R1, self.front.memory_fd(), CELLS);
         asm.alu(Alu::Add, Reg::R1, Reg::R2);
-        let (same, count, limited) = (asm.label(), asm.label(), asm.label());
-        asm.load(Size::W, Reg::R3, Reg::R1, 0);
-        // Windows are told apart by 32 bits, which is 18 years.
-        asm.store(Size::W, Reg::R1, 0, Reg::R0);
-        asm.load(Size::W, Reg::R0, Reg::R1, 0);
-        asm.jump_if(Cond::Eq, Reg::R3, Reg::R0, same);
-        asm.mov_imm(Reg::R3, 0);
-        asm.jump(count);
-        asm.place(same);
-        asm.load(Size::W, Reg::R3, Reg::R1, 4);
-        asm.place(count);
-        asm.jump_if(Cond::Ge, Reg::R3, Reg::R4, limited);
-        asm.alu_imm(Alu::Add, Reg::R3, 1);
-        asm.store(Size::W, Reg::R1, 4, Reg::R3);
-        let within = asm.label();
-        asm.jump(within);
-        asm.place(limited);
-        asm.mov_imm(Reg::R2, 1);
-        asm.atomic_add64(Reg::R1, 8, Reg::R2);
-        asm.jump(beyond);
-        asm.place(within);
+        windows::count(asm, beyond);
     }
 
     /// Puts the frame on the ring buffer, cut at the largest record.

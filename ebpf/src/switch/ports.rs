@@ -7,6 +7,8 @@
 //! 131584   u32: the port that a packet left by last, if the program writes it down
 //! 131592   u64: packets for the agent that were lost because the ring buffer was full
 //! 131600   u32: how many pipelines there were
+//! 131608   u32 for each kind of event: how many packets of a port are handed up in a window
+//! 131624   for each kind, for each port: the cell of its window, see `windows`
 //! ```
 //!
 //! What an interface received and sent is netlink's to say.
@@ -14,7 +16,9 @@
 use std::path::Path;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
+use crate::compile::event::EventKind;
 use crate::sys::{Map, MapKind, SharedMemory, SysError};
+use crate::windows::{self, CELL_BYTES};
 
 /// Ports are below this: v1model's port numbers have nine bits.
 pub const MAX_PORTS: u32 = 512;
@@ -32,7 +36,19 @@ pub const LOST_EVENTS_OFFSET: u32 = LAST_PORT_OFFSET + 8;
 
 /// Offset of the number of the next pipeline.
 const PIPELINES_OFFSET: u32 = LOST_EVENTS_OFFSET + 8;
-const BYTES: u32 = PIPELINES_OFFSET + 8;
+const LIMITS_OFFSET: u32 = PIPELINES_OFFSET + 8;
+const CELLS_OFFSET: u32 = LIMITS_OFFSET + 16;
+const BYTES: u32 = CELLS_OFFSET + EventKind::ALL.len() as u32 * MAX_PORTS * CELL_BYTES;
+
+/// Offset of how many packets of a kind are handed up in a window, from one port.
+pub(crate) const fn limit_offset(kind: EventKind) -> u32 {
+    LIMITS_OFFSET + 4 * (kind as u32 - 1)
+}
+
+/// Offset of the first port's cell of a kind.
+pub(crate) const fn cells_offset(kind: EventKind) -> u32 {
+    CELLS_OFFSET + (kind as u32 - 1) * MAX_PORTS * CELL_BYTES
+}
 
 /// The shared memory of the ports.
 #[derive(Debug)]
@@ -42,14 +58,18 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Creates it, all ports live.
+    /// Creates it, all ports live, and nothing limited.
     pub fn new() -> Result<Ports, SysError> {
         let map = Map::create(MapKind::Shared, "ports", BYTES, 1)?;
         let memory = map.memory()?;
         for port in 0..MAX_PORTS {
             memory.u8((LIVE_OFFSET + port) as usize).store(1, Relaxed);
         }
-        Ok(Ports { map, memory })
+        let ports = Ports { map, memory };
+        for kind in EventKind::ALL {
+            ports.limit(kind, None);
+        }
+        Ok(ports)
     }
 
     /// Opens one that was pinned, as it is.
@@ -101,6 +121,23 @@ impl Ports {
         let interfaces = (0..=MAX_INTERFACE).map(move |interface| (interface, port(interface)));
         let ports = interfaces.filter(|(_, port)| *port != 0);
         ports.map(|(interface, port)| (interface, u32::from(port) - 1))
+    }
+
+    /// Says how many packets of a kind each port may hand up in a second, about.
+    pub fn limit(&self, kind: EventKind, per_second: Option<u32>) {
+        let limit = per_second.map_or(u32::MAX, windows::in_window);
+        let word = self.memory.u32(limit_offset(kind) as usize);
+        word.store(limit, Relaxed);
+    }
+
+    /// Packets that were not handed up because their port had handed up as many as it may.
+    pub fn limited(&self, kind: EventKind) -> u64 {
+        let beyond = (0..MAX_PORTS).map(|port| {
+            let cell = cells_offset(kind) + port * CELL_BYTES;
+            let word = self.memory.u64((cell + windows::BEYOND) as usize);
+            word.load(Relaxed)
+        });
+        beyond.sum()
     }
 
     /// Packets for the agent that were lost because the ring buffer was full.
