@@ -5,7 +5,7 @@ PROFILE ?= dev
 VENV    := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test build check bench clients
+.PHONY: help demo demo-down test build check bench restarts clients
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,11 @@ check: ## Formatting, lints and documentation
 bench: ## Measure the data plane and the tables (root)
 	@demo/deps.sh build
 	cargo bench -p pointsman-bench
+
+restarts: ## Kill an agent 200 times under traffic and writes, and count what is lost (root)
+	@demo/deps.sh build
+	cargo build --release -p pointsman-agent
+	cargo run --release -p pointsman-bench --bin warm_restart -- --kills 200
 
 build: ## Build agent, controller and CLI
 	@demo/deps.sh build

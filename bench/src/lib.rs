@@ -5,3 +5,4 @@ pub mod fuzz;
 pub mod p4rt;
 pub mod p4rt_fuzz;
 pub mod synthetic;
+pub mod warm_restart;

@@ -61,7 +61,11 @@ pub struct Program {
 }
 
 impl Program {
-    fn new(p4info: &str, device_config: &'static [u8]) -> Program {
+    /// Reads what p4c wrote.
+    ///
+    /// # Panics
+    /// If it did not.
+    pub fn new(p4info: &str, device_config: &'static [u8]) -> Program {
         let mut p4info = parse_p4info(p4info).expect("p4c wrote it");
         complete(&mut p4info);
         Program {

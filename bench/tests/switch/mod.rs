@@ -41,7 +41,7 @@ fn run(command: &mut Command) {
 }
 
 /// The agent as it is now: a test of this crate does not build another crate's program by itself.
-fn agent() -> PathBuf {
+pub fn agent() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
