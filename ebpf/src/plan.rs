@@ -119,6 +119,13 @@ pub struct TablePlan {
     pub owners: Option<OwnerPlan>,
 }
 
+impl TablePlan {
+    /// Whether its entries, the default one too, count or meter packets.
+    pub fn has_direct(&self) -> bool {
+        self.counter.is_some() || self.meter.is_some()
+    }
+}
+
 /// Everything of a program.
 #[derive(Debug)]
 pub struct Plan {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
-    EntryKey, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
 use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet, SharedCells, SharedTables};
 use pointsman_p4::ir::{
@@ -130,6 +130,14 @@ impl Plane {
         }
     }
 
+    /// The interpreter, if it keeps counts of an entry: its tables' own, and all that miss there.
+    fn also_counts(&self, entry: EntryRef<'_>) -> Option<&Interpreter> {
+        match entry {
+            EntryRef::Keyed(key) => self.mirror(key.table),
+            EntryRef::Default(_) => Some(&self.slow.interpreter),
+        }
+    }
+
     /// Tells both planes. They check the same things, so the second agrees with the first.
     fn both(
         &self,
@@ -232,19 +240,23 @@ impl DataPlane for Plane {
             .set_counter(counter, index, CounterData::default())
     }
 
-    fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
-        let fast = self.fast.direct_counter(key)?;
-        match self.mirror(key.table) {
-            Some(slow) => Ok(fast + slow.direct_counter(key)?),
+    fn direct_counter(&self, entry: EntryRef<'_>) -> Result<CounterData, DataPlaneError> {
+        let fast = self.fast.direct_counter(entry)?;
+        match self.also_counts(entry) {
+            Some(slow) => Ok(fast + slow.direct_counter(entry)?),
             None => Ok(fast),
         }
     }
 
-    fn set_direct_counter(&self, key: &EntryKey, data: CounterData) -> Result<(), DataPlaneError> {
-        self.fast.set_direct_counter(key, data)?;
-        let slow = self.mirror(key.table);
+    fn set_direct_counter(
+        &self,
+        entry: EntryRef<'_>,
+        data: CounterData,
+    ) -> Result<(), DataPlaneError> {
+        self.fast.set_direct_counter(entry, data)?;
+        let slow = self.also_counts(entry);
         slow.map_or(Ok(()), |slow| {
-            slow.set_direct_counter(key, CounterData::default())
+            slow.set_direct_counter(entry, CounterData::default())
         })
     }
 
@@ -259,12 +271,12 @@ impl DataPlane for Plane {
 
     fn set_direct_meter(
         &self,
-        key: &EntryKey,
+        entry: EntryRef<'_>,
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError> {
-        self.fast.set_direct_meter(key, config)?;
-        let slow = self.mirror(key.table);
-        slow.map_or(Ok(()), |slow| slow.set_direct_meter(key, config))
+        self.fast.set_direct_meter(entry, config)?;
+        let slow = self.also_counts(entry);
+        slow.map_or(Ok(()), |slow| slow.set_direct_meter(entry, config))
     }
 
     fn meter_counts(&self, meter: MeterId, index: u32) -> Result<ColorCounts, DataPlaneError> {
@@ -284,23 +296,23 @@ impl DataPlane for Plane {
             .set_meter_counts(meter, index, ColorCounts::default())
     }
 
-    fn direct_meter_counts(&self, key: &EntryKey) -> Result<ColorCounts, DataPlaneError> {
-        let fast = self.fast.direct_meter_counts(key)?;
-        match self.mirror(key.table) {
-            Some(slow) => Ok(fast + slow.direct_meter_counts(key)?),
+    fn direct_meter_counts(&self, entry: EntryRef<'_>) -> Result<ColorCounts, DataPlaneError> {
+        let fast = self.fast.direct_meter_counts(entry)?;
+        match self.also_counts(entry) {
+            Some(slow) => Ok(fast + slow.direct_meter_counts(entry)?),
             None => Ok(fast),
         }
     }
 
     fn set_direct_meter_counts(
         &self,
-        key: &EntryKey,
+        entry: EntryRef<'_>,
         counts: ColorCounts,
     ) -> Result<(), DataPlaneError> {
-        self.fast.set_direct_meter_counts(key, counts)?;
-        let slow = self.mirror(key.table);
+        self.fast.set_direct_meter_counts(entry, counts)?;
+        let slow = self.also_counts(entry);
         slow.map_or(Ok(()), |slow| {
-            slow.set_direct_meter_counts(key, ColorCounts::default())
+            slow.set_direct_meter_counts(entry, ColorCounts::default())
         })
     }
 

@@ -8,13 +8,14 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use pointsman_p4::dataplane::{Bits, Color, EntryKey};
+use pointsman_p4::dataplane::{Bits, Color, EntryKey, EntryRef};
 use pointsman_p4::interpreter::SharedCells;
-use pointsman_p4::ir::{MeterId, Program, RegisterId};
+use pointsman_p4::ir::{MeterId, Program, RegisterId, TableId};
 
 use crate::plan::Plan;
 use crate::sys::SharedMemory;
 use crate::tables::cells::MeterPlan;
+use crate::tables::table::DEFAULT_CELL;
 
 /// The widest register whose cells the kernel has.
 pub const MAX_REGISTER_BITS: u32 = 64;
@@ -28,6 +29,8 @@ pub struct KernelCells {
     meters: HashMap<MeterId, MeterPlan>,
     /// Where the direct meter of each entry is.
     direct_meters: RwLock<HashMap<EntryKey, (MeterPlan, u32)>>,
+    /// The direct meters of tables, in which default entries have a cell.
+    table_meters: HashMap<TableId, MeterPlan>,
 }
 
 impl KernelCells {
@@ -35,11 +38,15 @@ impl KernelCells {
     pub fn new(program: &Program, plan: &Plan, memory: &Arc<SharedMemory>) -> KernelCells {
         let narrow = |id: &RegisterId| program.registers[id.index()].width <= MAX_REGISTER_BITS;
         let registers = plan.registers.iter().filter(|(id, _)| narrow(id));
+        let tables = (0..).map(TableId).zip(&plan.tables);
         KernelCells {
             memory: Arc::clone(memory),
             registers: registers.map(|(id, (offset, _))| (*id, *offset)).collect(),
             meters: plan.meters.clone(),
             direct_meters: RwLock::default(),
+            table_meters: tables
+                .filter_map(|(id, table)| Some((id, table.meter?)))
+                .collect(),
         }
     }
 
@@ -83,12 +90,19 @@ impl SharedCells for KernelCells {
         Some(plan.mark(&self.memory, index, units, now))
     }
 
-    fn direct_meter(&self, key: &EntryKey, units: u64, now: Duration) -> Option<Color> {
-        let all = self
-            .direct_meters
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (plan, cell) = all.get(key)?;
-        Some(plan.mark(&self.memory, *cell, units, now))
+    fn direct_meter(&self, entry: EntryRef<'_>, units: u64, now: Duration) -> Option<Color> {
+        let (plan, cell) = match entry {
+            EntryRef::Default(table) => {
+                let plan = self.table_meters.get(&table)?;
+                let is_set = plan.is_set(&self.memory, DEFAULT_CELL);
+                is_set.then_some((*plan, DEFAULT_CELL))?
+            }
+            EntryRef::Keyed(key) => {
+                let all = self.direct_meters.read();
+                let all = all.unwrap_or_else(PoisonError::into_inner);
+                *all.get(key)?
+            }
+        };
+        Some(plan.mark(&self.memory, cell, units, now))
     }
 }

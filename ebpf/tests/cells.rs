@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use pointsman_ebpf::rig::Rig;
 use pointsman_ebpf::sys::{monotonic_clock, tick_length};
 use pointsman_p4::dataplane::{
-    Bits, Call, ColorCounts, CounterData, DataPlane, EntryAction, EntryKey, Match, MeterConfig,
-    TableEntry,
+    Bits, Call, ColorCounts, CounterData, DataPlane, EntryAction, EntryKey, EntryRef, Match,
+    MeterConfig, TableEntry,
 };
 use pointsman_p4::interpreter::{Interpreter, Packet};
 use pointsman_p4::ir::{MeterId, Program};
@@ -108,7 +108,7 @@ fn both_planes_count_the_same_packets_of_each_colour() {
     let configure = |plane: &dyn DataPlane| {
         plane.insert(&entry).unwrap();
         plane
-            .set_direct_meter(&entry.key, Some(rate(20, 30, 0)))
+            .set_direct_meter((&entry.key).into(), Some(rate(20, 30, 0)))
             .unwrap();
         plane.set_meter(excess, 1, Some(rate(10, 10, 7))).unwrap();
         plane
@@ -126,9 +126,14 @@ fn both_planes_count_the_same_packets_of_each_colour() {
     }
     let colors = |counts: ColorCounts| [counts.green, counts.yellow, counts.red];
     let packets = |counts| colors(counts).map(|data| data.packets);
-    let direct = interpreter.direct_meter_counts(&entry.key).unwrap();
+    let direct = interpreter
+        .direct_meter_counts((&entry.key).into())
+        .unwrap();
     assert_eq!(packets(direct), [20, 10, 20]);
-    assert_eq!(rig.plane.direct_meter_counts(&entry.key).unwrap(), direct);
+    assert_eq!(
+        rig.plane.direct_meter_counts((&entry.key).into()).unwrap(),
+        direct
+    );
     for (meter, expected) in [(excess, Some([10, 7, 33])), (volume, None)] {
         let counts = interpreter.meter_counts(meter, 1).unwrap();
         assert_eq!(rig.plane.meter_counts(meter, 1).unwrap(), counts);
@@ -154,4 +159,61 @@ fn both_planes_count_the_same_packets_of_each_colour() {
         ..counts
     };
     assert_eq!(rig.plane.meter_counts(excess, 1), Ok(expected));
+}
+
+/// All packets draw from the default entry's buckets, whichever plane they run in.
+#[test]
+fn packets_that_miss_are_metered_by_the_default_entry() {
+    if !privileged() {
+        return;
+    }
+    let program = program();
+    let mut rig = Rig::new(&program, CPU_PORT, &[1, 2]).unwrap();
+    let interpreter = Interpreter::new(Arc::clone(&program));
+    let entry = forward(&program);
+    let default = EntryRef::Default(entry.key.table);
+    let marks = |rig: &mut Rig, packets| {
+        for index in 0..packets {
+            let bytes = packet(64 + 13 * index);
+            let kernel = rig.forward(1, &bytes).unwrap();
+            let reference = interpreter.process(&Packet { port: 1, bytes }, monotonic_clock());
+            assert_eq!(kernel, reference, "packet {index}");
+        }
+        let counts = interpreter.direct_meter_counts(default).unwrap();
+        assert_eq!(rig.plane.direct_meter_counts(default).unwrap(), counts);
+        [counts.green, counts.yellow, counts.red].map(|data| data.packets)
+    };
+    // A meter that is not configured finds all green, with entries and without.
+    assert_eq!(marks(&mut rig, 3), [3, 0, 0]);
+    let mut other = entry.clone();
+    other.key.matches = vec![Match::Exact(Bits::from(7))];
+    for plane in [&rig.plane as &dyn DataPlane, &interpreter] {
+        plane.insert(&other).unwrap();
+        let config = MeterConfig {
+            committed_rate: 0,
+            committed_burst: 4,
+            peak_rate: 0,
+            peak_burst: 6,
+            excess_burst: 0,
+        };
+        plane.set_direct_meter(default, Some(config)).unwrap();
+    }
+    assert_eq!(marks(&mut rig, 3), [6, 0, 0]);
+
+    let slow = Packet {
+        port: 1,
+        bytes: packet(64),
+    };
+    let slow_path = rig.plane.slow_path();
+    assert_eq!(
+        slow_path.process(&slow, monotonic_clock()),
+        interpreter.process(&slow, monotonic_clock())
+    );
+    assert_eq!(marks(&mut rig, 3), [7, 2, 1]);
+    for plane in [&rig.plane as &dyn DataPlane, &interpreter] {
+        let zero = ColorCounts::default();
+        plane.set_direct_meter_counts(default, zero).unwrap();
+        plane.set_direct_meter(default, None).unwrap();
+    }
+    assert_eq!(marks(&mut rig, 2), [2, 0, 0]);
 }

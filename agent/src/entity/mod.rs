@@ -19,16 +19,16 @@ pub use digest::{DigestConfig, DigestEntry};
 pub use profile::{Group, GroupMember, Member};
 pub use replication::{CloneSession, MulticastGroup, PortForm, Replica};
 pub use resource::{CounterCell, DirectMeter, MeterCell, RegisterCell, ValueSet};
-pub use table::{DefaultAction, OneShot, OneShotAction, TableAction, TableEntry};
+pub use table::{DefaultAction, EntryName, OneShot, OneShotAction, TableAction, TableEntry};
 
-use pointsman_p4::dataplane::{CounterData, EntryKey};
+use pointsman_p4::dataplane::CounterData;
 
 /// Anything that can be written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entity {
     /// An entry of a table.
     TableEntry(TableEntry),
-    /// What a table does on a miss.
+    /// The default entry of a table: what it does on a miss.
     DefaultAction(DefaultAction),
     /// A member of an action profile.
     Member(Member),
@@ -41,7 +41,7 @@ pub enum Entity {
     /// Cells of an indirect counter.
     Counter(CounterCell),
     /// The direct counter of an entry; `None` leaves it alone.
-    DirectCounter(EntryKey, Option<CounterData>),
+    DirectCounter(EntryName, Option<CounterData>),
     /// Cells of an indirect meter.
     Meter(MeterCell),
     /// The direct meter of an entry.

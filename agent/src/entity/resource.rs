@@ -1,7 +1,9 @@
 //! Cells of counters, meters and registers, and parser value sets.
 
-use pointsman_p4::dataplane::{Bits, ColorCounts, CounterData, EntryKey, MeterConfig};
+use pointsman_p4::dataplane::{Bits, ColorCounts, CounterData, MeterConfig};
 use pointsman_p4::ir::{CounterId, MeterId, RegisterId, ValueSetId};
+
+use super::EntryName;
 
 /// A cell of an indirect counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub struct MeterCell {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectMeter {
     /// Which entry.
-    pub key: EntryKey,
+    pub entry: EntryName,
     /// `None` makes it always green.
     pub config: Option<MeterConfig>,
     /// What its colours are set to; `None` leaves them alone.

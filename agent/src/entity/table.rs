@@ -1,6 +1,6 @@
 //! Table entries and default actions.
 
-use pointsman_p4::dataplane::{Call, ColorCounts, CounterData, EntryKey, MeterConfig};
+use pointsman_p4::dataplane::{Call, ColorCounts, CounterData, EntryKey, EntryRef, MeterConfig};
 use pointsman_p4::ir::TableId;
 
 use super::PortForm;
@@ -97,13 +97,47 @@ pub struct OneShotAction {
     pub watch_port: Option<u32>,
 }
 
-/// What a table does on a miss.
+/// An entry that is named for its direct resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntryName {
+    /// The one with this key.
+    Keyed(EntryKey),
+    /// The default entry of a table.
+    Default(TableId),
+}
+
+impl EntryName {
+    /// As data planes name it.
+    pub fn as_ref(&self) -> EntryRef<'_> {
+        match self {
+            EntryName::Keyed(key) => EntryRef::Keyed(key),
+            EntryName::Default(table) => EntryRef::Default(*table),
+        }
+    }
+}
+
+impl From<EntryRef<'_>> for EntryName {
+    fn from(entry: EntryRef<'_>) -> EntryName {
+        match entry {
+            EntryRef::Keyed(key) => EntryName::Keyed(key.clone()),
+            EntryRef::Default(table) => EntryName::Default(table),
+        }
+    }
+}
+
+/// The default entry of a table: what it does on a miss.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DefaultAction {
     /// The table.
     pub table: TableId,
     /// `None` is what the program says.
     pub action: Option<TableAction>,
+    /// Its direct meter; `None` is always green.
+    pub meter: Option<MeterConfig>,
+    /// What its direct counter is set to; `None` leaves it alone.
+    pub counter: Option<CounterData>,
+    /// What its direct meter's colours are set to; `None` leaves them alone.
+    pub meter_counts: Option<ColorCounts>,
     /// Echoed on Read.
     pub metadata: Vec<u8>,
     /// Echoed on Read.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use num_bigint::{BigInt, BigUint};
 use pointsman_p4::dataplane::{
-    BackupReplica, Bits, Call, ColorCounts, CounterData, EntryKey, Match, MeterConfig,
+    BackupReplica, Bits, Call, ColorCounts, CounterData, EntryKey, EntryRef, Match, MeterConfig,
 };
 use pointsman_p4::ir::{ActionProfileId, TableId};
 use pointsman_proto::p4::v1 as p4;
@@ -61,8 +61,8 @@ pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
                 data: cell.data.map(counter_data),
             })
         }
-        Entity::DirectCounter(key, data) => Message::DirectCounterEntry(p4::DirectCounterEntry {
-            table_entry: Some(entry_key(schema, key)),
+        Entity::DirectCounter(entry, data) => Message::DirectCounterEntry(p4::DirectCounterEntry {
+            table_entry: Some(entry_name(schema, entry.as_ref())),
             data: data.map(counter_data),
         }),
         Entity::Meter(cell) => {
@@ -75,7 +75,7 @@ pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
             })
         }
         Entity::DirectMeter(meter) => Message::DirectMeterEntry(p4::DirectMeterEntry {
-            table_entry: Some(entry_key(schema, &meter.key)),
+            table_entry: Some(entry_name(schema, meter.entry.as_ref())),
             config: meter.config.map(meter_config),
             counter_data: meter.counts.map(color_counts),
         }),
@@ -128,9 +128,24 @@ pub fn default_action(schema: &Schema, default: &DefaultAction) -> p4::TableEntr
         table_id: schema.table_of(default.table).map_or(0, |t| t.id),
         action: action.map(|action| table_action(schema, default.table, action)),
         is_default_action: true,
+        meter_config: default.meter.map(meter_config),
+        counter_data: default.counter.map(counter_data),
+        meter_counter_data: default.meter_counts.map(color_counts),
         metadata: default.metadata.clone(),
         controller_metadata: default.controller_metadata,
         ..p4::TableEntry::default()
+    }
+}
+
+/// An entry with nothing but what names it.
+pub fn entry_name(schema: &Schema, entry: EntryRef<'_>) -> p4::TableEntry {
+    match entry {
+        EntryRef::Keyed(key) => entry_key(schema, key),
+        EntryRef::Default(table) => p4::TableEntry {
+            table_id: schema.table_of(table).map_or(0, |table| table.id),
+            is_default_action: true,
+            ..p4::TableEntry::default()
+        },
     }
 }
 

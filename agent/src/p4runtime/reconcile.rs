@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::rename::Renames;
 use super::{decode, encode};
-use crate::entity::{Entity, Operation, Update};
+use crate::entity::{Entity, EntryName, Operation, Update};
 use crate::objectives::Objectives;
 use crate::switch::{Locked, Pipeline, Store};
 
@@ -65,10 +65,11 @@ pub fn carried_over(
     let mut total = 0;
     for update in written {
         // What an old program declared and a client took away need not be anywhere.
-        let may_be_missing = matches!(
-            (&update.entity, update.operation),
-            (Entity::TableEntry(_), Operation::Delete) | (Entity::DirectMeter(..), _)
-        );
+        let may_be_missing = match (&update.entity, update.operation) {
+            (Entity::TableEntry(_), Operation::Delete) => true,
+            (Entity::DirectMeter(meter), _) => matches!(meter.entry, EntryName::Keyed(_)),
+            _ => false,
+        };
         total += 1;
         match renamed(&update).and_then(|update| onto(&declared, update)) {
             Ok(update) => kept.extend(update),
@@ -86,7 +87,9 @@ pub fn carried_over(
     let mut counts: Vec<Update> = counts.iter().flat_map(renamed).collect();
     let inserted: HashSet<EntryKey> = kept.iter().filter_map(inserted).collect();
     counts.retain(|update| match &update.entity {
-        Entity::DirectCounter(key, _) => inserted.contains(key) || declared.entry(key).is_some(),
+        Entity::DirectCounter(EntryName::Keyed(key), _) => {
+            inserted.contains(key) || declared.entry(key).is_some()
+        }
         _ => true,
     });
     if counts.len() < before {
@@ -121,7 +124,10 @@ fn onto(declared: &Locked<'_>, update: Update) -> Result<Option<Update>, String>
                 return Err("the new program has a const entry with this key".to_owned());
             }
         },
-        (Entity::DirectMeter(meter), _) if declared.entry(&meter.key).is_none() => return Ok(None),
+        (Entity::DirectMeter(meter), operation) => match &meter.entry {
+            EntryName::Keyed(key) if declared.entry(key).is_none() => return Ok(None),
+            _ => operation,
+        },
         (_, operation) => operation,
     };
     Ok(Some(Update {

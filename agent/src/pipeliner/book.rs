@@ -16,7 +16,7 @@ use super::Ids;
 use super::ids::IdKind;
 use super::staged::{Staged, Step};
 use super::translate::Translation;
-use crate::entity::Entity;
+use crate::entity::{Entity, EntryName};
 
 /// Everything that the pipeliner has brought into being.
 #[derive(Debug, Clone, Default)]
@@ -261,7 +261,10 @@ impl EntityKey {
         match entity {
             Entity::TableEntry(entry) => Some(EntityKey::Table(entry.key.clone())),
             // Part of its entry.
-            Entity::DirectMeter(meter) => Some(EntityKey::Table(meter.key.clone())),
+            Entity::DirectMeter(meter) => match &meter.entry {
+                EntryName::Keyed(key) => Some(EntityKey::Table(key.clone())),
+                EntryName::Default(_) => None,
+            },
             Entity::MulticastGroup(group) => Some(EntityKey::MulticastGroup(group.id)),
             Entity::CloneSession(session) => Some(EntityKey::CloneSession(session.id)),
             _ => None,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use pointsman_p4::dataplane::{Bits, Call, EntryKey, Match};
+use pointsman_p4::dataplane::{Bits, Call, EntryKey, EntryRef, Match};
 
 use super::{FieldSchema, Schema};
 use crate::entity::{DefaultAction, Entity, TableAction, TableEntry};
@@ -58,8 +58,12 @@ impl Schema {
                 let name = self.registers.iter().find(|r| r.ir == cell.register);
                 cell_name("register", name.map(|r| r.name.as_str()), cell.index)
             }
-            Entity::DirectCounter(key, _) => format!("counter of {}", self.describe_key(key)),
-            Entity::DirectMeter(meter) => format!("meter of {}", self.describe_key(&meter.key)),
+            Entity::DirectCounter(entry, _) => {
+                format!("counter of {}", self.describe_name(entry.as_ref()))
+            }
+            Entity::DirectMeter(meter) => {
+                format!("meter of {}", self.describe_name(meter.entry.as_ref()))
+            }
             Entity::Digest(entry) => {
                 let name = self.digest_of(entry.digest).map(|d| d.name.as_str());
                 format!("digest {}", name.unwrap_or("?"))
@@ -87,6 +91,17 @@ impl Schema {
             let _ = write!(text, " priority={}", key.priority);
         }
         text
+    }
+
+    /// As the key of an entry, or `table: default`.
+    pub fn describe_name(&self, entry: EntryRef<'_>) -> String {
+        match entry {
+            EntryRef::Keyed(key) => self.describe_key(key),
+            EntryRef::Default(table) => {
+                let table = self.table_of(table).map_or("?", |t| &t.name);
+                format!("{table}: default")
+            }
+        }
     }
 
     /// `action(param=value, ...)`.

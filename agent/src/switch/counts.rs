@@ -1,6 +1,6 @@
 //! The state that packets leave in a data plane, as updates that would write it.
 
-use pointsman_p4::dataplane::CounterData;
+use pointsman_p4::dataplane::{CounterData, EntryRef};
 
 use super::View;
 use crate::entity::{CounterCell, Entity, RegisterCell, Update};
@@ -39,14 +39,14 @@ pub(super) fn counts(view: &View<'_>) -> Vec<Update> {
     }
     let counted = schema.tables.iter().filter(|t| t.direct_counter.is_some());
     for table in counted {
-        for (key, _) in store.table(table.table).entries.iter() {
-            if let Ok(data) = plane.direct_counter(key)
+        let entries = store.table(table.table).entries.iter();
+        let entries = entries.map(|(key, _)| EntryRef::Keyed(key));
+        for entry in entries.chain([EntryRef::Default(table.table)]) {
+            if let Ok(data) = plane.direct_counter(entry)
                 && data != nothing
             {
-                updates.push(Update::modify(Entity::DirectCounter(
-                    key.clone(),
-                    Some(data),
-                )));
+                let entity = Entity::DirectCounter(entry.into(), Some(data));
+                updates.push(Update::modify(entity));
             }
         }
     }

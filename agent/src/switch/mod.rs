@@ -25,8 +25,8 @@ mod write;
 pub use error::UpdateError;
 pub use pipeline::{Pipeline, PipelineError, PipelineSource};
 pub use store::{
-    Access, CowMap, Footprint, Locked, OneShotGroup, Part, Store, StoredEntry, StoredGroup,
-    StoredMember,
+    Access, CowMap, Footprint, Locked, OneShotGroup, Part, Store, StoredDefault, StoredEntry,
+    StoredGroup, StoredMember,
 };
 pub use transaction::{Savepoint, Transaction};
 

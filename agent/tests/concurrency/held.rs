@@ -8,7 +8,7 @@ use pointsman_agent::target::interpreter::InterpreterTarget;
 use pointsman_agent::target::{Attachment, Fill, Interface, PacketOut, Target, TargetError};
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
-    EntryKey, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
 use pointsman_p4::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
@@ -133,14 +133,14 @@ delegate! {
     fn set_clone_session(session: u32, clone: Option<&CloneSession>) -> Done;
     fn counter(counter: CounterId, index: u32) -> Read<CounterData>;
     fn set_counter(counter: CounterId, index: u32, data: CounterData) -> Done;
-    fn direct_counter(key: &EntryKey) -> Read<CounterData>;
-    fn set_direct_counter(key: &EntryKey, data: CounterData) -> Done;
+    fn direct_counter(entry: EntryRef<'_>) -> Read<CounterData>;
+    fn set_direct_counter(entry: EntryRef<'_>, data: CounterData) -> Done;
     fn set_meter(meter: MeterId, index: u32, config: Option<MeterConfig>) -> Done;
-    fn set_direct_meter(key: &EntryKey, config: Option<MeterConfig>) -> Done;
+    fn set_direct_meter(entry: EntryRef<'_>, config: Option<MeterConfig>) -> Done;
     fn meter_counts(meter: MeterId, index: u32) -> Read<ColorCounts>;
     fn set_meter_counts(meter: MeterId, index: u32, counts: ColorCounts) -> Done;
-    fn direct_meter_counts(key: &EntryKey) -> Read<ColorCounts>;
-    fn set_direct_meter_counts(key: &EntryKey, counts: ColorCounts) -> Done;
+    fn direct_meter_counts(entry: EntryRef<'_>) -> Read<ColorCounts>;
+    fn set_direct_meter_counts(entry: EntryRef<'_>, counts: ColorCounts) -> Done;
     fn last_hit(key: &EntryKey) -> Read<Duration>;
     fn register(register: RegisterId, index: u32) -> Read<Bits>;
     fn set_register(register: RegisterId, index: u32, value: &Bits) -> Done;

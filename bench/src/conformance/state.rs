@@ -1,8 +1,8 @@
 //! What packets leave behind in a data plane: counters and registers.
 
 use pointsman_ebpf::compile::fields_read;
-use pointsman_p4::dataplane::{DataPlane, EntryKey, Operation, declared_entries};
-use pointsman_p4::ir::{CounterId, Program, RegisterId};
+use pointsman_p4::dataplane::{DataPlane, EntryRef, Operation, declared_entries};
+use pointsman_p4::ir::{CounterId, Program, RegisterId, TableId};
 use serde::Serialize;
 
 /// A counter or register that holds something else than the interpreter's.
@@ -94,15 +94,19 @@ fn direct_counters(
         Operation::Insert(entry) => Some(entry),
         _ => None,
     });
-    let is_counted = |key: &&EntryKey| program.tables[key.table.index()].counter.is_some();
+    let tables = (0..program.tables.len() as u32).map(TableId);
     let keys = declared.iter().chain(inserted).map(|entry| &entry.key);
-    keys.filter(is_counted).find_map(|key| {
-        let table = &program.tables[key.table.index()].name;
-        let what = || format!("the direct counter of {table}, entry {:?}", key.matches);
+    let entries = keys
+        .map(EntryRef::Keyed)
+        .chain(tables.map(EntryRef::Default));
+    let is_counted = |e: &EntryRef<'_>| program.tables[e.table().index()].counter.is_some();
+    entries.filter(is_counted).find_map(|entry| {
+        let table = &program.tables[entry.table().index()].name;
+        let what = || format!("the direct counter of {table}, entry {entry:?}");
         differ(
             what,
-            expected.direct_counter(key),
-            found.direct_counter(key),
+            expected.direct_counter(entry),
+            found.direct_counter(entry),
         )
     })
 }

@@ -102,6 +102,10 @@ pub enum StepText {
         entry: KeyText,
         config: Option<[u64; 4]>,
     },
+    DefaultMeter {
+        table: String,
+        config: Option<[u64; 4]>,
+    },
     Port {
         port: u32,
         up: bool,

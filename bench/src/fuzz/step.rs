@@ -1,6 +1,9 @@
 //! What a run does, one thing after the other.
 
-use pointsman_p4::dataplane::{DataPlane, DataPlaneError, EntryKey, MeterConfig, Operation};
+use pointsman_p4::dataplane::{
+    DataPlane, DataPlaneError, EntryKey, EntryRef, MeterConfig, Operation,
+};
+use pointsman_p4::ir::TableId;
 
 /// One thing that a run does to both data planes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,7 +11,7 @@ use pointsman_p4::dataplane::{DataPlane, DataPlaneError, EntryKey, MeterConfig, 
 pub enum Step {
     Write(Operation),
     DirectMeter {
-        key: EntryKey,
+        entry: MeteredEntry,
         config: Option<MeterConfig>,
     },
     Port {
@@ -21,12 +24,31 @@ pub enum Step {
     },
 }
 
+/// Which entry's meter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum MeteredEntry {
+    Keyed(EntryKey),
+    Default(TableId),
+}
+
+impl MeteredEntry {
+    fn as_ref(&self) -> EntryRef<'_> {
+        match self {
+            MeteredEntry::Keyed(key) => EntryRef::Keyed(key),
+            MeteredEntry::Default(table) => EntryRef::Default(*table),
+        }
+    }
+}
+
 impl Step {
     /// Makes the change to one data plane; a packet changes nothing here.
     pub fn apply(&self, data_plane: &dyn DataPlane) -> Result<(), DataPlaneError> {
         match self {
             Step::Write(operation) => operation.apply(data_plane),
-            Step::DirectMeter { key, config } => data_plane.set_direct_meter(key, *config),
+            Step::DirectMeter { entry, config } => {
+                data_plane.set_direct_meter(entry.as_ref(), *config)
+            }
             Step::Port { port, up } => {
                 data_plane.set_port_up(*port, *up);
                 Ok(())

@@ -9,7 +9,7 @@ use crate::conformance::hex;
 
 use super::case::{EntryText, MemberText, StepText};
 use super::names::{NameError, Names};
-use super::step::Step;
+use super::step::{MeteredEntry, Step};
 
 impl StepText {
     /// Names the parts of a step.
@@ -17,10 +17,19 @@ impl StepText {
         let names = Names { program };
         match step {
             Step::Write(operation) => write(&names, operation),
-            Step::DirectMeter { key, config } => StepText::DirectMeter {
-                entry: names.key(key),
-                config: config.as_ref().map(rates),
-            },
+            Step::DirectMeter { entry, config } => {
+                let config = config.as_ref().map(rates);
+                match entry {
+                    MeteredEntry::Keyed(key) => StepText::DirectMeter {
+                        entry: names.key(key),
+                        config,
+                    },
+                    MeteredEntry::Default(table) => StepText::DefaultMeter {
+                        table: program.tables[table.index()].name.clone(),
+                        config,
+                    },
+                }
+            }
             Step::Port { port, up } => StepText::Port {
                 port: *port,
                 up: *up,
@@ -145,7 +154,11 @@ impl StepText {
                 config: config.map(read_rates),
             }),
             StepText::DirectMeter { entry, config } => Step::DirectMeter {
-                key: names.read_key(entry)?,
+                entry: MeteredEntry::Keyed(names.read_key(entry)?),
+                config: config.map(read_rates),
+            },
+            StepText::DefaultMeter { table, config } => Step::DirectMeter {
+                entry: MeteredEntry::Default(names.table(table)?),
                 config: config.map(read_rates),
             },
             StepText::Port { port, up } => Step::Port {

@@ -20,7 +20,7 @@ use super::classes::Place;
 use super::matching::{around, config};
 use super::pool::{PORTS, Pool};
 use super::random::Random;
-use super::step::Step;
+use super::step::{MeteredEntry, Step};
 
 /// Entries of a table at the start of a round, mostly.
 const ENTRIES: usize = 12;
@@ -428,7 +428,10 @@ impl<'a> Writes<'a> {
                 let entry = random.pick(&self.entries)?;
                 let table = &self.program.tables[entry.key.table.index()];
                 table.meter.map(|_| Step::DirectMeter {
-                    key: entry.key.clone(),
+                    entry: match random.one_in(4) {
+                        true => MeteredEntry::Default(entry.key.table),
+                        false => MeteredEntry::Keyed(entry.key.clone()),
+                    },
                     config: config(random),
                 })
             }

@@ -8,6 +8,7 @@ use crate::tables::cells::{
     COLOR_CELLS, COUNTER_BYTES, CounterPlan, METER_BYTES, METER_TIME_SHIFT, MeterCell, MeterPlan,
 };
 use crate::tables::hits::HitPlan;
+use crate::tables::table::DEFAULT_CELL;
 use crate::ticks::HELPER_JIFFIES64;
 
 use super::Emitter;
@@ -100,6 +101,33 @@ impl Emitter<'_> {
 
     /// Meters the packet by cell R0, counts it by its colour and stores that. Overwrites R0 to R5 and R8.
     pub(super) fn meter(&mut self, plan: MeterPlan, unit: MeterUnit, target: &LValue) {
+        self.mark(plan, unit);
+        self.asm.mov(Reg::R0, Reg::R8);
+        self.store_to(target, None);
+    }
+
+    /// The same, but for the default entry's meter while that is not configured: it leaves the colour as it
+    /// is, see [`set_direct_meter`](pointsman_p4::dataplane::DataPlane::set_direct_meter).
+    pub(super) fn direct_meter(&mut self, plan: MeterPlan, unit: MeterUnit, target: &LValue) {
+        let (says, says_nothing) = (self.asm.label(), self.asm.label());
+        self.mark(plan, unit);
+        self.asm
+            .load(Size::W, Reg::R1, Reg::R7, Control::METER_CELL);
+        self.asm
+            .jump_if_imm(Cond::Ne, Reg::R1, DEFAULT_CELL as i32, says);
+        let kind_at = plan.offset + DEFAULT_CELL * METER_BYTES;
+        self.cells(Reg::R2, kind_at);
+        self.asm.load(Size::DW, Reg::R1, Reg::R2, 0);
+        let unset = MeterCell::UNSET as i32;
+        self.asm.jump_if_imm(Cond::Eq, Reg::R1, unset, says_nothing);
+        self.asm.place(says);
+        self.asm.mov(Reg::R0, Reg::R8);
+        self.store_to(target, None);
+        self.asm.place(says_nothing);
+    }
+
+    /// R8 = the colour of the packet by the meter in cell R0, by which it is counted. Overwrites R0 to R5.
+    fn mark(&mut self, plan: MeterPlan, unit: MeterUnit) {
         let [set, single, red, yellow, green, done] = std::array::from_fn(|_| self.asm.label());
         self.asm
             .alu32_imm(Alu::And, Reg::R0, (plan.cells - 1) as i32);
@@ -155,8 +183,6 @@ impl Emitter<'_> {
         self.asm.alu_imm(Alu::Mul, Reg::R1, COLOR_CELLS as i32);
         self.asm.alu(Alu::Add, Reg::R0, Reg::R1);
         self.count(plan.colors);
-        self.asm.mov(Reg::R0, Reg::R8);
-        self.store_to(target, None);
     }
 
     /// R3 = what a bucket of the meter at R8 lacks, R0 = when it is full again, R4 = now, R5 = its burst.

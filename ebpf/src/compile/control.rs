@@ -87,6 +87,7 @@ impl Emitter<'_> {
 
         // What p4c makes of statements: one action, always.
         if table.key.is_empty()
+            && !plan.has_direct()
             && let (Implementation::Direct, Some(default)) = (table.implementation, &table.default)
             && default.is_const
             && default.call.args.is_empty()
@@ -104,7 +105,9 @@ impl Emitter<'_> {
             );
         }
 
-        let (run, no_action) = (self.asm.label(), self.asm.label());
+        let no_action = self.asm.label();
+        // Where R9 is the record of an entry, the default one too, and its resources come next.
+        let found = self.asm.label();
         let lookup = Outcome {
             hit: self.asm.label(),
             miss: self.asm.label(),
@@ -124,11 +127,13 @@ impl Emitter<'_> {
                 structure.emit(&mut self.asm, &reader, &plan.records, lookup);
                 self.asm.note(Note::Step("hit"));
                 self.asm.place(lookup.hit);
-                self.hit(table, plan);
+                if let Some(hits) = plan.hits {
+                    self.note_hit(hits);
+                }
                 if needs_hit {
                     self.asm.store_imm(Size::W, Reg::R7, Control::HIT, 1);
                 }
-                self.asm.jump(run);
+                self.asm.jump(found);
             }
         }
 
@@ -139,8 +144,8 @@ impl Emitter<'_> {
         }
         let starts: Vec<Label> = table.actions.iter().map(|_| self.asm.label()).collect();
         match always(table) {
-            Some(position) => self.asm.jump(starts[position]),
-            None => {
+            Some(position) if !plan.has_direct() => self.asm.jump(starts[position]),
+            _ => {
                 self.tables(Reg::R2, plan.default_at);
                 self.asm.load(Size::W, Reg::R4, Reg::R2, 0);
                 self.asm.jump_if_imm(Cond::Eq, Reg::R4, 0, no_action);
@@ -149,8 +154,9 @@ impl Emitter<'_> {
             }
         }
 
+        self.asm.place(found);
+        self.direct_resources(table, plan);
         self.asm.note(Note::Step("run the action"));
-        self.asm.place(run);
         // R8 = what the record says, R9 = its arguments.
         self.asm.load(Size::W, Reg::R8, Reg::R9, 0);
         self.asm
@@ -197,20 +203,19 @@ impl Emitter<'_> {
         }
     }
 
-    /// Notes, counts and meters a hit; R9 is the record's address and stays.
-    fn hit(&mut self, table: &Table, plan: &TablePlan) {
-        if let Some(hits) = plan.hits {
-            self.note_hit(hits);
-        }
+    /// Counts and meters a packet for the entry whose record R9 is the address of; R9 stays.
+    fn direct_resources(&mut self, table: &Table, plan: &TablePlan) {
         if let Some(counter) = plan.counter {
+            self.asm.note(Note::Step("count it"));
             self.asm.load(Size::W, Reg::R0, Reg::R9, 4);
             self.count(counter);
         }
         if let (Some(cells), Some(id)) = (plan.meter, table.meter) {
             let meter = &self.program.meters[id.index()];
             if let Some(target) = meter.target {
+                self.asm.note(Note::Step("meter it"));
                 self.asm.load(Size::W, Reg::R0, Reg::R9, 4);
-                self.meter(cells, meter.unit, &LValue::Field(target));
+                self.direct_meter(cells, meter.unit, &LValue::Field(target));
             }
         }
     }

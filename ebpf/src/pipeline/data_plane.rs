@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
-    EntryKey, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
 use pointsman_p4::ir::{
     self, ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId,
@@ -116,10 +116,11 @@ impl Pipeline {
         }
     }
 
-    fn direct_cell(&self, key: &EntryKey) -> Result<(CounterPlan, u32), DataPlaneError> {
-        let plan = self.plan.tables[key.table.index()].counter;
-        let plan = plan.ok_or_else(|| self.lacks(key.table, "a direct counter"))?;
-        Ok((plan, self.table(key.table).cell(key)?))
+    fn direct_cell(&self, entry: EntryRef<'_>) -> Result<(CounterPlan, u32), DataPlaneError> {
+        let table = entry.table();
+        let plan = self.plan.tables[table.index()].counter;
+        let plan = plan.ok_or_else(|| self.lacks(table, "a direct counter"))?;
+        Ok((plan, self.table(table).direct_cell(entry)?))
     }
 
     fn meter_cell(&self, meter: MeterId, index: u32) -> Result<MeterPlan, DataPlaneError> {
@@ -130,10 +131,11 @@ impl Pipeline {
         }
     }
 
-    fn direct_meter_cell(&self, key: &EntryKey) -> Result<(MeterPlan, u32), DataPlaneError> {
-        let plan = self.plan.tables[key.table.index()].meter;
-        let plan = plan.ok_or_else(|| self.lacks(key.table, "a direct meter"))?;
-        Ok((plan, self.table(key.table).cell(key)?))
+    fn direct_meter_cell(&self, entry: EntryRef<'_>) -> Result<(MeterPlan, u32), DataPlaneError> {
+        let table = entry.table();
+        let plan = self.plan.tables[table.index()].meter;
+        let plan = plan.ok_or_else(|| self.lacks(table, "a direct meter"))?;
+        Ok((plan, self.table(table).direct_cell(entry)?))
     }
 
     fn lacks(&self, table: TableId, what: &str) -> DataPlaneError {
@@ -272,19 +274,23 @@ impl DataPlane for Pipeline {
         Ok(())
     }
 
-    fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
-        let (plan, cell) = self.direct_cell(key)?;
-        let slow = self.table(key.table).slow_use(cell).count;
+    fn direct_counter(&self, entry: EntryRef<'_>) -> Result<CounterData, DataPlaneError> {
+        let (plan, cell) = self.direct_cell(entry)?;
+        let slow = self.table(entry.table()).slow_use(cell).count;
         Ok(plan.read(&self.memory.cells, cell) + slow)
     }
 
-    fn set_direct_counter(&self, key: &EntryKey, data: CounterData) -> Result<(), DataPlaneError> {
-        let (plan, cell) = self.direct_cell(key)?;
+    fn set_direct_counter(
+        &self,
+        entry: EntryRef<'_>,
+        data: CounterData,
+    ) -> Result<(), DataPlaneError> {
+        let (plan, cell) = self.direct_cell(entry)?;
         if self.inherits() {
             return Ok(());
         }
         plan.write(&self.memory.cells, cell, data);
-        if let Some(slow) = self.table(key.table).slow_use_mut(cell) {
+        if let Some(slow) = self.table(entry.table()).slow_use_mut(cell) {
             slow.count = CounterData::default();
         }
         Ok(())
@@ -304,10 +310,10 @@ impl DataPlane for Pipeline {
 
     fn set_direct_meter(
         &self,
-        key: &EntryKey,
+        entry: EntryRef<'_>,
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError> {
-        let (plan, cell) = self.direct_meter_cell(key)?;
+        let (plan, cell) = self.direct_meter_cell(entry)?;
         self.inheritance
             .configure(&self.memory.cells, plan, cell, config);
         Ok(())
@@ -332,23 +338,23 @@ impl DataPlane for Pipeline {
         Ok(())
     }
 
-    fn direct_meter_counts(&self, key: &EntryKey) -> Result<ColorCounts, DataPlaneError> {
-        let (plan, cell) = self.direct_meter_cell(key)?;
-        let slow = self.table(key.table).slow_use(cell).colors;
+    fn direct_meter_counts(&self, entry: EntryRef<'_>) -> Result<ColorCounts, DataPlaneError> {
+        let (plan, cell) = self.direct_meter_cell(entry)?;
+        let slow = self.table(entry.table()).slow_use(cell).colors;
         Ok(plan.counts(&self.memory.cells, cell) + slow)
     }
 
     fn set_direct_meter_counts(
         &self,
-        key: &EntryKey,
+        entry: EntryRef<'_>,
         counts: ColorCounts,
     ) -> Result<(), DataPlaneError> {
-        let (plan, cell) = self.direct_meter_cell(key)?;
+        let (plan, cell) = self.direct_meter_cell(entry)?;
         if self.inherits() {
             return Ok(());
         }
         plan.set_counts(&self.memory.cells, cell, counts);
-        if let Some(slow) = self.table(key.table).slow_use_mut(cell) {
+        if let Some(slow) = self.table(entry.table()).slow_use_mut(cell) {
             slow.colors = ColorCounts::default();
         }
         Ok(())

@@ -190,6 +190,12 @@ impl MeterPlan {
         self.offset as usize + (cell * METER_BYTES) as usize
     }
 
+    /// Whether a cell is configured.
+    pub fn is_set(&self, memory: &SharedMemory, cell: u32) -> bool {
+        let at = self.offset as usize + (cell * METER_BYTES) as usize;
+        memory.u64(at).load(Acquire) != MeterCell::UNSET
+    }
+
     /// Meters a packet of that many units, as the program does. `now` is the kernel's monotonic clock.
     pub fn mark(&self, memory: &SharedMemory, cell: u32, units: u64, now: Duration) -> Color {
         let at = self.at(cell);

@@ -1,7 +1,7 @@
 //! Records: what an entry does, in fixed slots of the arena.
 //!
 //! ```text
-//! offset 0   u32  what: an action id, or MEMBER | index, or GROUP | index
+//! offset 0   u32  what: an action id, or MEMBER | index, or GROUP | index, or NOTHING
 //!        4   u32  the entry's cell in the table's direct counter and meter
 //!        8   u64  the packed key, `key_words` words (hash tables only)
 //!        8 + 8 * key_words
@@ -31,6 +31,9 @@ use crate::sys::SharedMemory;
 pub const MEMBER: u32 = 1 << 30;
 /// `what`: the rest is the index of a group.
 pub const GROUP: u32 = 1 << 31;
+
+/// `what`: no action at all, which only a default entry without one has.
+pub const NOTHING: u32 = MEMBER - 1;
 
 /// Bytes before the packed key.
 pub const HEADER_BYTES: u32 = 8;

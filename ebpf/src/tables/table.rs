@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
 use pointsman_p4::dataplane::{
-    Args, Bits, Color, ColorCounts, CounterData, DataPlaneError, EntryKey, Occupancy,
+    Args, Bits, Color, ColorCounts, CounterData, DataPlaneError, EntryKey, EntryRef, Occupancy,
 };
 use pointsman_p4::interpreter::Passing;
 use pointsman_p4::ir::Table;
@@ -20,9 +20,12 @@ use super::index::{Index, IndexError};
 use super::key::KeyWords;
 use super::owners::owner_hash;
 use super::quick_hash::QuickHashMap;
-use super::records::{GROUP, MEMBER, Record, RecordPool, Sharing};
+use super::records::{GROUP, MEMBER, NOTHING, Record, RecordPool, Sharing};
 use super::shape::{Shape, Shaped};
 use super::slots::{SlotError, Slots};
+
+/// The cell of the default entry, which packets meet that miss.
+pub const DEFAULT_CELL: u32 = 0;
 
 /// The writer of a table.
 #[derive(Debug)]
@@ -93,9 +96,11 @@ impl TableWriter {
             shape: Shape::new(table, &plan.layout, plan.structure.form()),
             index: Index::new(&plan.structure, &memory.tables),
             records: RecordPool::new(plan.records, Arc::clone(&memory.tables), sharing),
-            // Cell 0 is the default action's, and that of all entries where there are no cells.
+            // DEFAULT_CELL is the default entry's, and that of all entries where there are no cells.
             // As many as there is room for: some may be held.
-            cells: plan.owners.map(|owners| Slots::new(1..owners.cells)),
+            cells: plan
+                .owners
+                .map(|owners| Slots::new(DEFAULT_CELL + 1..owners.cells)),
             inherited: None,
             plan: plan.clone(),
             memory: memory.clone(),
@@ -211,16 +216,23 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Sets what happens on a miss; `None` does nothing.
+    /// Sets what happens on a miss; `None` does nothing. If the table counts or meters, there is a record
+    /// even of that, so that programs find the cell of the default entry.
     pub fn set_default(
         &mut self,
         grace: &Grace,
         content: Option<Content<'_>>,
     ) -> Result<(), DataPlaneError> {
-        let slot = match content {
+        let nothing = Content {
+            what: NOTHING,
+            args: &Args::default(),
+            widths: &[],
+        };
+        let has_direct = self.plan.has_direct();
+        let slot = match content.or(has_direct.then_some(nothing)) {
             Some(content) => {
                 let zero: KeyWords = SmallVec::from_elem(0, self.plan.layout.words.len());
-                self.write(grace, &Shaped::Words(zero), content, 0)?
+                self.write(grace, &Shaped::Words(zero), content, DEFAULT_CELL)?
             }
             None => 0,
         };
@@ -244,7 +256,15 @@ impl TableWriter {
         self.cells.iter_mut().for_each(Slots::release);
     }
 
-    /// The cell of an entry in the direct counter and meter, and where its last hit is.
+    /// The cell of an entry in the direct counter and meter.
+    pub fn direct_cell(&self, entry: EntryRef<'_>) -> Result<u32, DataPlaneError> {
+        match entry {
+            EntryRef::Keyed(key) => self.cell(key),
+            EntryRef::Default(_) => Ok(DEFAULT_CELL),
+        }
+    }
+
+    /// The cell of an entry with a key in the direct counter and meter, and where its last hit is.
     pub fn cell(&self, key: &EntryKey) -> Result<u32, DataPlaneError> {
         let slot = self.index.get(&self.records, &self.shape.key(key)?);
         Ok(self.records.cell(slot.ok_or(DataPlaneError::NotFound)?))

@@ -160,7 +160,7 @@ fn counters_go_on_and_no_packet_is_lost_over_many_batches() {
     let Operation::Insert(entry) = commands.finish().remove(0) else {
         panic!("it adds an entry");
     };
-    let before = plane.direct_counter(&entry.key).unwrap().packets;
+    let before = plane.direct_counter((&entry.key).into()).unwrap().packets;
     let program = Arc::clone(switch.root());
     let (sent, lost) = under_traffic(&program, || {
         for _ in 0..200 {
@@ -172,7 +172,7 @@ fn counters_go_on_and_no_packet_is_lost_over_many_batches() {
     assert!(sent > 100, "there was traffic");
     assert_eq!(lost, 0, "of {sent} packets");
     // One packet more went before the traffic.
-    let counted = plane.direct_counter(&entry.key).unwrap().packets - before;
+    let counted = plane.direct_counter((&entry.key).into()).unwrap().packets - before;
     assert_eq!(counted, sent + 1);
 }
 

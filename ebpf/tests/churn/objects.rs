@@ -285,7 +285,7 @@ fn a_direct_counter_loses_nothing_while_it_is_read_and_its_entry_changes() {
         panic!("it adds an entry");
     };
     let packet = routed();
-    let before = plane.direct_counter(&entry.key).unwrap();
+    let before = plane.direct_counter((&entry.key).into()).unwrap();
     thread::scope(|scope| {
         let sender = scope.spawn(|| {
             for _ in 0..PACKETS {
@@ -294,13 +294,13 @@ fn a_direct_counter_loses_nothing_while_it_is_read_and_its_entry_changes() {
         });
         let mut last = before;
         while !sender.is_finished() {
-            let now = plane.direct_counter(&entry.key).unwrap();
+            let now = plane.direct_counter((&entry.key).into()).unwrap();
             assert!(now.packets >= last.packets, "a counter does not go back");
             last = now;
             plane.modify(&entry).unwrap();
         }
     });
-    let after = plane.direct_counter(&entry.key).unwrap();
+    let after = plane.direct_counter((&entry.key).into()).unwrap();
     let packets = after.packets - before.packets;
     assert_eq!(packets, PACKETS);
     assert_eq!(after.bytes - before.bytes, PACKETS * packet.len() as u64);

@@ -69,6 +69,31 @@ pub struct EntryKey {
     pub priority: i32,
 }
 
+/// An entry whose direct resources are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryRef<'k> {
+    /// The one with this key.
+    Keyed(&'k EntryKey),
+    /// The default entry of a table: what packets meet that miss.
+    Default(TableId),
+}
+
+impl EntryRef<'_> {
+    /// The table that it is in.
+    pub fn table(self) -> TableId {
+        match self {
+            EntryRef::Keyed(key) => key.table,
+            EntryRef::Default(table) => table,
+        }
+    }
+}
+
+impl<'k> From<&'k EntryKey> for EntryRef<'k> {
+    fn from(key: &'k EntryKey) -> EntryRef<'k> {
+        EntryRef::Keyed(key)
+    }
+}
+
 /// An action with its arguments, one for each parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Call {

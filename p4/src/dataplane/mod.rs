@@ -18,7 +18,7 @@ pub use bits::Bits;
 pub use declared::declared_entries;
 pub use entry::{
     BackupReplica, Call, CloneSession, Color, ColorCounts, CounterData, EntryAction, EntryKey,
-    GroupMember, Match, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryRef, GroupMember, Match, MeterConfig, Occupancy, Replica, TableEntry,
 };
 pub use error::DataPlaneError;
 pub use operation::Operation;
@@ -45,7 +45,8 @@ pub trait DataPlane: Send + Sync {
     /// Removes an entry.
     fn delete(&self, key: &EntryKey) -> Result<(), DataPlaneError>;
 
-    /// What happens on a miss; `None` is what the program says.
+    /// What happens on a miss; `None` is what the program says. The counter and meter of the default
+    /// entry go on.
     fn set_default(
         &self,
         table: TableId,
@@ -97,10 +98,14 @@ pub trait DataPlane: Send + Sync {
     ) -> Result<(), DataPlaneError>;
 
     /// Reads the direct counter of an entry.
-    fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError>;
+    fn direct_counter(&self, entry: EntryRef<'_>) -> Result<CounterData, DataPlaneError>;
 
     /// Writes the direct counter of an entry.
-    fn set_direct_counter(&self, key: &EntryKey, data: CounterData) -> Result<(), DataPlaneError>;
+    fn set_direct_counter(
+        &self,
+        entry: EntryRef<'_>,
+        data: CounterData,
+    ) -> Result<(), DataPlaneError>;
 
     /// Configures a cell of an indirect meter; `None` makes it always green.
     fn set_meter(
@@ -110,10 +115,11 @@ pub trait DataPlane: Send + Sync {
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError>;
 
-    /// Configures the direct meter of an entry; `None` makes it always green.
+    /// Configures the direct meter of an entry; `None` makes it always green. That of a default entry
+    /// then leaves the colour of packets as it is: BMv2 knows none, and `NoAction` reads none.
     fn set_direct_meter(
         &self,
-        key: &EntryKey,
+        entry: EntryRef<'_>,
         config: Option<MeterConfig>,
     ) -> Result<(), DataPlaneError>;
 
@@ -129,12 +135,12 @@ pub trait DataPlane: Send + Sync {
     ) -> Result<(), DataPlaneError>;
 
     /// Reads what the direct meter of an entry has counted.
-    fn direct_meter_counts(&self, key: &EntryKey) -> Result<ColorCounts, DataPlaneError>;
+    fn direct_meter_counts(&self, entry: EntryRef<'_>) -> Result<ColorCounts, DataPlaneError>;
 
     /// Writes what the direct meter of an entry has counted.
     fn set_direct_meter_counts(
         &self,
-        key: &EntryKey,
+        entry: EntryRef<'_>,
         counts: ColorCounts,
     ) -> Result<(), DataPlaneError>;
 

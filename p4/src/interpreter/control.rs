@@ -3,7 +3,7 @@
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
-use crate::dataplane::{Bits, Call, Color, EntryAction};
+use crate::dataplane::{Bits, Call, Color, EntryAction, EntryRef};
 use crate::ir::{
     ActionId, Expr, FieldRef, Implementation, KeySource, MeterId, Node, Program, Table, TableId,
 };
@@ -57,7 +57,10 @@ fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId)
     let hit = found.is_some();
     let (chosen, color) = match found {
         Some(Hit { action, color }) => (Some(action), color),
-        None => (state.tables[id.index()].default.clone(), None),
+        None => {
+            let color = miss(program, state, id, flight.ingress_length);
+            (state.tables[id.index()].default.clone(), color)
+        }
     };
     if let Some(lookups) = &mut state.lookups {
         lookups.push(Lookup {
@@ -109,8 +112,7 @@ fn find(
     length: usize,
 ) -> Option<Hit> {
     let table = &program.tables[id.index()];
-    let meter = direct_meter(program, table).map(|(meter, _)| program.meters[meter.index()].unit);
-    let units = meter.map(|unit| units(unit, length));
+    let units = metered_units(program, table, length);
     let (now, cells) = (state.now, state.shared.clone());
     if let Some(tables) = state.shared_table(id) {
         let passing = Passing { length, units, now };
@@ -120,19 +122,45 @@ fn find(
     let entry = state.tables[id.index()].find(key, &widths)?;
     entry.last_hit = now;
     if table.counter.is_some() {
-        count(&mut entry.counter, length);
+        count(&mut entry.direct.counter, length);
     }
     let color = units.map(|units| {
-        let shared = cells.and_then(|cells| cells.direct_meter(&entry.key, units, now));
-        let own = || entry.meter.as_mut().map(|meter| meter.mark(units, now));
-        let color = shared.or_else(own).unwrap_or(Color::Green);
-        count(entry.colors.get_or_insert_default().of_mut(color), length);
-        color
+        let named = EntryRef::Keyed(&entry.key);
+        let shared = cells.and_then(|cells| cells.direct_meter(named, units, now));
+        let color = shared.or_else(|| entry.direct.mark(units, now));
+        entry.direct.count_color(color, length)
     });
     Some(Hit {
         action: entry.action.clone(),
         color,
     })
+}
+
+/// Counts and meters a packet that hits no entry, in the default one. An unconfigured meter there says
+/// no color.
+fn miss(program: &Program, state: &mut State, id: TableId, length: usize) -> Option<Color> {
+    let table = &program.tables[id.index()];
+    let units = metered_units(program, table, length);
+    if table.counter.is_none() && units.is_none() {
+        return None;
+    }
+    let (now, cells) = (state.now, state.shared.clone());
+    let entry = EntryRef::Default(id);
+    let direct = state.tables[id.index()].direct_mut(entry)?;
+    if table.counter.is_some() {
+        count(&mut direct.counter, length);
+    }
+    let units = units?;
+    let shared = cells.and_then(|cells| cells.direct_meter(entry, units, now));
+    let color = shared.or_else(|| direct.mark(units, now));
+    direct.count_color(color, length);
+    color
+}
+
+/// What a packet costs the direct meter of a table, if that is run.
+fn metered_units(program: &Program, table: &Table, length: usize) -> Option<u64> {
+    let (meter, _) = direct_meter(program, table)?;
+    Some(units(program.meters[meter.index()].unit, length))
 }
 
 /// The values that a table looks up. Fields of invalid headers match as 0.

@@ -6,7 +6,7 @@ use num_bigint::BigUint;
 
 use crate::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlaneError, EntryAction, EntryKey,
-    GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryRef, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
 use crate::ir::{
     ActionProfileId, CounterId, Implementation, MeterId, RegisterId, TableId, ValueSetId,
@@ -16,6 +16,7 @@ use super::Machine;
 use super::bits::ones;
 use super::meter::Meter;
 use super::profile::ProfileState;
+use super::table::Direct;
 
 type Done = Result<(), DataPlaneError>;
 
@@ -243,14 +244,25 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) fn direct_counter(&self, key: &EntryKey) -> Result<CounterData, DataPlaneError> {
-        let entry = self.state.tables[key.table.index()].get(key);
-        entry.map(|e| e.counter).ok_or(DataPlaneError::NotFound)
+    fn direct(&self, entry: EntryRef<'_>) -> Result<&Direct, DataPlaneError> {
+        let direct = self.state.tables[entry.table().index()].direct(entry);
+        direct.ok_or(DataPlaneError::NotFound)
     }
 
-    pub(super) fn set_direct_counter(&mut self, key: &EntryKey, data: CounterData) -> Done {
-        let entry = self.state.tables[key.table.index()].get_mut(key);
-        entry.ok_or(DataPlaneError::NotFound)?.counter = data;
+    fn direct_mut(&mut self, entry: EntryRef<'_>) -> Result<&mut Direct, DataPlaneError> {
+        let direct = self.state.tables[entry.table().index()].direct_mut(entry);
+        direct.ok_or(DataPlaneError::NotFound)
+    }
+
+    pub(super) fn direct_counter(
+        &self,
+        entry: EntryRef<'_>,
+    ) -> Result<CounterData, DataPlaneError> {
+        Ok(self.direct(entry)?.counter)
+    }
+
+    pub(super) fn set_direct_counter(&mut self, entry: EntryRef<'_>, data: CounterData) -> Done {
+        self.direct_mut(entry)?.counter = data;
         Ok(())
     }
 
@@ -272,12 +284,14 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) fn set_direct_meter(&mut self, key: &EntryKey, config: Option<MeterConfig>) -> Done {
+    pub(super) fn set_direct_meter(
+        &mut self,
+        entry: EntryRef<'_>,
+        config: Option<MeterConfig>,
+    ) -> Done {
         let now = self.state.now;
-        match self.state.tables[key.table.index()].set_meter(key, config, now) {
-            true => Ok(()),
-            false => Err(DataPlaneError::NotFound),
-        }
+        self.direct_mut(entry)?.meter = config.map(|config| Meter::new(config, now));
+        Ok(())
     }
 
     pub(super) fn meter_counts(
@@ -305,16 +319,18 @@ impl Machine {
 
     pub(super) fn direct_meter_counts(
         &self,
-        key: &EntryKey,
+        entry: EntryRef<'_>,
     ) -> Result<ColorCounts, DataPlaneError> {
-        let entry = self.state.tables[key.table.index()].get(key);
-        let counts = entry.ok_or(DataPlaneError::NotFound)?.colors.as_deref();
+        let counts = self.direct(entry)?.colors.as_deref();
         Ok(counts.copied().unwrap_or_default())
     }
 
-    pub(super) fn set_direct_meter_counts(&mut self, key: &EntryKey, counts: ColorCounts) -> Done {
-        let entry = self.state.tables[key.table.index()].get_mut(key);
-        entry.ok_or(DataPlaneError::NotFound)?.colors = Some(Box::new(counts));
+    pub(super) fn set_direct_meter_counts(
+        &mut self,
+        entry: EntryRef<'_>,
+        counts: ColorCounts,
+    ) -> Done {
+        self.direct_mut(entry)?.colors = Some(Box::new(counts));
         Ok(())
     }
 

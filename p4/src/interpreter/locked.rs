@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
-    EntryKey, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
 };
 use crate::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
@@ -87,14 +87,14 @@ delegate! {
     fn set_clone_session(session: u32, clone: Option<&CloneSession>) -> Done;
     fn counter(counter: CounterId, index: u32) -> Result<CounterData, DataPlaneError>;
     fn set_counter(counter: CounterId, index: u32, data: CounterData) -> Done;
-    fn direct_counter(key: &EntryKey) -> Result<CounterData, DataPlaneError>;
-    fn set_direct_counter(key: &EntryKey, data: CounterData) -> Done;
+    fn direct_counter(entry: EntryRef<'_>) -> Result<CounterData, DataPlaneError>;
+    fn set_direct_counter(entry: EntryRef<'_>, data: CounterData) -> Done;
     fn set_meter(meter: MeterId, index: u32, config: Option<MeterConfig>) -> Done;
-    fn set_direct_meter(key: &EntryKey, config: Option<MeterConfig>) -> Done;
+    fn set_direct_meter(entry: EntryRef<'_>, config: Option<MeterConfig>) -> Done;
     fn meter_counts(meter: MeterId, index: u32) -> Result<ColorCounts, DataPlaneError>;
     fn set_meter_counts(meter: MeterId, index: u32, counts: ColorCounts) -> Done;
-    fn direct_meter_counts(key: &EntryKey) -> Result<ColorCounts, DataPlaneError>;
-    fn set_direct_meter_counts(key: &EntryKey, counts: ColorCounts) -> Done;
+    fn direct_meter_counts(entry: EntryRef<'_>) -> Result<ColorCounts, DataPlaneError>;
+    fn set_direct_meter_counts(entry: EntryRef<'_>, counts: ColorCounts) -> Done;
     fn last_hit(key: &EntryKey) -> Result<Duration, DataPlaneError>;
     fn register(register: RegisterId, index: u32) -> Result<Bits, DataPlaneError>;
     fn set_register(register: RegisterId, index: u32, value: &Bits) -> Done;

@@ -8,7 +8,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use crate::dataplane::{Bits, Color, EntryAction, EntryKey};
+use crate::dataplane::{Bits, Color, EntryAction, EntryRef};
 use crate::ir::{MeterId, RegisterId, TableId};
 
 /// Cells of another plane. Those that it does not have are `None`, and the interpreter keeps its own.
@@ -25,14 +25,15 @@ pub trait SharedCells: Debug + Send + Sync {
     /// Meters a packet of that many units by a cell of an indirect meter.
     fn meter(&self, meter: MeterId, index: u32, units: u64, now: Duration) -> Option<Color>;
 
-    /// Meters a packet of that many units by the direct meter of an entry.
-    fn direct_meter(&self, key: &EntryKey, units: u64, now: Duration) -> Option<Color>;
+    /// Meters a packet of that many units by the direct meter of an entry. `None` for a default entry
+    /// whose meter is not configured.
+    fn direct_meter(&self, entry: EntryRef<'_>, units: u64, now: Duration) -> Option<Color>;
 }
 
 /// Tables of another plane.
 pub trait SharedTables: Debug + Send + Sync {
     /// Whether the entries of a table are shared. Then the interpreter keeps only what happens on a
-    /// miss, and must not be told entries.
+    /// miss, and counts that, and must not be told entries.
     fn has_table(&self, table: TableId) -> bool;
 
     /// Looks a packet up that has these values for the parts of the table's key. If it hits an entry, it

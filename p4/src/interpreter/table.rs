@@ -4,21 +4,44 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::dataplane::{
-    Bits, ColorCounts, CounterData, EntryAction, EntryKey, Match, Matches, MeterConfig, TableEntry,
+    Bits, Color, ColorCounts, CounterData, EntryAction, EntryKey, EntryRef, Match, Matches,
+    TableEntry,
 };
 use crate::ir::{MatchKind, Table};
 
 use super::meter::Meter;
+use super::state::count;
+
+/// The direct counter and meter of an entry.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Direct {
+    pub(super) counter: CounterData,
+    pub(super) meter: Option<Meter>,
+    /// What the meter counted, once it has.
+    pub(super) colors: Option<Box<ColorCounts>>,
+}
+
+impl Direct {
+    /// Meters a packet; nothing if the meter is not configured.
+    pub(super) fn mark(&mut self, units: u64, now: Duration) -> Option<Color> {
+        self.meter.as_mut().map(|meter| meter.mark(units, now))
+    }
+
+    /// Counts a packet by its color, which is green if no meter says another.
+    pub(super) fn count_color(&mut self, color: Option<Color>, length: usize) -> Color {
+        let color = color.unwrap_or(Color::Green);
+        let counts = self.colors.get_or_insert_default();
+        count(counts.of_mut(color), length);
+        color
+    }
+}
 
 /// An entry with its direct resources.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
     pub(super) key: EntryKey,
     pub(super) action: EntryAction,
-    pub(super) counter: CounterData,
-    pub(super) meter: Option<Meter>,
-    /// What the meter counted, once it has.
-    pub(super) colors: Option<Box<ColorCounts>>,
+    pub(super) direct: Direct,
     /// When a packet last hit it, or when it was added.
     pub(super) last_hit: Duration,
 }
@@ -28,6 +51,8 @@ pub(super) struct Entry {
 pub(super) struct TableState {
     /// `None` is what the program says.
     pub(super) default: Option<EntryAction>,
+    /// Of the default entry.
+    default_direct: Direct,
     entries: HashMap<u64, Entry>,
     /// Entries in the order in which they came.
     next_id: u64,
@@ -68,6 +93,7 @@ impl TableState {
         };
         TableState {
             default: None,
+            default_direct: Direct::default(),
             entries: HashMap::new(),
             next_id: 0,
             by_key: HashMap::new(),
@@ -133,9 +159,7 @@ impl TableState {
             Entry {
                 key: key.clone(),
                 action: entry.action.clone(),
-                counter: CounterData::default(),
-                meter: None,
-                colors: None,
+                direct: Direct::default(),
                 last_hit: now,
             },
         );
@@ -167,19 +191,19 @@ impl TableState {
         true
     }
 
-    /// Configures the meter of an entry; false if there is no such entry.
-    pub(super) fn set_meter(
-        &mut self,
-        key: &EntryKey,
-        config: Option<MeterConfig>,
-        now: Duration,
-    ) -> bool {
-        match self.get_mut(key) {
-            Some(entry) => {
-                entry.meter = config.map(|c| Meter::new(c, now));
-                true
-            }
-            None => false,
+    /// The direct resources of an entry.
+    pub(super) fn direct(&self, entry: EntryRef<'_>) -> Option<&Direct> {
+        match entry {
+            EntryRef::Keyed(key) => Some(&self.get(key)?.direct),
+            EntryRef::Default(_) => Some(&self.default_direct),
+        }
+    }
+
+    /// The same, to be changed.
+    pub(super) fn direct_mut(&mut self, entry: EntryRef<'_>) -> Option<&mut Direct> {
+        match entry {
+            EntryRef::Keyed(key) => Some(&mut self.get_mut(key)?.direct),
+            EntryRef::Default(_) => Some(&mut self.default_direct),
         }
     }
 

@@ -5,7 +5,7 @@ use pointsman_proto::p4::v1 as p4;
 
 use super::error::{DecodeError, invalid};
 use super::resource::{counter_data, index, meter_schema, modify_only};
-use super::table::{direct, direct_key};
+use super::table::{direct, direct_entry};
 use crate::entity::{DirectMeter, Entity, MeterCell, Operation};
 use crate::schema::{MeterType, Schema};
 
@@ -37,13 +37,13 @@ pub(super) fn direct_meter(
     entry: &p4::DirectMeterEntry,
 ) -> Result<Entity, DecodeError> {
     modify_only("direct meter entry", operation)?;
-    let (key, table) = direct_key(schema, entry.table_entry.as_ref())?;
+    let (entry_name, table) = direct_entry(schema, entry.table_entry.as_ref())?;
     direct(table, table.direct_meter, "direct meter")?;
     let meter_type = schema.meter_type(table.direct_meter.unwrap_or_default());
     let config = entry.config.as_ref();
     let counts = entry.counter_data.as_ref();
     Ok(Entity::DirectMeter(DirectMeter {
-        key,
+        entry: entry_name,
         config: config
             .map(|config| meter_config(&table.name, meter_type, config))
             .transpose()?,

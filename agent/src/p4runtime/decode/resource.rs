@@ -7,7 +7,7 @@ use pointsman_p4::ir::{CounterId, MeterId, RegisterId};
 use pointsman_proto::p4::v1::{self as p4, p4_data};
 
 use super::error::{DecodeError, invalid};
-use super::table::{direct, direct_key};
+use super::table::{direct, direct_entry};
 use super::value::{bits, key, signed_bits};
 use crate::entity::{CounterCell, Entity, Operation, RegisterCell, ValueSet};
 use crate::schema::{CellSchema, Schema, ValueSetSchema};
@@ -115,10 +115,10 @@ pub(super) fn direct_counter(
     entry: &p4::DirectCounterEntry,
 ) -> Result<Entity, DecodeError> {
     modify_only("direct counter entry", operation)?;
-    let (key, table) = direct_key(schema, entry.table_entry.as_ref())?;
+    let (name, table) = direct_entry(schema, entry.table_entry.as_ref())?;
     direct(table, table.direct_counter, "direct counter")?;
     let data = optional_counts(&table.name, entry.data.as_ref())?;
-    Ok(Entity::DirectCounter(key, data))
+    Ok(Entity::DirectCounter(name, data))
 }
 
 pub(super) fn register(

@@ -1,7 +1,7 @@
 //! Table entries, default actions and direct resources.
 
 use pointsman_p4::constraints::Subject;
-use pointsman_p4::dataplane::{Call, EntryKey};
+use pointsman_p4::dataplane::{Call, ColorCounts, CounterData, EntryKey, MeterConfig};
 use pointsman_proto::p4::v1::{self as p4, table_action};
 
 use super::error::{DecodeError, invalid};
@@ -9,7 +9,7 @@ use super::meter::{meter_config, reset_counts};
 use super::profile::one_shot;
 use super::resource::counter_data;
 use super::value::{key, value};
-use crate::entity::{DefaultAction, Entity, Operation, TableAction, TableEntry};
+use crate::entity::{DefaultAction, Entity, EntryName, Operation, TableAction, TableEntry};
 use crate::schema::{Schema, Scope, TableSchema};
 
 /// The table of an id.
@@ -108,22 +108,10 @@ pub(super) fn table_entry(
             decoded.key.priority,
         ))?;
     }
-    if let Some(config) = &entry.meter_config {
-        direct(table, table.direct_meter, "direct meter")?;
-        decoded.meter = Some(meter_config(
-            &table.name,
-            schema.meter_type(table.direct_meter.unwrap_or_default()),
-            config,
-        )?);
-    }
-    if let Some(data) = &entry.counter_data {
-        direct(table, table.direct_counter, "direct counter")?;
-        decoded.counter = Some(counter_data(&table.name, data)?);
-    }
-    if let Some(counts) = &entry.meter_counter_data {
-        direct(table, table.direct_meter, "direct meter")?;
-        decoded.meter_counts = Some(reset_counts(&table.name, counts)?);
-    }
+    let direct = direct_resources(schema, table, entry)?;
+    decoded.meter = direct.meter;
+    decoded.counter = direct.counter;
+    decoded.meter_counts = direct.meter_counts;
     decoded.idle_timeout_ns = idle_timeout(table, entry)?;
     decoded.metadata.clone_from(&entry.metadata);
     decoded.controller_metadata = controller_metadata(entry);
@@ -192,21 +180,57 @@ fn default_action(
             what: "is NoAction for good, as the table's actions are in a profile".to_owned(),
         });
     }
-    if entry.meter_config.is_some() || entry.counter_data.is_some() {
-        return Err(DecodeError::Unsupported {
-            what: "a counter or meter of a default action",
-        });
-    }
-    let action = match &entry.action {
-        Some(action) => Some(table_action(schema, table, action, Place::Default)?),
-        None => None,
-    };
-    Ok(Entity::DefaultAction(DefaultAction {
+    let direct = direct_resources(schema, table, entry)?;
+    let mut default = DefaultAction {
         table: table.table,
-        action,
-        metadata: entry.metadata.clone(),
-        controller_metadata: controller_metadata(entry),
-    }))
+        action: None,
+        meter: None,
+        counter: direct.counter,
+        meter_counts: direct.meter_counts,
+        metadata: Vec::new(),
+        controller_metadata: 0,
+    };
+    // Without an action all is what it was at first, but for what packets have counted.
+    if let Some(action) = &entry.action {
+        default.action = Some(table_action(schema, table, action, Place::Default)?);
+        default.meter = direct.meter;
+        default.metadata.clone_from(&entry.metadata);
+        default.controller_metadata = controller_metadata(entry);
+    }
+    Ok(Entity::DefaultAction(default))
+}
+
+/// What an entry says of its direct resources.
+struct Direct {
+    meter: Option<MeterConfig>,
+    counter: Option<CounterData>,
+    meter_counts: Option<ColorCounts>,
+}
+
+fn direct_resources(
+    schema: &Schema,
+    table: &TableSchema,
+    entry: &p4::TableEntry,
+) -> Result<Direct, DecodeError> {
+    let mut decoded = Direct {
+        meter: None,
+        counter: None,
+        meter_counts: None,
+    };
+    if let Some(config) = &entry.meter_config {
+        direct(table, table.direct_meter, "direct meter")?;
+        let meter_type = schema.meter_type(table.direct_meter.unwrap_or_default());
+        decoded.meter = Some(meter_config(&table.name, meter_type, config)?);
+    }
+    if let Some(data) = &entry.counter_data {
+        direct(table, table.direct_counter, "direct counter")?;
+        decoded.counter = Some(counter_data(&table.name, data)?);
+    }
+    if let Some(counts) = &entry.meter_counter_data {
+        direct(table, table.direct_meter, "direct meter")?;
+        decoded.meter_counts = Some(reset_counts(&table.name, counts)?);
+    }
+    Ok(decoded)
 }
 
 /// Where an action stands.
@@ -367,22 +391,24 @@ pub(super) fn arguments(
     Ok(whole)
 }
 
-/// A direct meter or counter names its entry by its key.
-pub(super) fn direct_key<'s>(
+/// A direct meter or counter names its entry by its key, or as the default one.
+pub(super) fn direct_entry<'s>(
     schema: &'s Schema,
     entry: Option<&p4::TableEntry>,
-) -> Result<(EntryKey, &'s TableSchema), DecodeError> {
+) -> Result<(EntryName, &'s TableSchema), DecodeError> {
     let entry = entry.ok_or(DecodeError::Missing {
         place: "direct resource".to_owned(),
         what: "the table entry",
     })?;
     let table = table(schema, entry.table_id)?;
-    if entry.is_default_action {
-        let what = "has no direct resources of its own";
-        return Err(invalid(
-            format!("default action of table {}", table.name),
-            what,
-        ));
+    if !entry.is_default_action {
+        return Ok((EntryName::Keyed(entry_key(table, entry)?), table));
     }
-    Ok((entry_key(table, entry)?, table))
+    match entry.r#match.is_empty() && entry.priority == 0 {
+        true => Ok((EntryName::Default(table.table), table)),
+        false => Err(invalid(
+            format!("default action of table {}", table.name),
+            "has no match and no priority; leave them out",
+        )),
+    }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_ebpf::sys::monotonic_clock;
-use pointsman_p4::dataplane::{Bits, Call, ColorCounts, CounterData, EntryKey};
+use pointsman_p4::dataplane::{Bits, Call, ColorCounts, CounterData, EntryKey, EntryRef};
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity as Message;
 use pointsman_proto::p4::v1::table_action;
 
 use super::{ReadError, Reader, entity};
-use crate::entity::{DefaultAction, TableAction, TableEntry};
+use crate::entity::{TableAction, TableEntry};
 use crate::p4runtime::decode::{self, DecodeError};
 use crate::p4runtime::encode;
 use crate::schema::{Schema, TableSchema};
@@ -40,11 +40,14 @@ impl Asked {
         self.counter || self.meter || self.idle
     }
 
-    fn of(self, view: &View<'_>, key: &EntryKey) -> Result<Live, ReadError> {
+    fn of(self, view: &View<'_>, entry: EntryRef<'_>) -> Result<Live, ReadError> {
         let plane = view.plane;
-        let counter = self.counter.then(|| plane.direct_counter(key));
-        let meter = self.meter.then(|| plane.direct_meter_counts(key));
-        let last_hit = self.idle.then(|| plane.last_hit(key)).transpose()?;
+        let counter = self.counter.then(|| plane.direct_counter(entry));
+        let meter = self.meter.then(|| plane.direct_meter_counts(entry));
+        let last_hit = match entry {
+            EntryRef::Keyed(key) if self.idle => Some(plane.last_hit(key)?),
+            _ => None,
+        };
         Ok(Live {
             counter: counter.transpose()?,
             meter: meter.transpose()?,
@@ -59,10 +62,6 @@ impl Reader<'_> {
         check_filter(&schema, filter)?;
         let with_meter = filter.meter_config.is_some();
         for table in self.tables(&schema, filter.table_id)? {
-            if filter.is_default_action {
-                self.default_entry(table, filter);
-                continue;
-            }
             if filter.table_id != 0 && filter.time_since_last_hit.is_some() && !table.idle_timeout {
                 return Err(ReadError::Filter(DecodeError::Invalid {
                     place: format!("table {}", table.name),
@@ -76,6 +75,10 @@ impl Reader<'_> {
                 idle: filter.time_since_last_hit.is_some() && table.idle_timeout,
                 entry: false,
             };
+            if filter.is_default_action {
+                self.default_entry(table, filter, asked)?;
+                continue;
+            }
             let schema = Arc::clone(&schema);
             self.entries(table, filter, asked, move |key, stored, live| {
                 let mut message = encode::table_entry(
@@ -118,6 +121,17 @@ impl Reader<'_> {
                 entry: true,
                 ..Asked::default()
             };
+            if filter.is_default_action {
+                let entry = EntryRef::Default(table.table);
+                let live = asked.of(self.view, entry)?;
+                self.push(std::iter::once(entity(Message::DirectCounterEntry(
+                    p4::DirectCounterEntry {
+                        table_entry: Some(encode::entry_name(&schema, entry)),
+                        data: live.counter.map(encode::counter_data),
+                    },
+                ))));
+                continue;
+            }
             let schema = Arc::clone(&schema);
             self.entries(table, &filter, asked, move |key, _, live| {
                 entity(Message::DirectCounterEntry(p4::DirectCounterEntry {
@@ -142,6 +156,19 @@ impl Reader<'_> {
                 if filter.table_id != 0 {
                     decode::direct(table, table.direct_meter, "direct meter")?;
                 }
+                continue;
+            }
+            if filter.is_default_action {
+                let entry = EntryRef::Default(table.table);
+                let live = asked.of(self.view, entry)?;
+                let config = self.view.store.table(table.table).default.meter;
+                self.push(std::iter::once(entity(Message::DirectMeterEntry(
+                    p4::DirectMeterEntry {
+                        table_entry: Some(encode::entry_name(&schema, entry)),
+                        config: config.map(encode::meter_config),
+                        counter_data: live.meter.map(encode::color_counts),
+                    },
+                ))));
                 continue;
             }
             let schema = Arc::clone(&schema);
@@ -174,7 +201,7 @@ impl Reader<'_> {
         made: impl Fn(&EntryKey, &StoredEntry, Live) -> p4::Entity + Send + 'static,
     ) -> Result<(), ReadError> {
         let entries = &self.view.store.table(table.table).entries;
-        let live = |key: &EntryKey| asked.of(self.view, key);
+        let live = |key: &EntryKey| asked.of(self.view, key.into());
         let mut same_matches = None;
         if !filter.r#match.is_empty() && table.has_priority() && filter.priority == 0 {
             // A priority of 0 is any, as it is everywhere in a filter.
@@ -220,27 +247,35 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn default_entry(&mut self, table: &TableSchema, filter: &p4::TableEntry) {
+    fn default_entry(
+        &mut self,
+        table: &TableSchema,
+        filter: &p4::TableEntry,
+        asked: Asked,
+    ) -> Result<(), ReadError> {
         let program = &self.view.pipeline.program;
         let declared = program.tables[table.table.index()].default.as_ref();
-        let default = self.view.store.table(table.table).default.clone();
-        let default = default.unwrap_or_else(|| DefaultAction {
-            table: table.table,
-            action: declared.map(|default| {
+        let default = &self.view.store.table(table.table).default;
+        if !filter.metadata.is_empty() && filter.metadata != default.metadata {
+            return Ok(());
+        }
+        let live = asked.of(self.view, EntryRef::Default(table.table))?;
+        let mut default = default.to_entity(table.table);
+        if default.action.is_none() {
+            default.action = declared.map(|default| {
                 TableAction::Call(Call {
                     action: default.call.action,
                     args: default.call.args.iter().map(Bits::from).collect(),
                 })
-            }),
-            metadata: Vec::new(),
-            controller_metadata: 0,
-        });
+            });
+        }
+        default.meter = default.meter.filter(|_| filter.meter_config.is_some());
+        default.counter = live.counter;
+        default.meter_counts = live.meter;
         let mut message = encode::default_action(&self.schema, &default);
         message.is_const = table.const_default;
-        if !filter.metadata.is_empty() && filter.metadata != default.metadata {
-            return;
-        }
         self.push(std::iter::once(entity(Message::TableEntry(message))));
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ pub use cow::CowMap;
 pub use locked::Locked;
 pub use part::{Access, Footprint, Part};
 pub use references::References;
-pub use stored::{OneShotGroup, OneShotIds, StoredEntry, StoredGroup, StoredMember};
+pub use stored::{OneShotGroup, OneShotIds, StoredDefault, StoredEntry, StoredGroup, StoredMember};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::RwLock;
@@ -29,9 +29,7 @@ use pointsman_p4::ir::{
     ActionProfileId, CounterId, LearnListId, MeterId, Program, RegisterId, TableId, ValueSetId,
 };
 
-use crate::entity::{
-    CloneSession, DefaultAction, DigestConfig, Entity, MulticastGroup, TableAction,
-};
+use crate::entity::{CloneSession, DigestConfig, Entity, MulticastGroup, TableAction};
 use crate::schema::Schema;
 
 /// What was written, part by part; by the ids of the program.
@@ -57,10 +55,8 @@ pub struct TableStore {
     pub entries: CowMap<EntryKey, StoredEntry>,
     /// Entries of the program that a client has deleted.
     pub removed: BTreeSet<EntryKey>,
-    /// If it differs from the program's.
-    pub default: Option<DefaultAction>,
-    /// The group that the default's one-shot action is in the data plane.
-    pub default_one_shot: Option<OneShotGroup>,
+    /// What it does on a miss.
+    pub default: StoredDefault,
 }
 
 /// An action profile.

@@ -106,8 +106,8 @@ fn part_of(entity: &Entity) -> Part {
     match entity {
         Entity::TableEntry(entry) => Part::Table(entry.key.table),
         Entity::DefaultAction(default) => Part::Table(default.table),
-        Entity::DirectCounter(key, _) => Part::Table(key.table),
-        Entity::DirectMeter(meter) => Part::Table(meter.key.table),
+        Entity::DirectCounter(entry, _) => Part::Table(entry.as_ref().table()),
+        Entity::DirectMeter(meter) => Part::Table(meter.entry.as_ref().table()),
         Entity::Member(member) => Part::Profile(member.profile),
         Entity::Group(group) => Part::Profile(group.profile),
         Entity::MulticastGroup(_) | Entity::CloneSession(_) => Part::Replication,

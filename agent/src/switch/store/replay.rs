@@ -1,11 +1,11 @@
 //! What was written as updates that would write it again: for the state file and for pipelines
 //! that keep what they can.
 
-use pointsman_p4::ir::{ActionProfileId, MeterId, ValueSetId};
+use pointsman_p4::ir::{ActionProfileId, MeterId, TableId, ValueSetId};
 
 use super::{Locked, MeterStore, ProfileStore, ReplicationStore, TableStore};
 use crate::entity::{
-    DigestEntry, DirectMeter, Entity, Member, MeterCell, TableEntry, Update, ValueSet,
+    DigestEntry, DirectMeter, Entity, EntryName, Member, MeterCell, TableEntry, Update, ValueSet,
 };
 
 impl Locked<'_> {
@@ -19,8 +19,9 @@ impl Locked<'_> {
         for (_, replication) in self.replication.iter() {
             groups_and_sessions(replication, &mut updates);
         }
-        for (_, table) in self.tables.iter() {
+        for (index, table) in self.tables.iter() {
             entries(table, &mut updates);
+            default_entry(TableId(index), table, &mut updates);
         }
         for (index, meter) in self.meters.iter() {
             cells(MeterId(index), meter, &mut updates);
@@ -76,7 +77,7 @@ fn entries(table: &TableStore, updates: &mut Vec<Update>) {
             // All that can change of it.
             (true, true) if entry.meter.is_some() => {
                 updates.push(Update::modify(Entity::DirectMeter(DirectMeter {
-                    key: key.clone(),
+                    entry: EntryName::Keyed(key.clone()),
                     config: entry.meter,
                     counts: None,
                 })));
@@ -84,8 +85,20 @@ fn entries(table: &TableStore, updates: &mut Vec<Update>) {
             (true, true) => {}
         }
     }
-    if let Some(default) = &table.default {
-        updates.push(Update::modify(Entity::DefaultAction(default.clone())));
+}
+
+fn default_entry(id: TableId, table: &TableStore, updates: &mut Vec<Update>) {
+    let default = &table.default;
+    if default.action.is_some() {
+        let entity = Entity::DefaultAction(default.to_entity(id));
+        updates.push(Update::modify(entity));
+    } else if default.meter.is_some() {
+        // To write no action resets the meter.
+        updates.push(Update::modify(Entity::DirectMeter(DirectMeter {
+            entry: EntryName::Default(id),
+            config: default.meter,
+            counts: None,
+        })));
     }
 }
 

@@ -1,8 +1,9 @@
 //! What is kept of an entity beside its key.
 
 use pointsman_p4::dataplane::{Call, EntryKey, MeterConfig};
+use pointsman_p4::ir::TableId;
 
-use crate::entity::{Group, TableAction, TableEntry};
+use crate::entity::{DefaultAction, Group, TableAction, TableEntry};
 
 /// An entry, but for its key.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +24,21 @@ pub struct StoredEntry {
     pub declared: bool,
     /// It comes from the program and stays.
     pub is_const: bool,
+}
+
+/// The default entry of a table, as far as it differs from the program's.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StoredDefault {
+    /// What it does; `None` is what the program says.
+    pub action: Option<TableAction>,
+    /// The group that its one-shot action is in the data plane.
+    pub one_shot: Option<OneShotGroup>,
+    /// Its direct meter.
+    pub meter: Option<MeterConfig>,
+    /// Echoed.
+    pub metadata: Vec<u8>,
+    /// Echoed.
+    pub controller_metadata: u64,
 }
 
 /// A group and members that the switch made for a one-shot action.
@@ -75,6 +91,21 @@ pub struct StoredGroup {
     pub group: Group,
     /// Entries that refer to it.
     pub users: u32,
+}
+
+impl StoredDefault {
+    /// The default entry as it would be written.
+    pub fn to_entity(&self, table: TableId) -> DefaultAction {
+        DefaultAction {
+            table,
+            action: self.action.clone(),
+            meter: self.meter,
+            counter: None,
+            meter_counts: None,
+            metadata: self.metadata.clone(),
+            controller_metadata: self.controller_metadata,
+        }
+    }
 }
 
 impl StoredEntry {

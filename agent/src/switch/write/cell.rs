@@ -1,10 +1,10 @@
 //! Cells of counters and registers, direct counters, and value sets.
 
-use pointsman_p4::dataplane::{CounterData, DataPlaneError, EntryKey};
+use pointsman_p4::dataplane::{CounterData, DataPlaneError};
 
 use super::super::error::UpdateError;
 use super::{Undo, Writer};
-use crate::entity::{CounterCell, Entity, RegisterCell, Update, ValueSet};
+use crate::entity::{CounterCell, Entity, EntryName, RegisterCell, Update, ValueSet};
 use crate::schema::CellSchema;
 
 impl Writer<'_> {
@@ -38,20 +38,20 @@ impl Writer<'_> {
 
     pub(super) fn set_direct_counter(
         &mut self,
-        key: &EntryKey,
+        entry: &EntryName,
         data: Option<CounterData>,
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
-        self.check_entry(key)?;
-        let entity = Entity::DirectCounter(key.clone(), data);
-        let result = self.plane.direct_counter(key).and_then(|old| {
+        self.check_entry(entry)?;
+        let entity = Entity::DirectCounter(entry.clone(), data);
+        let result = self.plane.direct_counter(entry.as_ref()).and_then(|old| {
             if let Some(data) = data {
-                self.plane.set_direct_counter(key, data)?;
+                self.plane.set_direct_counter(entry.as_ref(), data)?;
             }
             Ok(old)
         });
         let old = result.map_err(self.refused(&entity))?;
-        let old = Entity::DirectCounter(key.clone(), Some(old));
+        let old = Entity::DirectCounter(entry.clone(), Some(old));
         undo.push(|| Update::modify(old));
         Ok(())
     }
@@ -96,12 +96,15 @@ impl Writer<'_> {
         Ok(())
     }
 
-    pub(super) fn check_entry(&self, key: &EntryKey) -> Result<(), UpdateError> {
-        match self.store.entry(key) {
-            Some(_) => Ok(()),
-            None => Err(UpdateError::NotFound {
-                what: self.schema.describe_key(key),
-            }),
+    /// Whether an entry is there; the default one always is.
+    pub(super) fn check_entry(&self, entry: &EntryName) -> Result<(), UpdateError> {
+        match entry {
+            EntryName::Keyed(key) if self.store.entry(key).is_none() => {
+                Err(UpdateError::NotFound {
+                    what: self.schema.describe_key(key),
+                })
+            }
+            _ => Ok(()),
         }
     }
 }

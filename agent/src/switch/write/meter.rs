@@ -1,6 +1,6 @@
 //! Meters, direct and indirect: how they mark, and what they have counted by colour.
 
-use pointsman_p4::dataplane::{ColorCounts, DataPlaneError};
+use pointsman_p4::dataplane::{ColorCounts, DataPlaneError, EntryRef};
 
 use super::super::error::UpdateError;
 use super::cell::indices;
@@ -50,26 +50,31 @@ impl Writer<'_> {
         meter: &DirectMeter,
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
-        let key = &meter.key;
-        self.check_entry(key)?;
+        self.check_entry(&meter.entry)?;
+        let entry = meter.entry.as_ref();
         let refused = || self.refused(&Entity::DirectMeter(meter.clone()));
         let old_counts = self
             .reset(
                 meter.counts,
-                || self.plane.direct_meter_counts(key),
-                |counts| self.plane.set_direct_meter_counts(key, counts),
+                || self.plane.direct_meter_counts(entry),
+                |counts| self.plane.set_direct_meter_counts(entry, counts),
             )
             .map_err(refused())?;
         self.plane
-            .set_direct_meter(key, meter.config)
+            .set_direct_meter(entry, meter.config)
             .map_err(refused())?;
-        let entries = &mut self.store.table_mut(key.table).entries;
-        let stored = entries.get_mut(key);
-        let stored = stored.expect("the entry was found above");
-        let old = std::mem::replace(&mut stored.meter, meter.config);
+        let table = self.store.table_mut(entry.table());
+        let stored = match entry {
+            EntryRef::Keyed(key) => {
+                let stored = table.entries.get_mut(key);
+                &mut stored.expect("the entry was found above").meter
+            }
+            EntryRef::Default(_) => &mut table.default.meter,
+        };
+        let old = std::mem::replace(stored, meter.config);
         undo.push(|| {
             Update::modify(Entity::DirectMeter(DirectMeter {
-                key: key.clone(),
+                entry: meter.entry.clone(),
                 config: old,
                 counts: old_counts,
             }))

@@ -4,6 +4,7 @@
 //! the store. Each applied update yields its inverse, from which a batch is rolled back.
 
 mod cell;
+mod default;
 mod digest;
 mod meter;
 mod profile;
@@ -106,8 +107,8 @@ impl Writer<'_> {
                 self.write_clone_session(operation, session, undo)
             }
             (Entity::Counter(cell), Operation::Modify) => self.set_counter(cell, undo),
-            (Entity::DirectCounter(key, data), Operation::Modify) => {
-                self.set_direct_counter(key, *data, undo)
+            (Entity::DirectCounter(entry, data), Operation::Modify) => {
+                self.set_direct_counter(entry, *data, undo)
             }
             (Entity::Meter(cell), Operation::Modify) => self.set_meter(cell, undo),
             (Entity::DirectMeter(meter), Operation::Modify) => self.set_direct_meter(meter, undo),

@@ -1,22 +1,40 @@
-//! Table entries and default actions.
+//! Table entries with a key.
 
 use pointsman_p4::dataplane::{
-    ColorCounts, CounterData, DataPlaneError, EntryAction, EntryKey, GroupMember,
-    TableEntry as PlaneEntry,
+    ColorCounts, CounterData, DataPlaneError, EntryAction, EntryKey, EntryRef, GroupMember,
+    MeterConfig, TableEntry as PlaneEntry,
 };
 use pointsman_p4::ir::{ActionProfileId, TableId};
 
 use super::super::error::UpdateError;
 use super::super::store::{OneShotGroup, StoredEntry};
 use super::{Undo, Writer};
-use crate::entity::{DefaultAction, Entity, OneShotAction, TableAction, TableEntry, Update};
+use crate::entity::{Entity, OneShotAction, TableAction, TableEntry, Update};
 use crate::schema::TableSchema;
 
 /// What packets had counted before a change that takes it away.
 #[derive(Debug, Clone, Copy)]
-struct Counts {
-    counter: Option<CounterData>,
-    meter: Option<ColorCounts>,
+pub(super) struct Counts {
+    pub counter: Option<CounterData>,
+    pub meter: Option<ColorCounts>,
+}
+
+/// What is written of an entry's direct resources.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Direct {
+    pub meter: Option<MeterConfig>,
+    pub counter: Option<CounterData>,
+    pub meter_counts: Option<ColorCounts>,
+}
+
+impl Direct {
+    fn of(entry: &TableEntry) -> Direct {
+        Direct {
+            meter: entry.meter,
+            counter: entry.counter,
+            meter_counts: entry.meter_counts,
+        }
+    }
 }
 
 impl Writer<'_> {
@@ -41,7 +59,7 @@ impl Writer<'_> {
         };
         let mut result = self.plane.insert(&plane_entry);
         if result.is_ok() {
-            result = self.direct_resources(entry);
+            result = self.direct_resources(key.into(), &Direct::of(entry));
             if result.is_err() {
                 // Nobody has seen it succeed, so it can go.
                 let _ = self.plane.delete(key);
@@ -87,14 +105,8 @@ impl Writer<'_> {
                 what: self.schema.describe_key(key),
             });
         }
-        let counts = Counts {
-            counter: entry
-                .counter
-                .and_then(|_| self.plane.direct_counter(key).ok()),
-            meter: entry
-                .meter_counts
-                .and_then(|_| self.plane.direct_meter_counts(key).ok()),
-        };
+        let named = EntryRef::Keyed(key);
+        let counts = self.counts(named, entry.counter.is_some(), entry.meter_counts.is_some());
         let mut new = StoredEntry {
             meter: entry.meter,
             idle_timeout_ns: entry.idle_timeout_ns,
@@ -118,7 +130,7 @@ impl Writer<'_> {
         }
         let sets_counts = entry.counter.is_some() || entry.meter_counts.is_some();
         if (entry.meter != old.meter || sets_counts)
-            && let Err(error) = self.direct_resources(entry)
+            && let Err(error) = self.direct_resources(named, &Direct::of(entry))
         {
             self.put_back(key, &old, &new, changed.is_some());
             return Err(self.refused(&Entity::TableEntry(entry.clone()))(error));
@@ -150,13 +162,12 @@ impl Writer<'_> {
             });
         }
         let described = self.schema.table_of(key.table);
-        let resource = |of: fn(&TableSchema) -> Option<u32>| described.and_then(of);
-        let counts = Counts {
-            counter: resource(|table| table.direct_counter)
-                .and_then(|_| self.plane.direct_counter(key).ok()),
-            meter: resource(|table| table.direct_meter)
-                .and_then(|_| self.plane.direct_meter_counts(key).ok()),
-        };
+        let has = |of: fn(&TableSchema) -> Option<u32>| described.and_then(of).is_some();
+        let counts = self.counts(
+            EntryRef::Keyed(key),
+            has(|table| table.direct_counter),
+            has(|table| table.direct_meter),
+        );
         self.plane
             .delete(key)
             .map_err(|error| UpdateError::DataPlane {
@@ -177,65 +188,13 @@ impl Writer<'_> {
         Ok(())
     }
 
-    pub(super) fn set_default(
-        &mut self,
-        default: &DefaultAction,
-        undo: &mut Undo,
-    ) -> Result<(), UpdateError> {
-        let table = default.table;
-        let (plane_action, one_shot) = match &default.action {
-            Some(action) => {
-                let (action, one_shot) = self.realise(table, action)?;
-                (Some(action), one_shot)
-            }
-            None => (None, None),
-        };
-        if let Err(error) = self.plane.set_default(table, plane_action.as_ref()) {
-            self.dissolve(table, one_shot);
-            return Err(self.refused(&Entity::DefaultAction(default.clone()))(error));
-        }
-        let stored = self.store.table_mut(table);
-        let old_one_shot = std::mem::replace(&mut stored.default_one_shot, one_shot);
-        self.dissolve(table, old_one_shot);
-        let old = match &default.action {
-            Some(action) => {
-                self.refer(table, action, 1);
-                self.store.table_mut(table).default.replace(default.clone())
-            }
-            None => self.store.table_mut(table).default.take(),
-        };
-        let old = old.unwrap_or(DefaultAction {
-            table,
-            action: None,
-            metadata: Vec::new(),
-            controller_metadata: 0,
-        });
-        if let Some(action) = &old.action {
-            self.refer(table, action, -1);
-        }
-        undo.push(|| Update::modify(Entity::DefaultAction(old)));
-        Ok(())
-    }
-
     /// Makes an entry in the data plane what it was, after a modification that failed halfway.
     fn put_back(&mut self, key: &EntryKey, old: &StoredEntry, new: &StoredEntry, changed: bool) {
-        let metered = self.schema.table_of(key.table);
-        let mut result = match metered.is_some_and(|t| t.direct_meter.is_some()) {
-            true => self.plane.set_direct_meter(key, old.meter),
-            false => Ok(()),
-        };
+        let mut result = self.configure_meter(key.into(), old.meter);
         if changed {
-            let action = match (&old.action, &old.one_shot) {
-                (TableAction::Call(call), _) => EntryAction::Call(call.clone()),
-                (TableAction::Member(id), _) => EntryAction::Member(*id),
-                (TableAction::Group(id), _) => EntryAction::Group(*id),
-                (TableAction::OneShot(_), made) => {
-                    EntryAction::Group(made.as_ref().map_or(0, |made| made.group))
-                }
-            };
             let plane_entry = PlaneEntry {
                 key: key.clone(),
-                action,
+                action: realised(&old.action, old.one_shot.as_ref()),
             };
             result = result.and(self.plane.modify(&plane_entry));
             self.dissolve(key.table, new.one_shot.clone());
@@ -245,23 +204,47 @@ impl Writer<'_> {
         }
     }
 
-    /// Sets the meter of an entry that is in the data plane, and its counter if one is given.
-    fn direct_resources(&mut self, entry: &TableEntry) -> Result<(), DataPlaneError> {
-        let metered = self.schema.table_of(entry.key.table);
-        if metered.is_some_and(|t| t.direct_meter.is_some()) {
-            self.plane.set_direct_meter(&entry.key, entry.meter)?;
+    /// What an entry has counted, as far as it is wanted.
+    pub(super) fn counts(&self, entry: EntryRef<'_>, counter: bool, meter: bool) -> Counts {
+        let counter = counter.then(|| self.plane.direct_counter(entry).ok());
+        let meter = meter.then(|| self.plane.direct_meter_counts(entry).ok());
+        Counts {
+            counter: counter.flatten(),
+            meter: meter.flatten(),
         }
-        if let Some(counts) = entry.meter_counts {
-            self.plane.set_direct_meter_counts(&entry.key, counts)?;
+    }
+
+    /// Configures the direct meter of an entry, if its table has one.
+    pub(super) fn configure_meter(
+        &self,
+        entry: EntryRef<'_>,
+        config: Option<MeterConfig>,
+    ) -> Result<(), DataPlaneError> {
+        let table = self.schema.table_of(entry.table());
+        match table.is_some_and(|table| table.direct_meter.is_some()) {
+            true => self.plane.set_direct_meter(entry, config),
+            false => Ok(()),
         }
-        match entry.counter {
-            Some(data) => self.plane.set_direct_counter(&entry.key, data),
+    }
+
+    /// Sets the meter of an entry that is in the data plane, and its counts if some are given.
+    pub(super) fn direct_resources(
+        &self,
+        entry: EntryRef<'_>,
+        direct: &Direct,
+    ) -> Result<(), DataPlaneError> {
+        self.configure_meter(entry, direct.meter)?;
+        if let Some(counts) = direct.meter_counts {
+            self.plane.set_direct_meter_counts(entry, counts)?;
+        }
+        match direct.counter {
+            Some(data) => self.plane.set_direct_counter(entry, data),
             None => Ok(()),
         }
     }
 
     /// What the data plane is told to do for an action; a one-shot action becomes a group.
-    fn realise(
+    pub(super) fn realise(
         &mut self,
         table: TableId,
         action: &TableAction,
@@ -350,7 +333,7 @@ impl Writer<'_> {
     }
 
     /// Removes the group of a one-shot action that no entry refers to any more.
-    fn dissolve(&mut self, table: TableId, one_shot: Option<OneShotGroup>) {
+    pub(super) fn dissolve(&mut self, table: TableId, one_shot: Option<OneShotGroup>) {
         if let Some(group) = one_shot {
             let profile = self.profile_of(table);
             self.remove_one_shot(profile, &group);
@@ -372,7 +355,7 @@ impl Writer<'_> {
     }
 
     /// Counts a reference from an entry to a member or group up or down.
-    fn refer(&mut self, table: TableId, action: &TableAction, by: i32) {
+    pub(super) fn refer(&mut self, table: TableId, action: &TableAction, by: i32) {
         if matches!(action, TableAction::Call(_) | TableAction::OneShot(_)) {
             return;
         }
@@ -385,6 +368,16 @@ impl Writer<'_> {
         if let Some(users) = users {
             *users = users.saturating_add_signed(by);
         }
+    }
+}
+
+/// What the data plane was told to do for an action, if a one-shot action became this group.
+pub(super) fn realised(action: &TableAction, one_shot: Option<&OneShotGroup>) -> EntryAction {
+    match action {
+        TableAction::Call(call) => EntryAction::Call(call.clone()),
+        TableAction::Member(id) => EntryAction::Member(*id),
+        TableAction::Group(id) => EntryAction::Group(*id),
+        TableAction::OneShot(_) => EntryAction::Group(one_shot.map_or(0, |made| made.group)),
     }
 }
 

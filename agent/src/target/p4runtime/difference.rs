@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use pointsman_p4::dataplane::EntryKey;
 use pointsman_p4::ir::{ActionProfileId, LearnListId, MeterId, TableId, ValueSetId};
 
-use crate::entity::{Entity, OneShot, Operation, TableAction, Update};
+use crate::entity::{Entity, EntryName, OneShot, Operation, TableAction, Update};
 
 /// What makes an entity the one it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -62,7 +62,7 @@ pub(super) fn difference(
         let operation = match (update.operation, found) {
             (Operation::Delete, None) => continue,
             (Operation::Delete, Some(_)) => Operation::Delete,
-            (_, Some(found)) if found == comparable(update.entity.clone()) => continue,
+            (_, Some(found)) if is_as_wanted(&found, &update.entity) => continue,
             (_, Some(_)) => Operation::Modify,
             (_, None) if is_created(&key) => Operation::Insert,
             (_, None) => Operation::Modify,
@@ -96,11 +96,21 @@ pub(super) fn key(entity: &Entity) -> Option<Key> {
         Entity::Meter(cell) => Key::Meter(cell.meter, cell.index?),
         Entity::ValueSet(set) => Key::ValueSet(set.set),
         Entity::Digest(digest) => Key::Digest(digest.digest),
-        Entity::Counter(_)
-        | Entity::DirectCounter(..)
-        | Entity::DirectMeter(..)
-        | Entity::Register(_) => return None,
+        // Part of the default entry.
+        Entity::DirectMeter(meter) => match meter.entry {
+            EntryName::Default(table) => Key::Default(table),
+            EntryName::Keyed(_) => return None,
+        },
+        Entity::Counter(_) | Entity::DirectCounter(..) | Entity::Register(_) => return None,
     })
+}
+
+/// Whether what a server has, comparable, is what an update makes it.
+pub(super) fn is_as_wanted(found: &Entity, wanted: &Entity) -> bool {
+    match (found, wanted) {
+        (Entity::DefaultAction(found), Entity::DirectMeter(wanted)) => found.meter == wanted.config,
+        _ => *found == comparable(wanted.clone()),
+    }
 }
 
 /// Whether such an entity is there only if somebody has inserted it.
@@ -138,6 +148,8 @@ pub(super) fn comparable(entity: Entity) -> Entity {
         Entity::DefaultAction(mut default) => {
             default.metadata.clear();
             default.controller_metadata = 0;
+            default.counter = None;
+            default.meter_counts = None;
             Entity::DefaultAction(default)
         }
         Entity::Group(mut group) => {

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use super::link::Link;
 use super::question;
 use super::survey::{self, typed};
-use crate::entity::Entity;
+use crate::entity::{Entity, EntryName};
 use crate::p4runtime::decode;
 use crate::schema::Schema;
 use crate::target::relay::RelayError;
@@ -87,8 +87,8 @@ fn note(schema: &Schema, model: &Interpreter, found: Vec<p4::Entity>) -> Result<
             }
             Some(Message::DirectMeterEntry(entry)) => {
                 let colors = colors(entry.counter_data.as_ref())?;
-                let key = key(schema, entry.table_entry.as_ref());
-                key.and_then(|key| model.set_direct_meter_counts(&key, colors))
+                let name = name(schema, entry.table_entry.as_ref());
+                name.and_then(|name| model.set_direct_meter_counts(name.as_ref(), colors))
             }
             _ => note_cell(schema, model, entity),
         };
@@ -108,7 +108,9 @@ fn note_cell(schema: &Schema, model: &Interpreter, entity: p4::Entity) -> Noted 
             (Some(index), Some(data)) => model.set_counter(cell.counter, index, data),
             _ => Ok(()),
         },
-        Some(Entity::DirectCounter(key, Some(data))) => model.set_direct_counter(&key, data),
+        Some(Entity::DirectCounter(entry, Some(data))) => {
+            model.set_direct_counter(entry.as_ref(), data)
+        }
         Some(Entity::Register(cell)) => match cell.index {
             Some(index) => model.set_register(cell.register, index, &cell.value),
             None => Ok(()),
@@ -154,6 +156,17 @@ fn colors(counts: Option<&p4::MeterCounterData>) -> Result<ColorCounts, RelayErr
         yellow: color(counts.yellow.as_ref()),
         red: color(counts.red.as_ref()),
     })
+}
+
+fn name(schema: &Schema, entry: Option<&p4::TableEntry>) -> Result<EntryName, DataPlaneError> {
+    match entry.filter(|entry| entry.is_default_action) {
+        Some(entry) => {
+            let table = decode::table(schema, entry.table_id);
+            let table = table.map_err(|_| DataPlaneError::NotFound)?;
+            Ok(EntryName::Default(table.table))
+        }
+        None => Ok(EntryName::Keyed(key(schema, entry)?)),
+    }
 }
 
 fn key(schema: &Schema, entry: Option<&p4::TableEntry>) -> Result<EntryKey, DataPlaneError> {

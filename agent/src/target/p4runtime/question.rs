@@ -6,7 +6,7 @@ use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity as Message;
 use pointsman_proto::p4::v1::packet_replication_engine_entry::Type as Replication;
 
-use crate::entity::Entity;
+use crate::entity::{Entity, EntryName};
 use crate::schema::{ProfileSchema, Schema, TableSchema};
 
 /// A question, with a name for people.
@@ -56,6 +56,10 @@ pub(super) fn about(schema: &Schema, entity: &Entity) -> Option<Message> {
     Some(match entity {
         Entity::TableEntry(entry) => entries(schema.table_of(entry.key.table)?),
         Entity::DefaultAction(default) => default_action(schema.table_of(default.table)?),
+        Entity::DirectMeter(meter) => match meter.entry {
+            EntryName::Default(table) => default_action(schema.table_of(table)?),
+            EntryName::Keyed(_) => return None,
+        },
         Entity::Member(member) => members(schema.profile_of(member.profile)?),
         Entity::Group(group) => groups(schema.profile_of(group.profile)?),
         Entity::MulticastGroup(_) => multicast_groups(),
@@ -167,6 +171,7 @@ fn key(table_id: u32, entry: &p4::TableEntry) -> p4::TableEntry {
     p4::TableEntry {
         table_id,
         r#match: entry.r#match.clone(),
+        is_default_action: entry.is_default_action,
         priority: match entry.r#match.is_empty() {
             true => 0,
             false => entry.priority,
@@ -187,6 +192,7 @@ fn default_action(table: &TableSchema) -> Message {
     Message::TableEntry(p4::TableEntry {
         table_id: table.id,
         is_default_action: true,
+        meter_config: table.direct_meter.map(|_| p4::MeterConfig::default()),
         ..p4::TableEntry::default()
     })
 }

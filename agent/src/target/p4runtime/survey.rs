@@ -11,7 +11,7 @@ use pointsman_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
 use prost::Message as _;
 use tonic::Status;
 
-use super::difference::{self, Key, comparable, key};
+use super::difference::{self, Key, comparable, is_as_wanted, key};
 use super::link::Link;
 use super::question::{self, Question};
 use crate::entity::{Entity, Operation, TableAction, TableEntry, Update};
@@ -144,7 +144,7 @@ pub(super) fn done(link: &Link, schema: &Schema, updates: &[&Update]) -> Vec<boo
         let as_wanted = match update.operation {
             Operation::Delete => found.is_none(),
             Operation::Insert | Operation::Modify => {
-                found == Some(&comparable(update.entity.clone()))
+                found.is_some_and(|found| is_as_wanted(found, &update.entity))
             }
         };
         // The last update of an entity decides for those before it.

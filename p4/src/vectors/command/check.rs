@@ -119,7 +119,7 @@ impl CounterCheck {
     pub fn unmet(&self, plane: &dyn DataPlane) -> Result<Option<CounterData>, DataPlaneError> {
         let data = match &self.cell {
             Cell::Index(counter, index) => plane.counter(*counter, *index)?,
-            Cell::Entry(key) => plane.direct_counter(key)?,
+            Cell::Entry(key) => plane.direct_counter(key.into())?,
         };
         let met = match self.unit {
             Unit::Packets => self.is_met_by(data.packets),
