@@ -37,7 +37,7 @@ fn conforms(mut switch: Switch) {
     let mut suite = switch.command(env!("CARGO_BIN_EXE_p4rt_conformance"));
     suite
         .args([ADDRESS, "--port", "1", "--patience", "10"])
-        .args(["--known-failing", "tests/p4rt_not_yet.txt", "--json"])
+        .arg("--json")
         .arg(&json);
     let output = switch.succeeds(&mut suite);
     println!("{}", String::from_utf8_lossy(&output.stdout));

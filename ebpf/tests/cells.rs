@@ -186,7 +186,7 @@ fn packets_that_miss_are_metered_by_the_default_entry() {
     // A meter that is not configured finds all green, with entries and without.
     assert_eq!(marks(&mut rig, 3), [3, 0, 0]);
     let mut other = entry.clone();
-    other.key.matches = vec![Match::Exact(Bits::from(7))];
+    other.key.matches = [Match::Exact(Bits::from(7))].into_iter().collect();
     for plane in [&rig.plane as &dyn DataPlane, &interpreter] {
         plane.insert(&other).unwrap();
         let config = MeterConfig {

@@ -148,9 +148,10 @@ pub fn restore(
     let arbitration =
         Arbitration::new(start.device_id, start.bounds, saved.elections.into_values());
     let found = state.switch.target().found_ports();
-    for port in state.ports.iter().filter(|p| !found.contains(&p.number)) {
-        // Until its interface is attached and has a link.
-        state.switch.target_mut().set_port_up(port.number, false);
+    let is_new = |number: &u32| !found.contains(number);
+    for number in state.ports.numbers().filter(is_new) {
+        // Until it is a port whose interface is attached and has a link.
+        state.switch.target_mut().set_port_up(number, false);
     }
     let (source, is_other) = match (saved.pipeline.map(PipelineSource::from), start.pipeline) {
         (Some(saved), Some(configured)) if saved.configured && saved != configured => {

@@ -26,4 +26,5 @@ mod scope;
 pub mod service;
 pub mod status;
 pub mod stream;
+mod watched;
 pub mod write;

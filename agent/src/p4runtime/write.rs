@@ -11,14 +11,15 @@ use tonic::{Code, Status};
 
 use super::reason::Reason;
 use super::scope::Scope;
-use super::{decode, request, status};
+use super::{decode, request, status, watched};
 use crate::agent::Agent;
 use crate::authorization::{Caller, Permission};
 use crate::entity::{Entity, Operation, Update};
 use crate::journal::{Frame, Ticket, UpdatesOf};
 use crate::objectives::Objectives;
+use crate::ports::Ports;
 use crate::schema::Schema;
-use crate::switch::{Footprint, Switch, Transaction, UpdateError};
+use crate::switch::{Footprint, Pipeline, Switch, Transaction, UpdateError};
 
 /// Applies a request. When it returns, what it reports as done is visible to the next packet
 /// and survives a restart.
@@ -47,13 +48,18 @@ pub fn write(agent: &Agent, caller: &Caller, request: &p4::WriteRequest) -> Resu
     let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
     let role_config = permit.role_config().cloned();
     let p4info = &pipeline.source.p4info;
-    let scope = Scope::new(
-        caller,
-        Permission::Write,
-        &request.role,
-        role_config,
-        p4info,
-    );
+    let is_elsewhere = state.switch.target().relay().is_some();
+    let rules = Rules {
+        scope: Scope::new(
+            caller,
+            Permission::Write,
+            &request.role,
+            role_config,
+            p4info,
+        ),
+        objectives,
+        ports: (!is_elsewhere).then_some(&state.ports),
+    };
     let keep = |written: &Outcome, frame| {
         if field == UpdatesOf::Running {
             let subscribers = &agent.packet_io.subscribers;
@@ -63,15 +69,7 @@ pub fn write(agent: &Agent, caller: &Caller, request: &p4::WriteRequest) -> Resu
         }
         agent.journal().append_frame(frame)
     };
-    let (outcome, ticket) = apply_to(
-        switch,
-        &scope,
-        objectives,
-        &request.updates,
-        atomicity,
-        field,
-        keep,
-    )?;
+    let (outcome, ticket) = apply_to(switch, &rules, &request.updates, atomicity, field, keep)?;
     // What a client had may be what an objective waits for.
     let makes_room = kept_any_deletion(&outcome.kept) && state.lacks_room();
     drop(state);
@@ -186,13 +184,44 @@ impl Outcome {
     }
 }
 
-/// Applies updates to a switch. What is not in `scope` or belongs to `objectives` is not touched. What is applied is
+/// What the updates of a client are held to, beside the pipeline.
+struct Rules<'a> {
+    /// What is not in it is refused.
+    scope: Scope,
+    /// What belongs to them is refused.
+    objectives: Option<&'a Objectives>,
+    /// Others cannot be watched; `None` if they are known only where packets go.
+    ports: Option<&'a Ports>,
+}
+
+impl Rules<'_> {
+    fn decode(&self, pipeline: &Pipeline, message: &p4::Update) -> Result<Update, p4::Error> {
+        let in_scope = message.entity.as_ref().map_or(Ok(()), |entity| {
+            self.scope.check(entity, &pipeline.source.p4info)
+        });
+        in_scope.map_err(|error| {
+            status::error(
+                Reason::NotAllowed,
+                Code::PermissionDenied,
+                error.to_string(),
+            )
+        })?;
+        let schema = &pipeline.schema;
+        let update = decode::update(schema, message).and_then(|update| {
+            self.ports
+                .map_or(Ok(()), |ports| watched::check(schema, ports, &update))?;
+            Ok(update)
+        });
+        update.map_err(|error| status::error(Reason::from(&error), error.code(), error.to_string()))
+    }
+}
+
+/// Applies updates to a switch, as far as `rules` let them. What is applied is
 /// given to `keep` before others can see it, so that what depends on each other is kept in the order
 /// in which it was applied.
 fn apply_to(
     switch: &Switch,
-    scope: &Scope,
-    objectives: Option<&Objectives>,
+    rules: &Rules<'_>,
     updates: &[p4::Update],
     atomicity: Atomicity,
     field: UpdatesOf,
@@ -203,21 +232,11 @@ fn apply_to(
     if let Some(relay) = switch.relay() {
         relay.check().map_err(|error| status::relay(&error))?;
     }
-    let decoded = updates.iter().map(|message| {
-        let in_scope = message.entity.as_ref().map_or(Ok(()), |entity| {
-            scope.check(entity, &pipeline.source.p4info)
-        });
-        in_scope.map_err(|error| {
-            status::error(
-                Reason::NotAllowed,
-                Code::PermissionDenied,
-                error.to_string(),
-            )
-        })?;
-        let update = decode::update(&schema, message);
-        update.map_err(|error| status::error(Reason::from(&error), error.code(), error.to_string()))
-    });
+    let decoded = updates
+        .iter()
+        .map(|message| rules.decode(pipeline, message));
     let mut decoded: Vec<Result<Update, p4::Error>> = decoded.collect();
+    let objectives = rules.objectives;
     let transaction = match atomicity {
         Atomicity::DataplaneAtomic => switch.begin_all(),
         _ => switch.begin(&Footprint::of(&schema, decoded.iter().flatten())),

@@ -198,6 +198,17 @@ impl Ports {
         self.patterns.iter().find(|p| p.matches(interface))
     }
 
+    /// The CPU port, which has no interface.
+    pub fn cpu_port(&self) -> u32 {
+        self.cpu_port
+    }
+
+    /// Every number that a port can have.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> + use<> {
+        let cpu_port = self.cpu_port;
+        (1..=LAST_PORT).filter(move |number| *number != cpu_port)
+    }
+
     /// All ports, by number.
     pub fn iter(&self) -> impl Iterator<Item = &Port> {
         self.by_number.values()

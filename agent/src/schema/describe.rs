@@ -104,6 +104,14 @@ impl Schema {
         }
     }
 
+    /// A port as controllers see it.
+    pub fn describe_port(&self, port: u32) -> String {
+        match &self.ports {
+            None => port.to_string(),
+            Some(translation) => translation.describe(&Bits::from(u64::from(port))),
+        }
+    }
+
     /// `action(param=value, ...)`.
     pub fn describe_call(&self, call: &Call) -> String {
         let Some(action) = self.action_of(call.action) else {

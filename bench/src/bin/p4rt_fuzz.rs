@@ -14,6 +14,9 @@ use pointsman_p4::p4info::parse_p4info;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
 
+/// Ports that a switch has to have if no wires are given: what replicas and watched members name.
+const PORTS: [u32; 3] = [1, 2, 3];
+
 /// Random requests to a P4Runtime server, held to a model of the specification
 #[derive(Debug, Parser)]
 #[command(name = "p4rt_fuzz", version)]
@@ -44,7 +47,8 @@ struct Args {
 enum Game {
     /// Reads and writes, and packets if ports are given
     State {
-        /// PORT=INTERFACE: an interface at the other end of one of the switch's ports; repeat it for more
+        /// PORT=INTERFACE: an interface at the other end of one of the switch's ports; repeat it for more. Without any,
+        /// the switch has to have ports 1, 2 and 3
         #[arg(long = "wire", value_parser = wire)]
         wires: Vec<(u32, String)>,
 
@@ -99,6 +103,10 @@ async fn play(args: Args) -> Result<()> {
             port_counter,
             without,
         } => {
+            let ports = match wires.is_empty() {
+                true => PORTS.to_vec(),
+                false => wires.iter().map(|(port, _)| *port).collect(),
+            };
             let mut wires = match wires.is_empty() {
                 true => None,
                 false => Some(Wires::open(&wires)?),
@@ -122,6 +130,7 @@ async fn play(args: Args) -> Result<()> {
                 cpu_port,
                 port_counter,
                 without: without.into_iter().collect(),
+                ports,
                 p4info,
                 device_config,
             };

@@ -8,7 +8,7 @@ use pointsman_proto::p4::v1::packet_replication_engine_entry::Type as Replicatio
 use prost::Message;
 
 use super::draw::{Direct, Draw};
-use super::model::{Model, key_message};
+use super::model::{Model, default_of, key_message};
 use crate::fuzz::Random;
 
 /// A filter and the entities that pass it.
@@ -61,15 +61,45 @@ pub fn all_reads(model: &Model) -> Vec<Read> {
         ),
     ];
     reads.extend(model.defaults.values().map(|entry| {
-        let filter = p4::TableEntry {
-            table_id: entry.table_id,
-            is_default_action: true,
-            ..Default::default()
-        };
+        let filter = default_of(entry.table_id);
         read(
             Entity::TableEntry(filter),
             [Entity::TableEntry(entry.clone())],
         )
+    }));
+    reads.extend(model.default_meters.iter().filter_map(|(table, config)| {
+        // Asked for, the meter of a default entry is there, too.
+        let with_meter = p4::TableEntry {
+            meter_config: Some(*config),
+            ..model.defaults.get(table)?.clone()
+        };
+        let filter = p4::TableEntry {
+            meter_config: Some(p4::MeterConfig::default()),
+            ..default_of(*table)
+        };
+        Some(read(
+            Entity::TableEntry(filter),
+            [Entity::TableEntry(with_meter)],
+        ))
+    }));
+    reads.extend(model.default_meters.iter().map(|(table, config)| {
+        let entry = |config| {
+            Entity::DirectMeterEntry(p4::DirectMeterEntry {
+                table_entry: Some(default_of(*table)),
+                config,
+                counter_data: None,
+            })
+        };
+        read(entry(None), [entry(Some(*config))])
+    }));
+    reads.extend(model.default_counts.iter().map(|(table, data)| {
+        let entry = |data| {
+            Entity::DirectCounterEntry(p4::DirectCounterEntry {
+                table_entry: Some(default_of(*table)),
+                data,
+            })
+        };
+        read(entry(None), [entry(Some(*data))])
     }));
     reads.extend(model.counters.iter().map(|((id, index), data)| {
         let entry = |data| {

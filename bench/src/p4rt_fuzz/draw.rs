@@ -15,7 +15,7 @@ use pointsman_proto::p4::v1::field_match::{self, FieldMatchType};
 use pointsman_proto::p4::v1::table_action::Type as Action;
 use pointsman_proto::p4::v1::update::Type;
 
-use super::model::{Model, key_message};
+use super::model::{Model, default_of, key_message};
 use crate::fuzz::Random;
 use crate::fuzz::matching::around;
 use crate::fuzz::packet;
@@ -23,8 +23,6 @@ use crate::fuzz::pool::Pool;
 
 /// Members, groups, sessions: each has this many ids, so that they meet.
 pub(super) const IDS: usize = 5;
-/// Ports that replicas and watched members name; they are up.
-const PORTS: [u32; 3] = [1, 2, 3];
 const PRIORITIES: usize = 1 << 20;
 /// More than any packet of a round uses up.
 const PLENTY: i64 = 1 << 40;
@@ -49,23 +47,27 @@ pub struct Draw<'p> {
     pub(super) pipeline: &'p Pipeline,
     /// What the server lacks.
     without: &'p BTreeSet<Feature>,
+    /// What replicas and watched members name.
+    ports: &'p [u32],
     pub(super) pool: Pool<'p>,
     /// Equal priorities leave open which entry wins.
     priorities: HashSet<i32>,
 }
 
 impl<'p> Draw<'p> {
-    /// For a pipeline and its p4info, and a server without some features.
+    /// For a pipeline and its p4info, and a server without some features, whose `ports` are up.
     pub fn new(
         info: &'p P4Info,
         pipeline: &'p Pipeline,
         cpu_port: u32,
         without: &'p BTreeSet<Feature>,
+        ports: &'p [u32],
     ) -> Draw<'p> {
         Draw {
             info,
             pipeline,
             without,
+            ports,
             pool: Pool::new(&pipeline.program, cpu_port),
             priorities: HashSet::new(),
         }
@@ -200,16 +202,25 @@ impl<'p> Draw<'p> {
                 true => AN_HOUR_NS,
                 false => 0,
             },
-            meter_config: self
-                .direct(table.preamble.id, Direct::Meter)
-                .filter(|_| random.one_in(2))
-                .map(|_| plenty(random)),
-            counter_data: self
-                .direct(table.preamble.id, Direct::Counter)
-                .filter(|_| random.one_in(6))
-                .map(|_| counts(random)),
+            meter_config: self.drawn_meter(random, table),
+            counter_data: self.drawn_counts(random, table),
             ..key
         })
+    }
+
+    fn drawn_meter(&self, random: &mut Random, table: &Table) -> Option<p4::MeterConfig> {
+        let meter = self.direct(table.preamble.id, Direct::Meter);
+        meter.filter(|_| random.one_in(2)).map(|_| plenty(random))
+    }
+
+    fn drawn_counts(&self, random: &mut Random, table: &Table) -> Option<p4::CounterData> {
+        let counter = self.direct(table.preamble.id, Direct::Counter);
+        counter.filter(|_| random.one_in(6)).map(|_| counts(random))
+    }
+
+    pub(super) fn port(&self, random: &mut Random) -> Vec<u8> {
+        let port = random.pick(self.ports).copied().unwrap_or_default();
+        Bits::from(u64::from(port)).to_p4runtime()
     }
 
     /// The direct counter or meter of a table.
@@ -244,9 +255,9 @@ impl<'p> Draw<'p> {
                     actions.push(p4::ActionProfileAction {
                         action: Some(action),
                         weight: 1 + random.below(3) as i32,
-                        watch_kind: random
-                            .one_in(3)
-                            .then(|| p4::action_profile_action::WatchKind::WatchPort(port(random))),
+                        watch_kind: random.one_in(3).then(|| {
+                            p4::action_profile_action::WatchKind::WatchPort(self.port(random))
+                        }),
                     });
                 }
                 Action::ActionProfileActionSet(p4::ActionProfileActionSet {
@@ -294,10 +305,10 @@ impl<'p> Draw<'p> {
             }),
         };
         let entry = p4::TableEntry {
-            table_id: table.preamble.id,
-            is_default_action: true,
             action,
-            ..Default::default()
+            meter_config: self.drawn_meter(random, table),
+            counter_data: self.drawn_counts(random, table),
+            ..default_of(table.preamble.id)
         };
         Some(update(Type::Modify, Entity::TableEntry(entry)))
     }
@@ -325,7 +336,7 @@ impl<'p> Draw<'p> {
                     member_id: id,
                     weight: 1 + random.below(3) as i32,
                     watch_kind: random.one_in(3).then(|| {
-                        p4::action_profile_group::member::WatchKind::WatchPort(port(random))
+                        p4::action_profile_group::member::WatchKind::WatchPort(self.port(random))
                     }),
                 });
             }
@@ -364,11 +375,6 @@ pub(super) fn operation(random: &mut Random) -> Type {
         2 | 3 => Type::Modify,
         _ => Type::Delete,
     }
-}
-
-pub(super) fn port(random: &mut Random) -> Vec<u8> {
-    let port = random.pick(&PORTS).copied().unwrap_or_default();
-    Bits::from(u64::from(port)).to_p4runtime()
 }
 
 pub(super) fn counts(random: &mut Random) -> p4::CounterData {

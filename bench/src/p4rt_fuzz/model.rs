@@ -40,6 +40,10 @@ pub struct Model {
     pub entries: BTreeMap<Key, p4::TableEntry>,
     /// Default entries that were changed.
     pub defaults: BTreeMap<u32, p4::TableEntry>,
+    /// Meters of default entries that are configured, by table.
+    pub default_meters: BTreeMap<u32, p4::MeterConfig>,
+    /// Counters of default entries that were written since the last packet, by table.
+    pub default_counts: BTreeMap<u32, p4::CounterData>,
     /// By profile and id.
     pub members: BTreeMap<(u32, u32), p4::ActionProfileMember>,
     /// By profile and id.
@@ -75,6 +79,15 @@ pub fn key_message(entry: &p4::TableEntry) -> p4::TableEntry {
     }
 }
 
+/// The default entry of a table with nothing but its name.
+pub fn default_of(table_id: u32) -> p4::TableEntry {
+    p4::TableEntry {
+        table_id,
+        is_default_action: true,
+        ..Default::default()
+    }
+}
+
 fn exists(there: bool, operation: Type) -> Verdict {
     match (there, operation) {
         (true, Type::Insert) => Verdict::Fails(vec![Code::AlreadyExists]),
@@ -90,6 +103,8 @@ impl Model {
             pipeline,
             entries: BTreeMap::new(),
             defaults: BTreeMap::new(),
+            default_meters: BTreeMap::new(),
+            default_counts: BTreeMap::new(),
             members: BTreeMap::new(),
             groups: BTreeMap::new(),
             multicast: BTreeMap::new(),
@@ -105,6 +120,7 @@ impl Model {
     /// Packets may have changed what they can.
     pub fn forget_counts(&mut self) {
         self.counters.clear();
+        self.default_counts.clear();
         self.registers.clear();
     }
 
@@ -140,7 +156,10 @@ impl Model {
     }
 
     fn judge_direct(&self, entry: Option<&p4::TableEntry>) -> Verdict {
-        match entry.is_some_and(|entry| self.entries.contains_key(&key(entry))) {
+        let is_there = |entry: &p4::TableEntry| {
+            entry.is_default_action || self.entries.contains_key(&key(entry))
+        };
+        match entry.is_some_and(is_there) {
             true => Verdict::Done,
             false => Verdict::Fails(vec![Code::NotFound]),
         }
@@ -301,10 +320,7 @@ impl Model {
             return;
         };
         match entity {
-            Entity::TableEntry(entry) if entry.is_default_action => match entry.action {
-                Some(_) => drop(self.defaults.insert(entry.table_id, entry)),
-                None => drop(self.defaults.remove(&entry.table_id)),
-            },
+            Entity::TableEntry(entry) if entry.is_default_action => self.apply_default(entry),
             Entity::TableEntry(mut entry) => {
                 let key = key(&entry);
                 if operation == Type::Modify && entry.action.is_none() {
@@ -350,8 +366,10 @@ impl Model {
                 }
             }
             Entity::DirectMeterEntry(meter) => {
-                let entry = meter.table_entry.as_ref();
-                if let Some(entry) = entry.and_then(|entry| self.entries.get_mut(&key(entry))) {
+                let entry = meter.table_entry.unwrap_or_default();
+                if entry.is_default_action {
+                    self.apply_default_meter(entry.table_id, meter.config);
+                } else if let Some(entry) = self.entries.get_mut(&key(&entry)) {
                     entry.meter_config = meter.config;
                 }
             }
@@ -367,7 +385,34 @@ impl Model {
             Entity::DigestEntry(digest) => {
                 put(&mut self.digests, operation, digest.digest_id, digest);
             }
-            Entity::DirectCounterEntry(_) | Entity::ExternEntry(_) => {}
+            Entity::DirectCounterEntry(counter) => {
+                let entry = counter.table_entry.unwrap_or_default();
+                if let Some(data) = counter.data.filter(|_| entry.is_default_action) {
+                    self.default_counts.insert(entry.table_id, data);
+                }
+            }
+            Entity::ExternEntry(_) => {}
+        }
+    }
+
+    /// Without an action, a default entry is the program's again, but for what it has counted.
+    fn apply_default(&mut self, mut entry: p4::TableEntry) {
+        let table = entry.table_id;
+        let meter = entry.meter_config.take();
+        if let Some(data) = entry.counter_data.take() {
+            self.default_counts.insert(table, data);
+        }
+        self.apply_default_meter(table, meter.filter(|_| entry.action.is_some()));
+        match entry.action {
+            Some(_) => drop(self.defaults.insert(table, entry)),
+            None => drop(self.defaults.remove(&table)),
+        }
+    }
+
+    fn apply_default_meter(&mut self, table: u32, config: Option<p4::MeterConfig>) {
+        match config {
+            Some(config) => drop(self.default_meters.insert(table, config)),
+            None => drop(self.default_meters.remove(&table)),
         }
     }
 }

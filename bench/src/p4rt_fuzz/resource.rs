@@ -8,8 +8,8 @@ use pointsman_proto::p4::v1::field_match::{self, FieldMatchType};
 use pointsman_proto::p4::v1::packet_replication_engine_entry::Type as Replication;
 use pointsman_proto::p4::v1::update::Type;
 
-use super::draw::{Direct, Draw, IDS, counts, operation, plenty, port, update};
-use super::model::{Model, key_message};
+use super::draw::{Direct, Draw, IDS, counts, operation, plenty, update};
+use super::model::{Model, default_of, key_message};
 use crate::fuzz::Random;
 use crate::fuzz::pool::any;
 
@@ -21,7 +21,7 @@ impl Draw<'_> {
         let metadata = random.below(3);
         let group = p4::MulticastGroupEntry {
             multicast_group_id: 1 + random.below(IDS) as u32,
-            replicas: replicas(random),
+            replicas: self.replicas(random),
             metadata: random.bytes(metadata),
         };
         let group = Replication::MulticastGroupEntry(group);
@@ -31,7 +31,7 @@ impl Draw<'_> {
     pub(super) fn session_update(&mut self, random: &mut Random) -> p4::Update {
         let session = p4::CloneSessionEntry {
             session_id: 1 + random.below(IDS) as u32,
-            replicas: replicas(random),
+            replicas: self.replicas(random),
             class_of_service: random.below(8) as u32,
             packet_length_bytes: match random.one_in(3) {
                 true => 20 + random.below(100) as i32,
@@ -65,7 +65,7 @@ impl Draw<'_> {
         Some(update(Type::Modify, Entity::CounterEntry(entry)))
     }
 
-    /// The key of an entry, mostly one that is there, whose table has a direct resource.
+    /// The name of an entry, mostly one that is there, whose table has a direct resource.
     fn entry_with(
         &mut self,
         random: &mut Random,
@@ -77,11 +77,14 @@ impl Draw<'_> {
             .filter(|entry| self.direct(entry.table_id, kind).is_some())
             .collect();
         match random.pick(&known) {
-            Some(entry) if !random.one_in(6) => Some(key_message(entry)),
+            Some(entry) if !random.one_in(4) => Some(key_message(entry)),
             _ => {
                 let table = self.table(random)?;
                 self.direct(table.preamble.id, kind)?;
-                Some(self.key(random, table))
+                match random.one_in(2) {
+                    true => Some(default_of(table.preamble.id)),
+                    false => Some(self.key(random, table)),
+                }
             }
         }
     }
@@ -153,6 +156,22 @@ impl Draw<'_> {
         Some(update(Type::Modify, Entity::ValueSetEntry(entry)))
     }
 
+    fn replicas(&self, random: &mut Random) -> Vec<p4::Replica> {
+        let mut seen = HashSet::new();
+        let drawn = (0..1 + random.below(4)).map(|_| (self.port(random), random.below(3) as u32));
+        let drawn: Vec<_> = drawn.collect();
+        let different = drawn
+            .into_iter()
+            .filter(|replica| seen.insert(replica.clone()));
+        different
+            .map(|(port, instance)| p4::Replica {
+                port_kind: Some(p4::replica::PortKind::Port(port)),
+                instance,
+                backup_replicas: Vec::new(),
+            })
+            .collect()
+    }
+
     pub(super) fn digest_update(&mut self, random: &mut Random) -> Option<p4::Update> {
         let digest = random.pick(&self.pipeline.digests)?;
         let entry = p4::DigestEntry {
@@ -169,22 +188,6 @@ impl Draw<'_> {
 
 fn replication(kind: Replication) -> Entity {
     Entity::PacketReplicationEngineEntry(p4::PacketReplicationEngineEntry { r#type: Some(kind) })
-}
-
-fn replicas(random: &mut Random) -> Vec<p4::Replica> {
-    let mut seen = HashSet::new();
-    let drawn = (0..1 + random.below(4)).map(|_| (port(random), random.below(3) as u32));
-    let drawn: Vec<_> = drawn.collect();
-    let different = drawn
-        .into_iter()
-        .filter(|replica| seen.insert(replica.clone()));
-    different
-        .map(|(port, instance)| p4::Replica {
-            port_kind: Some(p4::replica::PortKind::Port(port)),
-            instance,
-            backup_replicas: Vec::new(),
-        })
-        .collect()
 }
 
 fn index(random: &mut Random, size: u32) -> p4::Index {

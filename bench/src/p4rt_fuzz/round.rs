@@ -44,6 +44,8 @@ pub struct Options {
     pub port_counter: u32,
     /// What the server lacks.
     pub without: BTreeSet<Feature>,
+    /// Ports that the server has, and that are up.
+    pub ports: Vec<u32>,
     /// p4info of the program.
     pub p4info: P4Info,
     /// BMv2 JSON of the program.
@@ -131,6 +133,7 @@ pub async fn run(
             &pipeline,
             options.cpu_port,
             &options.without,
+            &options.ports,
         );
         let mut round = Round {
             options,

@@ -2,6 +2,7 @@
 //!
 //! One way only leaves the update valid: longer byte strings than necessary.
 
+use pointsman_p4::dataplane::Bits;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity;
 use pointsman_proto::p4::v1::field_match::FieldMatchType;
@@ -12,6 +13,8 @@ use tonic::Code;
 
 use crate::fuzz::Random;
 
+/// A number that no port has.
+const NO_PORT: u32 = 496;
 /// An id that no object has.
 const NOTHING: u32 = 0x02ff_fff1;
 
@@ -64,7 +67,7 @@ pub fn spoil(update: &mut p4::Update, random: &mut Random) -> Option<Spoil> {
                 return None;
             }
             let first = group.members.first_mut()?;
-            match random.below(3) {
+            match random.below(4) {
                 0 => {
                     first.weight = 0;
                     invalid("a weight of 0")
@@ -72,6 +75,11 @@ pub fn spoil(update: &mut p4::Update, random: &mut Random) -> Option<Spoil> {
                 1 => {
                     first.weight = -1;
                     invalid("a negative weight")
+                }
+                2 => {
+                    use p4::action_profile_group::member::WatchKind;
+                    first.watch_kind = Some(WatchKind::WatchPort(no_port()));
+                    invalid("a watched port that is not there")
                 }
                 _ => {
                     let twice = first.clone();
@@ -129,6 +137,10 @@ fn codes(what: &'static str, codes: &[Code]) -> Option<Spoil> {
         what,
         codes: codes.to_vec(),
     })
+}
+
+fn no_port() -> Vec<u8> {
+    Bits::from(u64::from(NO_PORT)).to_p4runtime()
 }
 
 fn spoil_index(index: &mut p4::Index, random: &mut Random) -> Option<Spoil> {
@@ -206,12 +218,17 @@ fn spoil_action(action: &mut Action, random: &mut Random) -> Option<Spoil> {
         Action::Action(call) => spoil_call(call, random),
         Action::ActionProfileActionSet(set) => {
             let first = set.action_profile_actions.first_mut()?;
-            match random.one_in(2) {
-                true => {
+            match random.below(4) {
+                0 => {
                     first.weight = 0;
                     invalid("a weight of 0")
                 }
-                false => spoil_call(first.action.as_mut()?, random),
+                1 => {
+                    use p4::action_profile_action::WatchKind;
+                    first.watch_kind = Some(WatchKind::WatchPort(no_port()));
+                    invalid("a watched port that is not there")
+                }
+                _ => spoil_call(first.action.as_mut()?, random),
             }
         }
         Action::ActionProfileMemberId(id) | Action::ActionProfileGroupId(id) => {

@@ -225,7 +225,7 @@ impl TableWriter {
     ) -> Result<(), DataPlaneError> {
         let nothing = Content {
             what: NOTHING,
-            args: &Args::default(),
+            args: None,
             widths: &[],
         };
         let has_direct = self.plan.has_direct();
@@ -340,7 +340,7 @@ impl TableWriter {
     /// The cell that an entry had before, as it is, or an empty one.
     fn take_cell(&mut self, grace: &Grace, key: &Shaped) -> Result<u32, DataPlaneError> {
         let (Some(cells), Some(owners)) = (&mut self.cells, self.plan.owners) else {
-            return Ok(0);
+            return Ok(DEFAULT_CELL);
         };
         let owner = owner_hash(key);
         let inherited = self.inherited.as_mut();

@@ -112,7 +112,7 @@ fn key(case: &Case, line: &str) -> EntryKey {
 
 fn count(case: &Case, switch: &Switch, line: &str) -> CounterData {
     let plane = switch.plane().unwrap();
-    plane.direct_counter(&key(case, line)).unwrap()
+    plane.direct_counter((&key(case, line)).into()).unwrap()
 }
 
 fn loses_nothing(options: Options) {
