@@ -12,6 +12,7 @@ mod features;
 mod link;
 mod map;
 mod memory;
+mod packet;
 mod pin;
 mod program;
 mod touched;
@@ -21,6 +22,7 @@ pub use features::{FrameFlags, frame_flags, has_may_goto};
 pub use link::{AttachMode, FoundLink, XdpLink};
 pub use map::{Map, MapFd, MapKind};
 pub use memory::SharedMemory;
+pub use packet::PacketReceiver;
 pub use pin::is_bpf_filesystem;
 pub use program::{Program, ProgramKind, TestRun, interface_index};
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
+use pnet_datalink::{Channel, Config, DataLinkSender};
+use pointsman_ebpf::sys::PacketReceiver;
 
 use super::{Interface, TargetError};
 
@@ -36,21 +37,21 @@ impl PacketSocket {
         let all = pnet_datalink::interfaces();
         let found = all.iter().find(|found| found.index == interface.index);
         let found = found.ok_or_else(|| refused("it has just gone".to_owned()))?;
+        let no_socket = |error: std::io::Error| {
+            refused(format!(
+                "no packet socket: {error}; it takes CAP_NET_RAW, and the interface up"
+            ))
+        };
         let config = Config {
-            read_buffer_size: BUFFER,
             write_buffer_size: BUFFER,
-            read_timeout: Some(READ_TIMEOUT),
             ..Config::default()
         };
-        let (sender, receiver) = match pnet_datalink::channel(found, config) {
-            Ok(Channel::Ethernet(sender, receiver)) => (sender, receiver),
+        let sender = match pnet_datalink::channel(found, config) {
+            Ok(Channel::Ethernet(sender, _)) => sender,
             Ok(_) => return Err(refused("it is not an Ethernet interface".to_owned())),
-            Err(error) => {
-                return Err(refused(format!(
-                    "no packet socket: {error}; it takes CAP_NET_RAW, and the interface up"
-                )));
-            }
+            Err(error) => return Err(no_socket(error)),
         };
+        let receiver = PacketReceiver::open(interface.index, READ_TIMEOUT).map_err(no_socket)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         std::thread::Builder::new()
@@ -78,9 +79,9 @@ impl Drop for PacketSocket {
     }
 }
 
-fn run(mut receiver: Box<dyn DataLinkReceiver>, stop: &AtomicBool, receive: impl Fn(&[u8])) {
+fn run(mut receiver: PacketReceiver, stop: &AtomicBool, receive: impl Fn(&[u8])) {
     while !stop.load(Ordering::Relaxed) {
-        match receiver.next() {
+        match receiver.receive() {
             Ok(frame) => receive(frame),
             Err(error) if error.kind() == ErrorKind::TimedOut => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
