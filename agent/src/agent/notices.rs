@@ -114,7 +114,7 @@ impl Notices {
             let timed = pipeline.schema.tables.iter().filter(|t| t.idle_timeout);
             for table in timed {
                 for (key, entry) in store.table(table.table).entries.iter() {
-                    let timeout = Duration::from_nanos(entry.idle_timeout_ns);
+                    let timeout = Duration::from_nanos(entry.extra.idle_timeout_ns);
                     aging.step(aging::Event::Added(key.clone(), timeout), now);
                 }
             }
@@ -126,7 +126,12 @@ impl Notices {
 
     /// Takes note of what was written to the switch that forwards. Call it with the locks of the write
     /// held.
-    pub fn written(&self, schema: &Schema, updates: &[Update], subscribers: &Subscribers) {
+    pub fn written<'u>(
+        &self,
+        schema: &Schema,
+        updates: impl IntoIterator<Item = &'u Update>,
+        subscribers: &Subscribers,
+    ) {
         let has_timeouts = schema.tables.iter().any(|table| table.idle_timeout);
         if !has_timeouts && schema.digests.is_empty() {
             return;
@@ -174,7 +179,7 @@ impl Notices {
 
 /// What a write of an entry is to its timer.
 fn aged(operation: Operation, entry: &TableEntry) -> aging::Event {
-    let timeout = Duration::from_nanos(entry.idle_timeout_ns);
+    let timeout = Duration::from_nanos(entry.extra.idle_timeout_ns);
     let key = entry.key.clone();
     match operation {
         Operation::Insert => aging::Event::Added(key, timeout),
@@ -369,7 +374,7 @@ impl Agent {
         let mut tables: BTreeMap<Option<u32>, Vec<TableEntry>> = BTreeMap::new();
         for key in keys {
             let stored = view.store.entry(key);
-            if let Some(entry) = stored.filter(|entry| entry.idle_timeout_ns != 0) {
+            if let Some(entry) = stored.filter(|entry| entry.extra.idle_timeout_ns != 0) {
                 let id = schema.table_of(key.table).map(|table| table.id);
                 tables.entry(id).or_default().push(entry.to_entity(key));
             }

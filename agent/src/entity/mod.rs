@@ -10,12 +10,14 @@
 //! whether it suits what is already there is checked by [`crate::switch`].
 
 mod digest;
+mod extra;
 mod profile;
 mod replication;
 mod resource;
 mod table;
 
 pub use digest::{DigestConfig, DigestEntry};
+pub use extra::{Extra, ExtraFields};
 pub use profile::{Group, GroupMember, Member};
 pub use replication::{CloneSession, MulticastGroup, PortForm, Replica};
 pub use resource::{CounterCell, DirectMeter, MeterCell, RegisterCell, ValueSet};
@@ -43,9 +45,9 @@ pub enum Entity {
     /// The direct counter of an entry; `None` leaves it alone.
     DirectCounter(EntryName, Option<CounterData>),
     /// Cells of an indirect meter.
-    Meter(MeterCell),
+    Meter(Box<MeterCell>),
     /// The direct meter of an entry.
-    DirectMeter(DirectMeter),
+    DirectMeter(Box<DirectMeter>),
     /// Cells of a register.
     Register(RegisterCell),
     /// The members of a parser value set.

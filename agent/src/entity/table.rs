@@ -3,7 +3,7 @@
 use pointsman_p4::dataplane::{Call, ColorCounts, CounterData, EntryKey, EntryRef, MeterConfig};
 use pointsman_p4::ir::TableId;
 
-use super::PortForm;
+use super::{Extra, PortForm};
 
 /// An entry of a table, as its controller wrote it.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,18 +12,8 @@ pub struct TableEntry {
     pub key: EntryKey,
     /// What it does. `None` only in a modification, where it means "as before".
     pub action: Option<TableAction>,
-    /// Its direct meter; `None` is always green.
-    pub meter: Option<MeterConfig>,
-    /// What its direct counter is set to; `None` leaves it alone.
-    pub counter: Option<CounterData>,
-    /// What its direct meter's colours are set to; `None` leaves them alone.
-    pub meter_counts: Option<ColorCounts>,
-    /// After how long without a hit it is reported as idle; 0 is never.
-    pub idle_timeout_ns: u64,
-    /// Echoed on Read (`metadata`).
-    pub metadata: Vec<u8>,
-    /// Echoed on Read (`controller_metadata`).
-    pub controller_metadata: u64,
+    /// What few entries have.
+    pub extra: Extra,
 }
 
 impl TableEntry {
@@ -40,12 +30,7 @@ impl TableEntry {
         TableEntry {
             key,
             action: None,
-            meter: None,
-            counter: None,
-            meter_counts: None,
-            idle_timeout_ns: 0,
-            metadata: Vec::new(),
-            controller_metadata: 0,
+            extra: Extra::default(),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Records as they are in the file: see [`super`].
 
-use pointsman_proto::p4::v1::Update;
 use pointsman_proto::pointsman::agent::v1::StateRecord;
 use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 /// Bytes before a payload.
 pub(super) const FRAME: usize = 8;
@@ -29,17 +29,21 @@ impl Frame {
         })
     }
 
-    /// Of a record with nothing but updates, which are taken as they are. `None` if there are none.
+    /// Of a record with nothing but updates, which are taken as they came. `None` if there are none.
     pub fn of_updates<'u>(
         field: UpdatesOf,
-        updates: impl Iterator<Item = &'u Update> + Clone,
+        updates: impl Iterator<Item = &'u [u8]> + Clone,
     ) -> Option<Frame> {
-        let length = |update: &Update| prost::encoding::message::encoded_len(field as u32, update);
+        let field = field as u32;
+        let length =
+            |update: &[u8]| key_len(field) + encoded_len_varint(update.len() as u64) + update.len();
         let length: usize = updates.clone().map(length).sum();
         (length > 0).then(|| {
             Frame::new(length, |out| {
                 for update in updates {
-                    prost::encoding::message::encode(field as u32, update, out);
+                    encode_key(field, WireType::LengthDelimited, out);
+                    encode_varint(update.len() as u64, out);
+                    out.extend_from_slice(update);
                 }
             })
         })
@@ -68,6 +72,8 @@ pub(super) fn crc32(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use pointsman_proto::p4::v1::Update;
+
     use super::*;
 
     #[test]
@@ -85,7 +91,9 @@ mod tests {
             Update::default(),
         ];
         let read = |field| {
-            let frame = Frame::of_updates(field, updates.iter()).expect("there are updates");
+            let updates: Vec<_> = updates.iter().map(Message::encode_to_vec).collect();
+            let updates = updates.iter().map(Vec::as_slice);
+            let frame = Frame::of_updates(field, updates).expect("there are updates");
             StateRecord::decode(&frame.bytes()[FRAME..]).expect("it is a record")
         };
         let of_running = StateRecord {
@@ -94,6 +102,6 @@ mod tests {
         };
         assert_eq!(read(UpdatesOf::Running), of_running);
         assert_eq!(read(UpdatesOf::Saved).saved_updates, updates);
-        assert!(Frame::of_updates(UpdatesOf::Running, [].iter()).is_none());
+        assert!(Frame::of_updates(UpdatesOf::Running, std::iter::empty()).is_none());
     }
 }

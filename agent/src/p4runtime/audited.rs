@@ -9,6 +9,7 @@ use pointsman_proto::p4::v1 as p4;
 use prost::Message;
 use tonic::{Code, Status};
 
+use super::wire::WriteRequest;
 use super::{decode, objects, pipeline, request, write};
 use crate::agent::Agent;
 use crate::arbitration::{Notice, Standing};
@@ -17,21 +18,22 @@ use crate::authorization::{Caller, Permission};
 use crate::schema::Schema;
 
 /// A Write.
-pub fn write(agent: &Agent, caller: &Caller, request: &p4::WriteRequest) -> Result<(), Status> {
+pub fn write(agent: &Agent, caller: &Caller, request: &WriteRequest) -> Result<(), Status> {
+    let head = &request.head;
     let Some(audit) = caller.audit() else {
-        caller.may(Permission::Write, Some(&request.role))?;
+        caller.may(Permission::Write, Some(&head.role))?;
         return write::write(agent, caller, request);
     };
     audit.check()?;
-    let written = match caller.may(Permission::Write, Some(&request.role)) {
+    let written = match caller.may(Permission::Write, Some(&head.role)) {
         Ok(()) => write::write(agent, caller, request),
         Err(denied) => Err(denied.into()),
     };
     let rpc = Rpc::Write {
         updates: updates(agent, request, &written),
     };
-    let election_id = request.election_id.as_ref().map(request::election_id);
-    let record = Record::new(caller.peer(), &request.role, election_id, rpc);
+    let election_id = head.election_id.as_ref().map(request::election_id);
+    let record = Record::new(caller.peer(), &head.role, election_id, rpc);
     audit.record(record.with_outcome(written.as_ref().copied()));
     written
 }
@@ -120,7 +122,7 @@ impl Mastership {
 /// What was to be done, and what came of each.
 fn updates(
     agent: &Agent,
-    request: &p4::WriteRequest,
+    request: &WriteRequest,
     written: &Result<(), Status>,
 ) -> Vec<UpdateRecord> {
     let pipeline = {
@@ -138,11 +140,11 @@ fn updates(
         Err(status) => status.code(),
     };
     let mut codes = codes.into_iter().chain(std::iter::repeat(whole));
-    let updates = request.updates.iter();
+    let updates = request.messages().map(Result::unwrap_or_default);
     updates
         .map(|update| UpdateRecord {
             operation: update.r#type().as_str_name(),
-            entity: describe(update, pipeline.as_ref()),
+            entity: describe(&update, pipeline.as_ref()),
             code: code_name(codes.next().unwrap_or(whole)),
         })
         .collect()

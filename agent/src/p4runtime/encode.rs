@@ -104,18 +104,19 @@ pub fn entity(schema: &Schema, entity: &Entity) -> p4::Entity {
 
 /// A table entry, with its meter.
 pub fn table_entry(schema: &Schema, entry: &TableEntry) -> p4::TableEntry {
+    let extra = &entry.extra;
     #[allow(deprecated)]
     p4::TableEntry {
         action: entry
             .action
             .as_ref()
             .map(|action| table_action(schema, entry.key.table, action)),
-        controller_metadata: entry.controller_metadata,
-        meter_config: entry.meter.map(meter_config),
-        counter_data: entry.counter.map(counter_data),
-        meter_counter_data: entry.meter_counts.map(color_counts),
-        idle_timeout_ns: i64::try_from(entry.idle_timeout_ns).unwrap_or(i64::MAX),
-        metadata: entry.metadata.clone(),
+        controller_metadata: extra.controller_metadata,
+        meter_config: extra.meter.map(meter_config),
+        counter_data: extra.counter.map(counter_data),
+        meter_counter_data: extra.meter_counts.map(color_counts),
+        idle_timeout_ns: i64::try_from(extra.idle_timeout_ns).unwrap_or(i64::MAX),
+        metadata: extra.metadata.clone(),
         ..entry_key(schema, &entry.key)
     }
 }

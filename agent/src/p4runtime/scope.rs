@@ -88,7 +88,10 @@ impl Scope {
             return entities;
         }
         let scope = self.clone();
-        Box::new(entities.filter(move |entity| scope.has(entity)))
+        Box::new(entities.filter(move |entity| {
+            let owner = objects::owner(entity);
+            owner.is_none_or(|owner| scope.has(owner))
+        }))
     }
 
     /// May this entity be written?
@@ -121,9 +124,9 @@ impl Scope {
         }
     }
 
-    /// Whether an entity that was found is shown.
-    fn has(&self, entity: &p4::Entity) -> bool {
-        objects::owner(entity).is_none_or(|owner| self.role_has(owner) && self.policy_allows(owner))
+    /// Whether what belongs to this may be touched.
+    pub fn has(&self, owner: Owner) -> bool {
+        self.role_has(owner) && self.policy_allows(owner)
     }
 
     /// Replication is in no p4info, so that a role cannot name it: all roles share it.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use pointsman_proto::p4::v1 as p4;
-use pointsman_proto::p4::v1::p4_runtime_server::P4Runtime;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+pub use super::server::P4RuntimeServer;
+use super::server::p4_runtime_server::P4Runtime;
+use super::wire::WriteRequest;
 use super::{audited, pipeline, read, request, stream};
 use crate::agent::Agent;
 use crate::authorization::{Caller, Permission};
@@ -50,7 +52,7 @@ impl P4Runtime for P4RuntimeService {
 
     async fn write(
         &self,
-        request: Request<p4::WriteRequest>,
+        request: Request<WriteRequest>,
     ) -> Result<Response<p4::WriteResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();

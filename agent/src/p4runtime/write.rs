@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::write_request::Atomicity;
+use prost::Message;
 use tonic::{Code, Status};
 
+use super::objects::Owner;
 use super::reason::Reason;
 use super::scope::Scope;
+use super::wire::{UpdateReader, WriteRequest};
 use super::{decode, request, status, watched};
 use crate::agent::Agent;
 use crate::authorization::{Caller, Permission};
@@ -23,23 +26,24 @@ use crate::switch::{Footprint, Pipeline, Switch, Transaction, UpdateError};
 
 /// Applies a request. When it returns, what it reports as done is visible to the next packet
 /// and survives a restart.
-pub fn write(agent: &Agent, caller: &Caller, request: &p4::WriteRequest) -> Result<(), Status> {
-    let atomicity = match Atomicity::try_from(request.atomicity) {
+pub fn write(agent: &Agent, caller: &Caller, request: &WriteRequest) -> Result<(), Status> {
+    let head = &request.head;
+    let atomicity = match Atomicity::try_from(head.atomicity) {
         // A single update is seen whole anyway.
-        Ok(Atomicity::DataplaneAtomic) if request.updates.len() <= 1 => Atomicity::RollbackOnError,
+        Ok(Atomicity::DataplaneAtomic) if request.len() <= 1 => Atomicity::RollbackOnError,
         Ok(atomicity) => atomicity,
         Err(_) => {
             return Err(Status::invalid_argument(format!(
                 "atomicity {} is not defined; give CONTINUE_ON_ERROR (0), ROLLBACK_ON_ERROR (1) or DATAPLANE_ATOMIC (2)",
-                request.atomicity
+                head.atomicity
             )));
         }
     };
     #[allow(deprecated, reason = "it is refused")]
-    request::check_role(&request.role, request.role_id)?;
-    agent.limits.check_updates(request.updates.len())?;
-    request::check_device(agent, request.device_id)?;
-    let permit = request::permit(agent, &request.role, request.election_id.as_ref())?;
+    request::check_role(&head.role, head.role_id)?;
+    agent.limits.check_updates(request.len())?;
+    request::check_device(agent, head.device_id)?;
+    let permit = request::permit(agent, &head.role, head.election_id.as_ref())?;
     let state = agent.shared();
     let (switch, objectives, field) = match &state.draft {
         Some(draft) => (draft, None, UpdatesOf::Saved),
@@ -50,28 +54,21 @@ pub fn write(agent: &Agent, caller: &Caller, request: &p4::WriteRequest) -> Resu
     let p4info = &pipeline.source.p4info;
     let is_elsewhere = state.switch.target().relay().is_some();
     let rules = Rules {
-        scope: Scope::new(
-            caller,
-            Permission::Write,
-            &request.role,
-            role_config,
-            p4info,
-        ),
+        scope: Scope::new(caller, Permission::Write, &head.role, role_config, p4info),
         objectives,
         ports: (!is_elsewhere).then_some(&state.ports),
     };
     let keep = |written: &Outcome, frame| {
         if field == UpdatesOf::Running {
             let subscribers = &agent.packet_io.subscribers;
-            agent
-                .notices
-                .written(&written.schema, &written.kept, subscribers);
+            let kept = written.applied().map(|(_, update)| update);
+            agent.notices.written(&written.schema, kept, subscribers);
         }
         agent.journal().append_frame(frame)
     };
-    let (outcome, ticket) = apply_to(switch, &rules, &request.updates, atomicity, field, keep)?;
+    let (outcome, ticket) = apply_to(switch, &rules, request, atomicity, field, keep)?;
     // What a client had may be what an objective waits for.
-    let makes_room = kept_any_deletion(&outcome.kept) && state.lacks_room();
+    let makes_room = outcome.has_deletion() && state.lacks_room();
     drop(state);
     drop(permit);
     if makes_room {
@@ -86,16 +83,16 @@ pub fn write(agent: &Agent, caller: &Caller, request: &p4::WriteRequest) -> Resu
     outcome.into_result()
 }
 
+/// What became of a request.
 struct Outcome {
-    /// One for each update of the request.
-    errors: Vec<p4::Error>,
-    /// What was applied and not taken back.
-    kept: Vec<Update>,
-    /// Where each of these is in the request.
-    positions: Vec<usize>,
+    /// For each of its updates, what is to be applied, or was and is not taken back; or why it is not.
+    updates: Vec<Result<Update, Refusal>>,
     /// What it was applied to.
     schema: Arc<Schema>,
 }
+
+/// Why an update is not applied. Few are refused, and all have a place for one.
+type Refusal = Box<p4::Error>;
 
 impl Outcome {
     /// Applies updates one after the other. Those that cannot be have failed already.
@@ -103,45 +100,45 @@ impl Outcome {
         &mut self,
         transaction: &mut Transaction<'_>,
         objectives: Option<&Objectives>,
-        updates: Vec<Result<Update, p4::Error>>,
         all_or_none: bool,
     ) {
         let start = transaction.savepoint();
-        let count = updates.len();
-        for (position, update) in updates.into_iter().enumerate() {
-            let result = update.and_then(|update| {
-                let owner = objectives.and_then(|o| o.owner(&update.entity));
-                let applied = match owner {
-                    Some(owner) => Err(UpdateError::Owned {
-                        what: self.schema.describe(&update.entity),
-                        owner: owner.to_string(),
-                    }),
-                    None => transaction.apply(&update),
-                };
-                applied.map_err(|error| {
-                    status::error(Reason::from(&error), error.code(), error.to_string())
-                })?;
-                Ok(update)
-            });
-            match result {
-                Ok(update) => {
-                    self.kept.push(update);
-                    self.positions.push(position);
-                    self.errors.push(p4::Error::default());
-                }
-                Err(error) if all_or_none => {
-                    transaction.roll_back_to(start);
-                    let failed = self.errors.len();
-                    let rolled_back = UpdateError::RolledBack { failed: failed + 1 };
-                    let other =
-                        status::error(Reason::RolledBack, Code::Aborted, rolled_back.to_string());
-                    self.errors = vec![other; count];
-                    self.errors[failed] = error;
-                    self.kept.clear();
-                    self.positions.clear();
-                    return;
-                }
-                Err(error) => self.errors.push(error),
+        for position in 0..self.updates.len() {
+            if let Ok(update) = &self.updates[position]
+                && let Err(refusal) = self.apply_one(transaction, objectives, update)
+            {
+                self.updates[position] = Err(refusal);
+            }
+            if all_or_none && self.updates[position].is_err() {
+                transaction.roll_back_to(start);
+                return self.roll_back(position);
+            }
+        }
+    }
+
+    fn apply_one(
+        &self,
+        transaction: &mut Transaction<'_>,
+        objectives: Option<&Objectives>,
+        update: &Update,
+    ) -> Result<(), Refusal> {
+        let owner = objectives.and_then(|o| o.owner(&update.entity));
+        let applied = match owner {
+            Some(owner) => Err(UpdateError::Owned {
+                what: self.schema.describe(&update.entity),
+                owner: owner.to_string(),
+            }),
+            None => transaction.apply(update),
+        };
+        applied.map_err(|error| refusal(&error))
+    }
+
+    /// Nothing is applied, because one update was not.
+    fn roll_back(&mut self, failed: usize) {
+        let rolled_back = refusal(&UpdateError::RolledBack { failed: failed + 1 });
+        for (position, update) in self.updates.iter_mut().enumerate() {
+            if position != failed {
+                *update = Err(rolled_back.clone());
             }
         }
     }
@@ -151,37 +148,50 @@ impl Outcome {
         let Some((first, _)) = refused.first() else {
             return;
         };
+        let positions: Vec<usize> = self.applied().map(|(position, _)| position).collect();
         if all_or_none {
-            let failed = self.positions[*first] + 1;
-            let rolled_back = UpdateError::RolledBack { failed };
-            let other = status::error(Reason::RolledBack, Code::Aborted, rolled_back.to_string());
-            self.errors.fill(other);
+            self.roll_back(positions[*first]);
         }
-        for (index, error) in refused.iter().rev() {
-            let position = self.positions.remove(*index);
-            self.kept.remove(*index);
-            let reason = Reason::from(error);
-            self.errors[position] = status::error(reason, error.code(), error.to_string());
+        for (index, error) in refused {
+            self.updates[positions[*index]] = Err(refusal(error));
         }
-        if all_or_none {
-            self.kept.clear();
-            self.positions.clear();
-        }
+    }
+
+    /// What was applied and not taken back, and where in the request it stands.
+    fn applied(&self) -> impl Iterator<Item = (usize, &Update)> + Clone {
+        let updates = self.updates.iter().enumerate();
+        updates.filter_map(|(position, update)| Some((position, update.as_ref().ok()?)))
+    }
+
+    fn has_deletion(&self) -> bool {
+        self.applied()
+            .any(|(_, update)| update.operation == Operation::Delete)
     }
 
     /// What of it survives a restart, as it stands in the request.
-    fn to_frame(&self, field: UpdatesOf, updates: &[p4::Update]) -> Option<Frame> {
-        let kept = self.kept.iter().zip(&self.positions);
-        let kept = kept.filter(|(update, _)| is_kept(update));
-        Frame::of_updates(field, kept.map(|(_, position)| &updates[*position]))
+    fn to_frame(&self, field: UpdatesOf, request: &WriteRequest) -> Option<Frame> {
+        let kept = request.updates().zip(&self.updates);
+        let kept = kept.filter(|(_, update)| update.as_ref().is_ok_and(is_kept));
+        Frame::of_updates(field, kept.map(|(update, _)| update))
     }
 
     fn into_result(self) -> Result<(), Status> {
-        match self.errors.iter().all(|error| error.canonical_code == 0) {
-            true => Ok(()),
-            false => Err(status::batch(&self.errors)),
+        if self.updates.iter().all(Result::is_ok) {
+            return Ok(());
         }
+        let errors = self.updates.into_iter();
+        let errors =
+            errors.map(|update| update.err().map_or_else(p4::Error::default, |error| *error));
+        Err(status::batch(&errors.collect::<Vec<_>>()))
     }
+}
+
+fn refusal(error: &UpdateError) -> Refusal {
+    Box::new(status::error(
+        Reason::from(error),
+        error.code(),
+        error.to_string(),
+    ))
 }
 
 /// What the updates of a client are held to, beside the pipeline.
@@ -195,6 +205,28 @@ struct Rules<'a> {
 }
 
 impl Rules<'_> {
+    /// Reads the updates of a request. Those that cannot be done, whatever the switch holds, have failed
+    /// then.
+    fn read(
+        &self,
+        pipeline: &Pipeline,
+        request: &WriteRequest,
+    ) -> Result<Vec<Result<Update, Refusal>>, Status> {
+        let mut reader = UpdateReader::new(&pipeline.schema);
+        let read = request.updates().map(|bytes| {
+            // No common update watches a port.
+            let common = reader.read(bytes);
+            let allowed = common.filter(|(table, _)| self.scope.has(Owner::Object(table.id)));
+            if let Some((_, update)) = allowed {
+                return Ok(Ok(update));
+            }
+            let message = p4::Update::decode(bytes).map_err(|_| request.damage())?;
+            Ok(self.decode(pipeline, &message).map_err(Box::new))
+        });
+        read.collect()
+    }
+
+    /// Reads an update of any kind.
     fn decode(&self, pipeline: &Pipeline, message: &p4::Update) -> Result<Update, p4::Error> {
         let in_scope = message.entity.as_ref().map_or(Ok(()), |entity| {
             self.scope.check(entity, &pipeline.source.p4info)
@@ -222,36 +254,32 @@ impl Rules<'_> {
 fn apply_to(
     switch: &Switch,
     rules: &Rules<'_>,
-    updates: &[p4::Update],
+    request: &WriteRequest,
     atomicity: Atomicity,
     field: UpdatesOf,
     keep: impl FnOnce(&Outcome, Frame) -> Ticket,
 ) -> Result<(Outcome, Option<Ticket>), Status> {
     let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
-    let schema = pipeline.schema.clone();
     if let Some(relay) = switch.relay() {
         relay.check().map_err(|error| status::relay(&error))?;
     }
-    let decoded = updates
-        .iter()
-        .map(|message| rules.decode(pipeline, message));
-    let mut decoded: Vec<Result<Update, p4::Error>> = decoded.collect();
+    // Before anything is locked, so that one request is read while another is applied.
+    let mut outcome = Outcome {
+        updates: rules.read(pipeline, request)?,
+        schema: pipeline.schema.clone(),
+    };
     let objectives = rules.objectives;
     let transaction = match atomicity {
         Atomicity::DataplaneAtomic => switch.begin_all(),
-        _ => switch.begin(&Footprint::of(&schema, decoded.iter().flatten())),
+        _ => {
+            let updates = outcome.applied().map(|(_, update)| update);
+            switch.begin(&Footprint::of(&outcome.schema, updates))
+        }
     };
     let mut transaction = transaction.ok_or_else(status::no_pipeline)?;
-    let mut outcome = Outcome {
-        errors: Vec::with_capacity(updates.len()),
-        kept: Vec::with_capacity(updates.len()),
-        positions: Vec::with_capacity(updates.len()),
-        schema,
-    };
     if atomicity == Atomicity::DataplaneAtomic {
-        let batch = |transaction: &mut Transaction<'_>| {
-            outcome.apply(transaction, objectives, std::mem::take(&mut decoded), true);
-        };
+        let batch =
+            |transaction: &mut Transaction<'_>| outcome.apply(transaction, objectives, true);
         let seen_at_once = transaction.atomically(batch);
         seen_at_once.map_err(|error| Status::new(error.code(), error.to_string()))?;
         let sent = transaction.send_atomically();
@@ -262,22 +290,17 @@ fn apply_to(
             transaction.keep_all();
         }
         let start = transaction.savepoint();
-        outcome.apply(&mut transaction, objectives, decoded, all_or_none);
+        outcome.apply(&mut transaction, objectives, all_or_none);
         let refused = transaction.send();
         if all_or_none && !refused.is_empty() {
             transaction.roll_back_to(start);
         }
         outcome.note_refused(&refused, all_or_none);
     }
-    let frame = outcome.to_frame(field, updates);
+    let frame = outcome.to_frame(field, request);
     let ticket = frame.map(|frame| keep(&outcome, frame));
     drop(transaction);
     Ok((outcome, ticket))
-}
-
-fn kept_any_deletion(updates: &[Update]) -> bool {
-    let mut operations = updates.iter().map(|update| update.operation);
-    operations.any(|operation| operation == Operation::Delete)
 }
 
 /// Counts and registers are state of the data plane, which a restart loses.

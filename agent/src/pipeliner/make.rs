@@ -172,7 +172,9 @@ impl Translator<'_, '_> {
                 priority,
             };
             let mut entry = TableEntry::new(key, action.clone());
-            entry.meter = meter;
+            if meter.is_some() {
+                entry.extra.make().meter = meter;
+            }
             self.entities.push(Entity::TableEntry(entry));
         }
         Ok(())

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointsman_proto::FILE_DESCRIPTOR_SET;
-use pointsman_proto::p4::v1::p4_runtime_server::P4RuntimeServer;
 use pointsman_proto::pointsman::agent::v1::agent_server::AgentServer;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -26,7 +25,7 @@ use tonic::transport::Server;
 
 use self::listener::{ACCEPTED, Listener};
 use crate::agent::Agent;
-use crate::p4runtime::service::P4RuntimeService;
+use crate::p4runtime::service::{P4RuntimeServer, P4RuntimeService};
 use crate::service::AgentService;
 
 /// The largest message sent; what is longer is sent in parts where the interface allows it.

@@ -19,7 +19,7 @@ pub(super) fn meter(
     let meter_type = schema.meter_type(meter.id);
     let config = entry.config.as_ref();
     let counts = entry.counter_data.as_ref();
-    Ok(Entity::Meter(MeterCell {
+    Ok(Entity::Meter(Box::new(MeterCell {
         meter: meter.ir,
         index: index(meter, entry.index.as_ref())?,
         config: config
@@ -28,7 +28,7 @@ pub(super) fn meter(
         counts: counts
             .map(|counts| reset_counts(&meter.name, counts))
             .transpose()?,
-    }))
+    })))
 }
 
 pub(super) fn direct_meter(
@@ -42,7 +42,7 @@ pub(super) fn direct_meter(
     let meter_type = schema.meter_type(table.direct_meter.unwrap_or_default());
     let config = entry.config.as_ref();
     let counts = entry.counter_data.as_ref();
-    Ok(Entity::DirectMeter(DirectMeter {
+    Ok(Entity::DirectMeter(Box::new(DirectMeter {
         entry: entry_name,
         config: config
             .map(|config| meter_config(&table.name, meter_type, config))
@@ -50,7 +50,7 @@ pub(super) fn direct_meter(
         counts: counts
             .map(|counts| reset_counts(&table.name, counts))
             .transpose()?,
-    }))
+    })))
 }
 
 /// The configuration of a meter. Each type has the fields that it uses, and no others.

@@ -9,7 +9,9 @@ use super::meter::{meter_config, reset_counts};
 use super::profile::one_shot;
 use super::resource::counter_data;
 use super::value::{key, value};
-use crate::entity::{DefaultAction, Entity, EntryName, Operation, TableAction, TableEntry};
+use crate::entity::{
+    DefaultAction, Entity, EntryName, Extra, ExtraFields, Operation, TableAction, TableEntry,
+};
 use crate::schema::{Schema, Scope, TableSchema};
 
 /// The table of an id.
@@ -109,12 +111,14 @@ pub(super) fn table_entry(
         ))?;
     }
     let direct = direct_resources(schema, table, entry)?;
-    decoded.meter = direct.meter;
-    decoded.counter = direct.counter;
-    decoded.meter_counts = direct.meter_counts;
-    decoded.idle_timeout_ns = idle_timeout(table, entry)?;
-    decoded.metadata.clone_from(&entry.metadata);
-    decoded.controller_metadata = controller_metadata(entry);
+    decoded.extra = Extra::from(ExtraFields {
+        meter: direct.meter,
+        counter: direct.counter,
+        meter_counts: direct.meter_counts,
+        idle_timeout_ns: idle_timeout(table, entry)?,
+        metadata: entry.metadata.clone(),
+        controller_metadata: controller_metadata(entry),
+    });
     Ok(Entity::TableEntry(decoded))
 }
 

@@ -86,14 +86,13 @@ impl Reader<'_> {
                     &TableEntry {
                         key: key.clone(),
                         action: Some(stored.action.clone()),
-                        meter: stored.meter.filter(|_| with_meter),
-                        counter: None,
-                        meter_counts: live.meter,
-                        idle_timeout_ns: stored.idle_timeout_ns,
-                        metadata: stored.metadata.clone(),
-                        controller_metadata: stored.controller_metadata,
+                        extra: stored.extra.clone(),
                     },
                 );
+                if !with_meter {
+                    message.meter_config = None;
+                }
+                message.meter_counter_data = live.meter.map(encode::color_counts);
                 message.counter_data = live.counter.map(encode::counter_data);
                 message.time_since_last_hit = live.idle.map(encode::idle_for);
                 message.is_const = stored.is_const;
@@ -175,7 +174,7 @@ impl Reader<'_> {
             self.entries(table, &filter, asked, move |key, stored, live| {
                 entity(Message::DirectMeterEntry(p4::DirectMeterEntry {
                     table_entry: Some(encode::entry_key(&schema, key)),
-                    config: stored.meter.map(encode::meter_config),
+                    config: stored.extra.meter.map(encode::meter_config),
                     counter_data: live.meter.map(encode::color_counts),
                 }))
             })?;
@@ -318,9 +317,9 @@ fn check_filter(schema: &Schema, filter: &p4::TableEntry) -> Result<(), DecodeEr
 #[allow(deprecated)]
 fn wanted(schema: &Schema, filter: &p4::TableEntry, key: &EntryKey, stored: &StoredEntry) -> bool {
     let priority = filter.priority == 0 || filter.priority == key.priority;
-    let metadata = filter.metadata.is_empty() || filter.metadata == stored.metadata;
-    let controller_metadata =
-        filter.controller_metadata == 0 || filter.controller_metadata == stored.controller_metadata;
+    let metadata = filter.metadata.is_empty() || filter.metadata == stored.extra.metadata;
+    let controller_metadata = filter.controller_metadata == 0
+        || filter.controller_metadata == stored.extra.controller_metadata;
     let kind = filter.action.as_ref().and_then(|a| a.r#type.as_ref());
     let action = match (kind, &stored.action) {
         (None, _) => true,

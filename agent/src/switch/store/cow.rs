@@ -9,11 +9,10 @@
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-/// Entries of a shard; more are split.
-const SHARD: usize = 256;
+/// Entries of a shard; before there are more, it is split. A hash table of 256 places takes no more.
+const SHARD: usize = 224;
 
 /// A map whose clone is cheap, and stays as it is while the map changes. It has no order.
 #[derive(Debug)]
@@ -37,6 +36,12 @@ struct Directory<K, V> {
 struct Shard<K, V> {
     depth: u32,
     rows: HashTable<(K, V)>,
+}
+
+/// That there is no entry with some key.
+#[derive(Debug)]
+pub struct Vacancy {
+    hash: u64,
 }
 
 impl<K, V> Default for CowMap<K, V> {
@@ -121,26 +126,36 @@ impl<K: Hash + Eq + Clone, V: Clone> CowMap<K, V> {
         Some(&mut found.1)
     }
 
+    /// Where an entry with this key could be; `None` if there is one.
+    pub fn vacancy(&self, key: &K) -> Option<Vacancy> {
+        let hash = self.hasher.hash_one(key);
+        let shard = &self.directory.shards[self.directory.shard(hash)];
+        let found = shard.rows.find(hash, |(other, _)| other == key);
+        found.is_none().then_some(Vacancy { hash })
+    }
+
+    /// Adds an entry where there is none. The vacancy is that of its key, and nothing was added since it
+    /// was found.
+    pub fn fill(&mut self, vacancy: Vacancy, key: K, value: V) {
+        let Vacancy { hash } = vacancy;
+        let hasher = self.hasher.clone();
+        // One split is not always enough, but keys whose hashes begin alike are few.
+        if self.shard_mut(hash).rows.len() >= SHARD {
+            Arc::make_mut(&mut self.directory).split(hash, &hasher);
+        }
+        let rows = &mut self.shard_mut(hash).rows;
+        rows.insert_unique(hash, (key, value), |(key, _)| hasher.hash_one(key));
+        self.len += 1;
+    }
+
     /// Adds or replaces an entry; returns the value that it had.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
-        let hash = self.hasher.hash_one(&key);
-        let hasher = self.hasher.clone();
-        let shard = self.shard_mut(hash);
-        let same = |(other, _): &(K, V)| *other == key;
-        match shard
-            .rows
-            .entry(hash, same, |(key, _)| hasher.hash_one(key))
-        {
-            Entry::Occupied(mut entry) => Some(std::mem::replace(&mut entry.get_mut().1, value)),
-            Entry::Vacant(entry) => {
-                entry.insert((key, value));
-                let is_full = shard.rows.len() > SHARD;
-                self.len += 1;
-                if is_full {
-                    Arc::make_mut(&mut self.directory).split(hash, &hasher);
-                }
+        match self.vacancy(&key) {
+            Some(vacancy) => {
+                self.fill(vacancy, key, value);
                 None
             }
+            None => self.get_mut(&key).map(|old| std::mem::replace(old, value)),
         }
     }
 
@@ -186,7 +201,7 @@ impl<K: Hash + Clone, V: Clone> Directory<K, V> {
         let first = low_bits(hash, shard.depth) | bit as usize;
         shard.depth += 1;
         let depth = shard.depth;
-        let mut rows = HashTable::with_capacity(moved.len());
+        let mut rows = HashTable::with_capacity(SHARD);
         for row in moved {
             rows.insert_unique(hasher.hash_one(&row.0), row, |(key, _)| {
                 hasher.hash_one(key)

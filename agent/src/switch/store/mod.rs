@@ -29,7 +29,7 @@ use pointsman_p4::ir::{
     ActionProfileId, CounterId, LearnListId, MeterId, Program, RegisterId, TableId, ValueSetId,
 };
 
-use crate::entity::{CloneSession, DigestConfig, Entity, MulticastGroup, TableAction};
+use crate::entity::{CloneSession, DigestConfig, Entity, Extra, MulticastGroup, TableAction};
 use crate::schema::Schema;
 
 /// What was written, part by part; by the ids of the program.
@@ -113,10 +113,7 @@ impl Store {
             let stored = StoredEntry {
                 action: TableAction::Call(call),
                 one_shot: None,
-                meter: None,
-                idle_timeout_ns: 0,
-                metadata: Vec::new(),
-                controller_metadata: 0,
+                extra: Extra::default(),
                 declared: true,
                 is_const: described.is_const,
             };

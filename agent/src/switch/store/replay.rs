@@ -75,12 +75,12 @@ fn entries(table: &TableStore, updates: &mut Vec<Update>) {
             (false, _) => updates.push(Update::insert(entity)),
             (true, false) => updates.push(Update::modify(entity)),
             // All that can change of it.
-            (true, true) if entry.meter.is_some() => {
-                updates.push(Update::modify(Entity::DirectMeter(DirectMeter {
+            (true, true) if entry.extra.meter.is_some() => {
+                updates.push(Update::modify(Entity::DirectMeter(Box::new(DirectMeter {
                     entry: EntryName::Keyed(key.clone()),
-                    config: entry.meter,
+                    config: entry.extra.meter,
                     counts: None,
-                })));
+                }))));
             }
             (true, true) => {}
         }
@@ -94,21 +94,21 @@ fn default_entry(id: TableId, table: &TableStore, updates: &mut Vec<Update>) {
         updates.push(Update::modify(entity));
     } else if default.meter.is_some() {
         // To write no action resets the meter.
-        updates.push(Update::modify(Entity::DirectMeter(DirectMeter {
+        updates.push(Update::modify(Entity::DirectMeter(Box::new(DirectMeter {
             entry: EntryName::Default(id),
             config: default.meter,
             counts: None,
-        })));
+        }))));
     }
 }
 
 fn cells(id: MeterId, meter: &MeterStore, updates: &mut Vec<Update>) {
     for (index, config) in meter.iter() {
-        updates.push(Update::modify(Entity::Meter(MeterCell {
+        updates.push(Update::modify(Entity::Meter(Box::new(MeterCell {
             meter: id,
             index: Some(*index),
             config: Some(*config),
             counts: None,
-        })));
+        }))));
     }
 }

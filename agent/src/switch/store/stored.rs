@@ -3,7 +3,7 @@
 use pointsman_p4::dataplane::{Call, EntryKey, MeterConfig};
 use pointsman_p4::ir::TableId;
 
-use crate::entity::{DefaultAction, Group, TableAction, TableEntry};
+use crate::entity::{DefaultAction, Extra, Group, TableAction, TableEntry};
 
 /// An entry, but for its key.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,15 +11,9 @@ pub struct StoredEntry {
     /// What it does, as it was written.
     pub action: TableAction,
     /// The group that its one-shot action is in the data plane.
-    pub one_shot: Option<OneShotGroup>,
-    /// Its direct meter.
-    pub meter: Option<MeterConfig>,
-    /// After how long without a hit it is reported as idle; 0 is never.
-    pub idle_timeout_ns: u64,
-    /// Echoed.
-    pub metadata: Vec<u8>,
-    /// Echoed.
-    pub controller_metadata: u64,
+    pub one_shot: Option<Box<OneShotGroup>>,
+    /// What few entries have, without counts.
+    pub extra: Extra,
     /// It comes from the program.
     pub declared: bool,
     /// It comes from the program and stays.
@@ -114,12 +108,15 @@ impl StoredEntry {
         TableEntry {
             key: key.clone(),
             action: Some(self.action.clone()),
-            meter: self.meter,
-            counter: None,
-            meter_counts: None,
-            idle_timeout_ns: self.idle_timeout_ns,
-            metadata: self.metadata.clone(),
-            controller_metadata: self.controller_metadata,
+            extra: self.extra.clone(),
+        }
+    }
+
+    /// Configures its meter; returns how it was.
+    pub fn set_meter(&mut self, config: Option<MeterConfig>) -> Option<MeterConfig> {
+        match self.extra.meter == config {
+            true => config,
+            false => std::mem::replace(&mut self.extra.make().meter, config),
         }
     }
 }

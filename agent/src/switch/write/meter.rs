@@ -25,21 +25,21 @@ impl Writer<'_> {
                     || self.plane.meter_counts(cell.meter, index),
                     |counts| self.plane.set_meter_counts(cell.meter, index, counts),
                 )
-                .map_err(self.refused(&Entity::Meter(one.clone())))?;
+                .map_err(self.refused(&Entity::Meter(Box::new(one.clone()))))?;
             self.plane
                 .set_meter(cell.meter, index, cell.config)
-                .map_err(self.refused(&Entity::Meter(one.clone())))?;
+                .map_err(self.refused(&Entity::Meter(Box::new(one.clone()))))?;
             let cells = self.store.meter_mut(cell.meter);
             let old = match cell.config {
                 Some(config) => cells.insert(index, config),
                 None => cells.remove(&index),
             };
             undo.push(|| {
-                Update::modify(Entity::Meter(MeterCell {
+                Update::modify(Entity::Meter(Box::new(MeterCell {
                     config: old,
                     counts: old_counts,
                     ..one
-                }))
+                })))
             });
         }
         Ok(())
@@ -52,7 +52,7 @@ impl Writer<'_> {
     ) -> Result<(), UpdateError> {
         self.check_entry(&meter.entry)?;
         let entry = meter.entry.as_ref();
-        let refused = || self.refused(&Entity::DirectMeter(meter.clone()));
+        let refused = || self.refused(&Entity::DirectMeter(Box::new(meter.clone())));
         let old_counts = self
             .reset(
                 meter.counts,
@@ -64,20 +64,20 @@ impl Writer<'_> {
             .set_direct_meter(entry, meter.config)
             .map_err(refused())?;
         let table = self.store.table_mut(entry.table());
-        let stored = match entry {
+        let old = match entry {
             EntryRef::Keyed(key) => {
                 let stored = table.entries.get_mut(key);
-                &mut stored.expect("the entry was found above").meter
+                let stored = stored.expect("the entry was found above");
+                stored.set_meter(meter.config)
             }
-            EntryRef::Default(_) => &mut table.default.meter,
+            EntryRef::Default(_) => std::mem::replace(&mut table.default.meter, meter.config),
         };
-        let old = std::mem::replace(stored, meter.config);
         undo.push(|| {
-            Update::modify(Entity::DirectMeter(DirectMeter {
+            Update::modify(Entity::DirectMeter(Box::new(DirectMeter {
                 entry: meter.entry.clone(),
                 config: old,
                 counts: old_counts,
-            }))
+            })))
         });
         Ok(())
     }

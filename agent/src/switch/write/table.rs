@@ -9,7 +9,7 @@ use pointsman_p4::ir::{ActionProfileId, TableId};
 use super::super::error::UpdateError;
 use super::super::store::{OneShotGroup, StoredEntry};
 use super::{Undo, Writer};
-use crate::entity::{Entity, OneShotAction, TableAction, TableEntry, Update};
+use crate::entity::{Entity, ExtraFields, OneShotAction, TableAction, TableEntry, Update};
 use crate::schema::TableSchema;
 
 /// What packets had counted before a change that takes it away.
@@ -28,11 +28,11 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    fn of(entry: &TableEntry) -> Direct {
+    fn of(extra: &ExtraFields) -> Direct {
         Direct {
-            meter: entry.meter,
-            counter: entry.counter,
-            meter_counts: entry.meter_counts,
+            meter: extra.meter,
+            counter: extra.counter,
+            meter_counts: extra.meter_counts,
         }
     }
 }
@@ -44,11 +44,11 @@ impl Writer<'_> {
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
         let key = &entry.key;
-        if self.store.entry(key).is_some() {
+        let Some(vacancy) = self.store.table(key.table).entries.vacancy(key) else {
             return Err(UpdateError::AlreadyExists {
                 what: self.schema.describe_key(key),
             });
-        }
+        };
         let action = entry.action.as_ref().ok_or_else(|| UpdateError::NotFound {
             what: format!("the action of {}", self.schema.describe_key(key)),
         })?;
@@ -59,7 +59,7 @@ impl Writer<'_> {
         };
         let mut result = self.plane.insert(&plane_entry);
         if result.is_ok() {
-            result = self.direct_resources(key.into(), &Direct::of(entry));
+            result = self.direct_resources(key.into(), &Direct::of(&entry.extra));
             if result.is_err() {
                 // Nobody has seen it succeed, so it can go.
                 let _ = self.plane.delete(key);
@@ -75,16 +75,13 @@ impl Writer<'_> {
                 (EntryAction::Call(call), TableAction::Call(_)) => TableAction::Call(call),
                 (_, action) => action.clone(),
             },
-            one_shot,
-            meter: entry.meter,
-            idle_timeout_ns: entry.idle_timeout_ns,
-            metadata: entry.metadata.clone(),
-            controller_metadata: entry.controller_metadata,
+            one_shot: one_shot.map(Box::new),
+            extra: entry.extra.without_counts(),
             declared: false,
             is_const: false,
         };
         let entries = &mut self.store.table_mut(key.table).entries;
-        entries.insert(plane_entry.key, stored);
+        entries.fill(vacancy, plane_entry.key, stored);
         undo.push(|| Update::delete(Entity::TableEntry(TableEntry::of_key(key.clone()))));
         Ok(())
     }
@@ -106,12 +103,10 @@ impl Writer<'_> {
             });
         }
         let named = EntryRef::Keyed(key);
-        let counts = self.counts(named, entry.counter.is_some(), entry.meter_counts.is_some());
+        let extra = &entry.extra;
+        let counts = self.counts(named, extra.counter.is_some(), extra.meter_counts.is_some());
         let mut new = StoredEntry {
-            meter: entry.meter,
-            idle_timeout_ns: entry.idle_timeout_ns,
-            metadata: entry.metadata.clone(),
-            controller_metadata: entry.controller_metadata,
+            extra: entry.extra.without_counts(),
             ..old.clone()
         };
         let changed = entry.action.as_ref().filter(|a| **a != old.action);
@@ -126,11 +121,11 @@ impl Writer<'_> {
                 return Err(self.refused(&Entity::TableEntry(entry.clone()))(error));
             }
             new.action = action.clone();
-            new.one_shot = one_shot;
+            new.one_shot = one_shot.map(Box::new);
         }
-        let sets_counts = entry.counter.is_some() || entry.meter_counts.is_some();
-        if (entry.meter != old.meter || sets_counts)
-            && let Err(error) = self.direct_resources(named, &Direct::of(entry))
+        let sets_counts = extra.counter.is_some() || extra.meter_counts.is_some();
+        if (extra.meter != old.extra.meter || sets_counts)
+            && let Err(error) = self.direct_resources(named, &Direct::of(extra))
         {
             self.put_back(key, &old, &new, changed.is_some());
             return Err(self.refused(&Entity::TableEntry(entry.clone()))(error));
@@ -138,7 +133,7 @@ impl Writer<'_> {
         if let Some(action) = changed {
             self.refer(key.table, action, 1);
             self.refer(key.table, &old.action, -1);
-            self.dissolve(key.table, old.one_shot.clone());
+            self.dissolve(key.table, old.one_shot.as_deref().cloned());
         }
         let entries = &mut self.store.table_mut(key.table).entries;
         entries.insert(key.clone(), new);
@@ -183,21 +178,21 @@ impl Writer<'_> {
             table.removed.insert(key.clone());
         }
         self.refer(key.table, &old.action, -1);
-        self.dissolve(key.table, old.one_shot.clone());
+        self.dissolve(key.table, old.one_shot.as_deref().cloned());
         undo.push(|| Update::insert(Entity::TableEntry(entity(key.clone(), old, counts))));
         Ok(())
     }
 
     /// Makes an entry in the data plane what it was, after a modification that failed halfway.
     fn put_back(&mut self, key: &EntryKey, old: &StoredEntry, new: &StoredEntry, changed: bool) {
-        let mut result = self.configure_meter(key.into(), old.meter);
+        let mut result = self.configure_meter(key.into(), old.extra.meter);
         if changed {
             let plane_entry = PlaneEntry {
                 key: key.clone(),
-                action: realised(&old.action, old.one_shot.as_ref()),
+                action: realised(&old.action, old.one_shot.as_deref()),
             };
             result = result.and(self.plane.modify(&plane_entry));
-            self.dissolve(key.table, new.one_shot.clone());
+            self.dissolve(key.table, new.one_shot.as_deref().cloned());
         }
         if let Err(error) = result {
             tracing::error!(%error, "a modification could not be taken back");
@@ -383,12 +378,13 @@ pub(super) fn realised(action: &TableAction, one_shot: Option<&OneShotGroup>) ->
 
 /// A stored entry as it would be written, with its counter.
 fn entity(key: EntryKey, stored: StoredEntry, counts: Counts) -> TableEntry {
-    let whole = stored.to_entity(&key);
-    TableEntry {
-        counter: counts.counter,
-        meter_counts: counts.meter,
-        // What the program says of a const entry is never written.
-        action: whole.action.filter(|_| !stored.is_const),
-        ..whole
+    let mut whole = stored.to_entity(&key);
+    if counts.counter.is_some() || counts.meter.is_some() {
+        let extra = whole.extra.make();
+        extra.counter = counts.counter;
+        extra.meter_counts = counts.meter;
     }
+    // What the program says of a const entry is never written.
+    whole.action = whole.action.filter(|_| !stored.is_const);
+    whole
 }

@@ -8,7 +8,9 @@ use std::collections::{HashMap, HashSet};
 use pointsman_p4::dataplane::EntryKey;
 use pointsman_p4::ir::{ActionProfileId, LearnListId, MeterId, TableId, ValueSetId};
 
-use crate::entity::{Entity, EntryName, OneShot, Operation, TableAction, Update};
+use crate::entity::{
+    Entity, EntryName, Extra, ExtraFields, OneShot, Operation, TableAction, Update,
+};
 
 /// What makes an entity the one it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -135,9 +137,12 @@ fn deletion_order(key: &Key) -> u8 {
 pub(super) fn comparable(entity: Entity) -> Entity {
     match entity {
         Entity::TableEntry(mut entry) => {
-            entry.metadata.clear();
-            entry.controller_metadata = 0;
-            entry.counter = None;
+            entry.extra = Extra::from(ExtraFields {
+                metadata: Vec::new(),
+                controller_metadata: 0,
+                counter: None,
+                ..(*entry.extra).clone()
+            });
             if let Some(TableAction::OneShot(group)) = &mut entry.action {
                 let mut actions = std::mem::take(&mut group.actions);
                 actions.sort_by_key(|action| format!("{action:?}"));
@@ -250,8 +255,9 @@ mod tests {
         let Entity::TableEntry(mut noted) = entry(1, 1) else {
             panic!("it is an entry");
         };
-        noted.metadata = b"mine".to_vec();
-        noted.controller_metadata = 5;
+        let extra = noted.extra.make();
+        extra.metadata = b"mine".to_vec();
+        extra.controller_metadata = 5;
         let wanted = [
             Entity::TableEntry(noted),
             group(&[1, 2]),
