@@ -37,7 +37,7 @@ use self::fingerprint::Fingerprint;
 use self::inheritance::Inheritance;
 use self::programs::Programs;
 
-pub use self::batch::Batch;
+pub use self::batch::{Batch, TableDifference};
 pub use self::fingerprint::FINGERPRINT_BYTES;
 
 /// A pipeline cannot be made.

@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::asm::{Assembler, Code, Note, Reg};
 use crate::compile::Options;
 use crate::front;
-use crate::pipeline::{Pipeline, PipelineError};
+use crate::pipeline::{Pipeline, PipelineError, TableDifference};
 use crate::plane::Plane;
 use crate::sys::{AttachMode, Program, ProgramKind, SysError, XdpLink, interface_index};
 
@@ -96,12 +96,13 @@ impl Switch {
         Pipeline::new(program, Arc::clone(&self.shared), self.options).map(Plane::new)
     }
 
-    /// Forwards by this pipeline from the next packet on; none is lost.
-    pub fn activate(&mut self, plane: Plane) -> Result<(), SwitchError> {
-        plane.fast().activate()?;
+    /// Forwards by this pipeline from the next packet on; none is lost. Says what another process's pipeline,
+    /// whose counters this one goes on with, held otherwise.
+    pub fn activate(&mut self, plane: Plane) -> Result<Vec<TableDifference>, SwitchError> {
+        let differences = plane.fast().activate()?;
         self.plane = Some(plane);
         self.running = None;
-        Ok(())
+        Ok(differences)
     }
 
     /// Forwards nothing from the next packet on.

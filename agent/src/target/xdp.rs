@@ -14,7 +14,7 @@ use pointsman_ebpf::compile::Options;
 use pointsman_ebpf::compile::event::EventKind;
 use pointsman_ebpf::compile::handoff::{Cause, Point};
 use pointsman_ebpf::front::{Frames, LocalFrame, LocalKind, Wanted};
-use pointsman_ebpf::pipeline::PipelineError;
+use pointsman_ebpf::pipeline::{PipelineError, TableDifference};
 use pointsman_ebpf::plane::SlowPath;
 use pointsman_ebpf::switch::events::{Event, Events};
 use pointsman_ebpf::switch::pins::PinDirectory;
@@ -292,9 +292,25 @@ impl Target for XdpTarget {
         for construct in plane.fast().slow_constructs() {
             tracing::info!("{}", construct.slow_path_notice());
         }
-        self.switch
+        let another_ran = self.switch.found().forwards && !goes_on;
+        let differences = self
+            .switch
             .activate(plane)
             .map_err(|e| system("switching to the new pipeline", &e))?;
+        if another_ran {
+            tracing::warn!(
+                "the pipeline that ran is not the one of the state directory: it is replaced, and counts begin anew"
+            );
+        }
+        for TableDifference { table, difference } in differences {
+            tracing::warn!(
+                table,
+                unwanted = difference.unwanted,
+                missing = difference.missing,
+                other = difference.other,
+                "a table held other entries than the state directory; it is repaired"
+            );
+        }
         self.slow.lock().path = Some(path);
         tracing::info!(
             instructions = stats.instructions,

@@ -30,6 +30,7 @@ use pointsman_p4::simplify::simplify;
 use crate::compile::{self, Maps};
 use crate::switch::pins::{self, PinError};
 use crate::sys::{Map, MapKind, Program};
+use crate::tables::owners::Difference;
 use crate::tables::table::kernel;
 
 use super::data_plane::lock;
@@ -64,6 +65,15 @@ struct Side {
     _tables: Map,
 }
 
+/// A table that did not hold what it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableDifference {
+    /// Its name in P4.
+    pub table: String,
+    /// What was different.
+    pub difference: Difference,
+}
+
 /// A batch that is being written. Packets see it when this goes.
 #[must_use = "packets see the batch when this is dropped"]
 pub struct Batch<'a>(&'a Pipeline);
@@ -74,22 +84,27 @@ impl Pipeline {
         Arc::clone(self.entry(&self.sides()))
     }
 
-    /// Forwards by this pipeline from the next packet on; none is lost.
-    pub fn activate(&self) -> Result<(), PinError> {
+    /// Forwards by this pipeline from the next packet on; none is lost. If it goes on with the cells of one that
+    /// ran before, it says for which tables that one held other entries.
+    pub fn activate(&self) -> Result<Vec<TableDifference>, PinError> {
         let mut sides = self.sides();
         self.pin(&mut sides)?;
         let inherited = self.inheritance.end(&self.memory.cells);
         self.shared.root.lead(self.number, self.entry(&sides))?;
         drop(sides);
+        let mut differences = Vec::new();
         if inherited {
-            self.tables
-                .each_table()
-                .for_each(|mut table| table.end_inheritance());
+            let tables = self.program.tables.iter().zip(self.tables.each_table());
+            let ended = tables.map(|(table, mut writer)| TableDifference {
+                table: table.name.clone(),
+                difference: writer.end_inheritance(),
+            });
+            differences.extend(ended.filter(|table| !table.difference.is_none()));
         }
         if let Err(error) = self.forget_others() {
             tracing::warn!(%error, "a pipeline that forwards no more is still pinned");
         }
-        Ok(())
+        Ok(differences)
     }
 
     /// Makes what there is outlive the agent, if that is wanted.

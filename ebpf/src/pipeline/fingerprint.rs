@@ -13,7 +13,7 @@ use crate::sys::{Map, MapKind, SharedMemory};
 pub const FINGERPRINT_BYTES: u64 = 32;
 
 /// To be increased when a cell of any kind gets another meaning.
-const CELL_FORMAT: u32 = 1;
+const CELL_FORMAT: u32 = 2;
 
 /// A hash of where the cells are and what they are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

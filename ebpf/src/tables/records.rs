@@ -15,6 +15,7 @@
 //! key in their records share one if they do the same, so that the few next hops of a million routes stay
 //! in the cache.
 
+use std::hash::Hasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -23,7 +24,7 @@ use smallvec::SmallVec;
 
 use super::arena::Arena;
 use super::grace::Grace;
-use super::quick_hash::QuickHashMap;
+use super::quick_hash::{QuickHashMap, QuickHasher};
 use super::slots::{SlotError, Slots};
 use crate::sys::SharedMemory;
 
@@ -217,6 +218,21 @@ impl RecordPool {
             }
         });
         args.collect()
+    }
+
+    /// A hash of what a record does. Members and groups have other indices in other lives of the agent: that it is
+    /// one is all that counts.
+    pub fn content_hash(&self, slot: u32) -> u64 {
+        let what = self.what(slot);
+        let kind = what & (MEMBER | GROUP);
+        let mut hasher = QuickHasher::default();
+        hasher.write_u32(if kind == 0 { what } else { kind });
+        let args = self.plan.args_offset()..self.plan.stride;
+        for offset in args.step_by(8) {
+            let word = self.memory.u64(self.plan.at(slot) + offset as usize);
+            hasher.write_u64(word.load(Relaxed));
+        }
+        hasher.finish()
     }
 
     /// The direct counter's cell of a record.

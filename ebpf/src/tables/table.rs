@@ -18,7 +18,7 @@ use super::arena::Memories;
 use super::grace::Grace;
 use super::index::{Index, IndexError};
 use super::key::KeyWords;
-use super::owners::owner_hash;
+use super::owners::{Difference, Inherited, Owner, key_hash};
 use super::quick_hash::QuickHashMap;
 use super::records::{GROUP, MEMBER, NOTHING, Record, RecordPool, Sharing};
 use super::shape::{Shape, Shaped};
@@ -37,8 +37,8 @@ pub struct TableWriter {
     index: Index,
     records: RecordPool,
     cells: Option<Slots>,
-    /// Cells that packets count in already, by the owner that was found; while the table is filled.
-    inherited: Option<QuickHashMap<u64, u32>>,
+    /// Cells that packets count in already, while the table is filled.
+    inherited: Option<Inherited>,
     entries: u32,
     /// What packets on the slow path did, by cell.
     slow_uses: QuickHashMap<u32, SlowUse>,
@@ -116,17 +116,21 @@ impl TableWriter {
         let Some(owners) = self.plan.owners else {
             return;
         };
-        let inherited = owners.read_all(&self.memory.cells);
-        let used = inherited.values().copied();
-        self.cells = Some(Slots::but(1..owners.cells, used));
+        let inherited = Inherited::read(&owners, &self.memory.cells);
+        self.cells = Some(Slots::but(1..owners.cells, inherited.cells()));
         self.inherited = Some(inherited);
     }
 
-    /// Cells whose owners are gone can be used again.
-    pub fn end_inheritance(&mut self) {
-        for cell in self.inherited.take().into_iter().flatten().map(|(_, c)| c) {
+    /// Cells whose owners are gone can be used again. Says what ran otherwise than it does now.
+    pub fn end_inheritance(&mut self) -> Difference {
+        let (Some(inherited), Some(owners)) = (self.inherited.take(), self.plan.owners) else {
+            return Difference::default();
+        };
+        let (free, difference) = inherited.end(&owners, &self.memory.cells, self.entries);
+        for cell in free {
             self.give_up_cell(cell);
         }
+        difference
     }
 
     /// How full it is.
@@ -155,7 +159,7 @@ impl TableWriter {
         let cell = self.take_cell(grace, &shaped)?;
         if let Err(error) = self.publish(grace, &shaped, content, cell) {
             if let (Some(cells), Some(owners)) = (&mut self.cells, self.plan.owners) {
-                owners.write(&self.memory.cells, cell, 0);
+                owners.write(&self.memory.cells, cell, None);
                 cells.put_back(cell);
             }
             return Err(error);
@@ -173,6 +177,7 @@ impl TableWriter {
         cell: u32,
     ) -> Result<(), DataPlaneError> {
         let slot = self.write(grace, key, content, cell)?;
+        self.own(cell, key, slot);
         self.index.insert(grace, key, slot).map_err(|error| {
             self.records.put_back(slot);
             self.index_error(error)
@@ -191,7 +196,9 @@ impl TableWriter {
             .index
             .get(&self.records, &shaped)
             .ok_or(DataPlaneError::NotFound)?;
-        let slot = self.write(grace, &shaped, content, self.records.cell(old))?;
+        let cell = self.records.cell(old);
+        let slot = self.write(grace, &shaped, content, cell)?;
+        self.own(cell, &shaped, slot);
         self.refer(content.what, 1);
         self.refer(self.records.what(old), -1);
         let old = self.index.replace(&self.records, &shaped, slot);
@@ -207,7 +214,7 @@ impl TableWriter {
         let cell = self.records.cell(slot);
         match &mut self.inherited {
             // It may be inserted again.
-            Some(inherited) if cell != 0 => drop(inherited.insert(owner_hash(&shaped), cell)),
+            Some(inherited) if cell != 0 => inherited.give_back(key_hash(&shaped), cell),
             _ => self.give_up_cell(cell),
         }
         self.refer(self.records.what(slot), -1);
@@ -339,24 +346,33 @@ impl TableWriter {
 
     /// The cell that an entry had before, as it is, or an empty one.
     fn take_cell(&mut self, grace: &Grace, key: &Shaped) -> Result<u32, DataPlaneError> {
-        let (Some(cells), Some(owners)) = (&mut self.cells, self.plan.owners) else {
+        let Some(cells) = &mut self.cells else {
             return Ok(DEFAULT_CELL);
         };
-        let owner = owner_hash(key);
         let inherited = self.inherited.as_mut();
-        if let Some(cell) = inherited.and_then(|inherited| inherited.remove(&owner)) {
+        if let Some(cell) = inherited.and_then(|inherited| inherited.take(key_hash(key))) {
             return Ok(cell);
         }
         let cell = cells.take(grace).map_err(|e| self.slot_error(e))?;
         self.clear_cell(cell);
-        owners.write(&self.memory.cells, cell, owner);
         Ok(cell)
+    }
+
+    /// Says beside a cell whose it is, and what that entry does by its record.
+    fn own(&self, cell: u32, key: &Shaped, slot: u32) {
+        if let Some(owners) = self.plan.owners {
+            let owner = Owner {
+                key: key_hash(key),
+                content: self.records.content_hash(slot),
+            };
+            owners.write(&self.memory.cells, cell, Some(owner));
+        }
     }
 
     /// The cell of an entry that is gone.
     fn give_up_cell(&mut self, cell: u32) {
         if let (Some(cells), Some(owners)) = (&mut self.cells, self.plan.owners) {
-            owners.write(&self.memory.cells, cell, 0);
+            owners.write(&self.memory.cells, cell, None);
             cells.retire(cell);
         }
     }

@@ -7,9 +7,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use pointsman_ebpf::compile::Options;
+use pointsman_ebpf::pipeline::TableDifference;
 use pointsman_ebpf::switch::Switch;
 use pointsman_ebpf::switch::pins::{PinDirectory, PinError};
 use pointsman_ebpf::sys::Program;
+use pointsman_ebpf::tables::owners::Difference;
 use pointsman_p4::dataplane::{CounterData, DataPlane, EntryKey, Operation};
 use pointsman_p4::vectors::{Case, Commands};
 
@@ -84,15 +86,21 @@ fn first_life(bpffs: &Bpffs, case: &Case, options: Options, more: &[String]) -> 
     switch
 }
 
-fn next_life(bpffs: &Bpffs, case: &Case, options: Options, lines: &[String]) -> Switch {
+/// The next process, with these entries; and what was otherwise.
+fn next_life(
+    bpffs: &Bpffs,
+    case: &Case,
+    options: Options,
+    lines: &[String],
+) -> (Switch, Vec<TableDifference>) {
     let mut switch = bpffs.switch(options);
     assert!(switch.found().forwards);
     let program = Arc::clone(&case.pipeline.program);
     let plane = switch.prepare_next(program).unwrap();
     assert!(plane.fast().inherits());
     write(case, &plane, lines);
-    switch.activate(plane).unwrap();
-    switch
+    let differences = switch.activate(plane).unwrap();
+    (switch, differences)
 }
 
 /// Other entries of a table whose entries are counted.
@@ -126,7 +134,9 @@ fn loses_nothing(options: Options) {
             let mut lines: Vec<String> = path().into_iter().chain(others()).collect();
             let middle = 7 * (round + 1);
             lines.rotate_left(middle);
-            life = Some(next_life(&bpffs, &case, options, &lines));
+            let (next, differences) = next_life(&bpffs, &case, options, &lines);
+            assert_eq!(differences, [], "all is as it was");
+            life = Some(next);
         }
     });
     println!("{sent} packets, {lost} lost");
@@ -179,7 +189,11 @@ fn a_batch_before_the_end_of_a_process_leaves_the_other_side_running() {
                 .atomically(&mut || write(&case, plane, &others()))
                 .unwrap();
             drop(life);
-            life = next_life(&bpffs, &case, options, &path());
+            // The batch was cut short before anybody was told.
+            let differences;
+            (life, differences) = next_life(&bpffs, &case, options, &path());
+            let unwanted = differences[0].difference.unwanted;
+            assert_eq!(unwanted, others().len(), "{differences:?}");
         }
     });
     assert_eq!(lost, 0);
@@ -200,6 +214,48 @@ fn counts_and_meters_of_another_program_are_not_taken_over() {
     let plane = switch.prepare_next(Arc::new(program)).unwrap();
     assert!(!plane.fast().inherits());
     switch.activate(plane).unwrap();
+}
+
+#[test]
+fn what_ran_otherwise_than_it_should_is_repaired_and_said() {
+    if !privileged() {
+        return;
+    }
+    let (bpffs, case) = (Bpffs::new(), leaf_spine());
+    let options = Options::new(CPU_PORT);
+    let acl = |n: u32, action: &str| format!("add acl {n} ipv4_dst:0x0b000000 acl.{action}()");
+    let ran = [
+        acl(1, "drop"),
+        acl(2, "drop"),
+        acl(3, "drop"),
+        acl(4, "drop"),
+    ];
+    drop(first_life(&bpffs, &case, options, &ran));
+    let mut switch = bpffs.switch(options);
+    let program = Arc::clone(&case.pipeline.program);
+    let plane = switch.prepare_next(program).unwrap();
+    write(&case, &plane, &path());
+    // 1 stays, 2 did something else, 3 and 4 are gone, and 5 is new.
+    write(
+        &case,
+        &plane,
+        &[acl(1, "drop"), acl(2, "permit"), acl(5, "drop")],
+    );
+    // What comes and goes while it is filled is not there at the end.
+    let passing = [acl(4, "drop"), acl(6, "drop")];
+    write(&case, &plane, &passing);
+    for line in &passing {
+        plane.delete(&key(&case, line)).unwrap();
+    }
+    let differences = switch.activate(plane).unwrap();
+    let expected = Difference {
+        unwanted: 2,
+        missing: 1,
+        other: 1,
+    };
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    assert!(differences[0].table.ends_with("acl"), "{differences:?}");
+    assert_eq!(differences[0].difference, expected);
 }
 
 #[test]
