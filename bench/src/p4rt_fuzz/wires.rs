@@ -10,6 +10,12 @@ use tokio::sync::mpsc;
 /// Frames that may wait to be looked at.
 const QUEUE: usize = 4096;
 
+/// How frames begin that a switch sends on its own to what is next to it: LLDP, to the address that no bridge forwards.
+fn is_of_the_switch(frame: &[u8]) -> bool {
+    frame.starts_with(&[0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e])
+        && frame.get(12..14) == Some(&[0x88, 0xcc])
+}
+
 /// The interfaces that are wired to ports.
 pub struct Wires {
     senders: BTreeMap<u32, Box<dyn DataLinkSender>>,
@@ -35,6 +41,9 @@ impl Wires {
             // It ends with the process, or with the first frame after `Wires` is gone.
             std::thread::spawn(move || {
                 while let Ok(frame) = rx.next() {
+                    if is_of_the_switch(frame) {
+                        continue;
+                    }
                     if sender.blocking_send((port, frame.to_vec())).is_err() {
                         return;
                     }
@@ -61,7 +70,7 @@ impl Wires {
         sent.with_context(|| format!("a frame of {} bytes into port {port}", frame.len()))
     }
 
-    /// The next frame that leaves by a port, if one does in time.
+    /// The next frame that the pipeline sends out of a port, if one comes in time.
     pub async fn next(&mut self, timeout: Duration) -> Option<(u32, Vec<u8>)> {
         let next = tokio::time::timeout(timeout, self.frames.recv());
         next.await.ok().flatten()
