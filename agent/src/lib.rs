@@ -9,6 +9,7 @@ pub mod config;
 pub mod digests;
 pub mod discovery;
 pub mod entity;
+pub mod hosts;
 pub mod inventory;
 pub mod journal;
 pub mod limits;

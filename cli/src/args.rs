@@ -96,7 +96,7 @@ pub enum Command {
         #[arg(long)]
         prune: bool,
     },
-    /// Show devices, objectives, ports, links, tables or controller nodes
+    /// Show devices, objectives, ports, links, hosts, tables or controller nodes
     Get(GetArgs),
     /// Show how everything fares, and what is wrong
     Status,
@@ -235,6 +235,9 @@ pub enum What {
     /// Who is at the other end of ports, asked of an agent (--agent)
     #[value(alias = "link")]
     Links,
+    /// The stations behind ports, asked of an agent (--agent)
+    #[value(alias = "host")]
+    Hosts,
     #[value(alias = "table")]
     Tables,
     #[value(alias = "node")]

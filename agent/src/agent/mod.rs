@@ -40,6 +40,7 @@ use std::time::Instant;
 use pointsman_proto::pointsman::agent::v1::Ack;
 
 use crate::arbitration::Arbitration;
+use crate::discovery::Counters;
 use crate::inventory::{Inventory, Item};
 use crate::journal::Journal;
 use crate::limits::Limits;
@@ -108,6 +109,8 @@ pub struct Agent {
     pub notices: Arc<Notices>,
     /// What the switch sees around it.
     pub inventory: Arc<Inventory>,
+    /// What became of frames of the agent's own protocols.
+    pub discovery: Arc<Counters>,
     state: RwLock<State>,
     journal: Journal,
 }
@@ -134,6 +137,7 @@ impl Agent {
             packet_io: Arc::clone(&state.packet_io),
             notices: Arc::clone(&state.notices),
             inventory,
+            discovery: Arc::default(),
             state: RwLock::new(state),
             journal,
         }

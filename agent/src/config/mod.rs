@@ -12,7 +12,7 @@ mod serving;
 mod upstream;
 
 pub use args::{Args, Command, ConfigCommand};
-pub use discovery::{DiscoveryConfig, DiscoverySection, LldpMode};
+pub use discovery::{DiscoveryConfig, DiscoverySection, GatewaySection, LldpMode};
 pub use file::ConfigFile;
 pub use load::load;
 pub use pins::{DEFAULT_PIN_DIR, Pins};
@@ -190,6 +190,15 @@ pub enum ConfigError {
         "a certificate for the switch's server needs --upstream-cert, --upstream-key and --upstream-ca"
     )]
     UpstreamHalfIdentity,
+    /// Hosts would be asked all the time, or never.
+    #[error("discovery: host_idle_seconds {0} is not possible; 1 to 86400 are")]
+    HostIdle(u32),
+    /// A gateway cannot be answered for.
+    #[error(
+        "discovery: gateway {0} needs the MAC address of a station, for example 00:00:00:00:01:00, and a \
+         vlan below 4095 or none"
+    )]
+    Gateway(IpAddr),
     /// LLDP would be sent too often or too seldom.
     #[error("discovery: interval_seconds {0} is not possible; 1 to 3600 are")]
     LldpInterval(u32),
@@ -344,6 +353,15 @@ mod tests {
                 lldp: Some(LldpMode::Shared),
                 interval_seconds: Some(30),
                 cluster_key: Some("cluster.key".into()),
+                hosts: None,
+                hosts_per_port: Some(7),
+                host_idle_seconds: Some(60),
+                proxy: Some(true),
+                gateways: Some(vec![GatewaySection {
+                    ip: IpAddr::from([10, 0, 1, 1]),
+                    mac: "00:00:00:00:01:00".to_owned(),
+                    vlan: Some(10),
+                }]),
             }),
             ..insecure()
         };

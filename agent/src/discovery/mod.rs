@@ -2,33 +2,43 @@
 //! the way to and from the ports.
 //!
 //! ```text
-//!   target ── frames ──►┐                       ┌──► frames ──► target
-//!                       ├──► lldp (pure core) ──┤
-//!   inventory ─ ports ─►┘                       └──► links ───► inventory
+//!   target ── frames ──►┐                        ┌──► frames ───────► target
+//!                       ├──► lldp, hosts (pure) ─┤
+//!   inventory ─ ports ─►┘                        └──► links, hosts ─► inventory
 //! ```
 //!
 //! Frames come past the pipeline ([`Local`]), so nothing here depends on a P4 program.
 
+mod counters;
 mod ports;
+
+pub use counters::Counters;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pointsman_ebpf::front::{LocalFrame, LocalKind, Wanted};
 use thiserror::Error;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::ports::{PortChange, PortWatch};
 use crate::agent::{Agent, Identity};
 use crate::config::{DiscoveryConfig, LldpMode};
+use crate::hosts::{self, Hosts, Mac};
 use crate::inventory::{Inventory, Item, Key};
-use crate::lldp::{self, ClusterKeys, KeyError, Lldp};
+use crate::lldp::{self, ClusterKeys, KeyError, Lldp, NeighborKind};
 use crate::target::Local;
 
-/// LLDP frames of a port that are looked at in a second; one in some seconds is usual.
-const LLDP_RATE: u32 = 70;
+/// Frames of a port that are looked at in a second. Of LLDP one in some seconds is usual.
+const RATES: [(LocalKind, u32); 4] = [
+    (LocalKind::Lldp, 70),
+    (LocalKind::Arp, 2000),
+    (LocalKind::NeighborDiscovery, 2000),
+    (LocalKind::Dhcp, 700),
+];
 
 /// Why the switch cannot look around itself.
 #[derive(Debug, Error)]
@@ -83,11 +93,11 @@ impl Discovery {
     pub async fn run(self, agent: Arc<Agent>, cancel: CancellationToken) {
         let local = agent.shared().switch.target().local();
         let Some(local) = local else { return };
-        if self.config.lldp == LldpMode::Disabled {
-            // What an agent before this one asked for may go on.
-            return local.want(LocalKind::Lldp, Wanted::No, 0);
+        // What an agent before this one asked for may go on: everything is said.
+        for (kind, per_second) in RATES {
+            local.want(kind, self.wanted(kind), per_second);
         }
-        if !self.keys.are_secret() {
+        if self.config.lldp != LldpMode::Disabled && !self.keys.are_secret() {
             tracing::info!(
                 "LLDP is signed with a key that everybody knows: neighbours of the cluster can be forged; \
                  give --cluster-key FILE"
@@ -95,17 +105,24 @@ impl Discovery {
         }
         let frames = local.listen();
         let task = Task {
-            started: Instant::now(),
+            clock: Clock::start(),
             lldp: Lldp::new(self.settings(&agent.identity)),
+            speaks_lldp: self.config.lldp != LldpMode::Disabled,
+            hosts: self.config.hosts.map(Hosts::new),
             inventory: Arc::clone(&agent.inventory),
+            counters: Arc::clone(&agent.discovery),
             local,
         };
-        let wanted = match self.config.lldp {
-            LldpMode::Shared => Wanted::Copy,
-            LldpMode::Enabled | LldpMode::Disabled => Wanted::Take,
-        };
-        task.local.want(LocalKind::Lldp, wanted, LLDP_RATE);
         task.run(frames, cancel).await;
+    }
+
+    fn wanted(&self, kind: LocalKind) -> Wanted {
+        match (kind, self.config.lldp, &self.config.hosts) {
+            (LocalKind::Lldp, LldpMode::Enabled, _) => Wanted::Take,
+            (LocalKind::Lldp, LldpMode::Shared, _) => Wanted::Copy,
+            (LocalKind::Lldp, LldpMode::Disabled, _) | (_, _, None) => Wanted::No,
+            (_, _, Some(_)) => Wanted::Copy,
+        }
     }
 
     fn settings(&self, identity: &Identity) -> lldp::Settings {
@@ -120,88 +137,115 @@ impl Discovery {
     }
 }
 
+/// Time since 1970 as of the start, from where it goes on evenly whatever becomes of the system's clock.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    started: Instant,
+    epoch: Duration,
+}
+
+impl Clock {
+    fn start() -> Clock {
+        let epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        Clock {
+            started: Instant::now(),
+            epoch: epoch.unwrap_or_default(),
+        }
+    }
+
+    fn now(self) -> Duration {
+        self.epoch + self.started.elapsed()
+    }
+
+    async fn sleep_until(self, at: Option<Duration>) {
+        match at {
+            Some(at) => {
+                let at = self.started + at.saturating_sub(self.epoch);
+                tokio::time::sleep_until(at.into()).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// What runs.
 struct Task {
-    started: Instant,
+    clock: Clock,
     lldp: Lldp,
+    speaks_lldp: bool,
+    hosts: Option<Hosts>,
     inventory: Arc<Inventory>,
+    counters: Arc<Counters>,
     local: Arc<dyn Local>,
 }
 
 impl Task {
-    async fn run(
-        mut self,
-        mut frames: tokio::sync::mpsc::Receiver<LocalFrame>,
-        cancel: CancellationToken,
-    ) {
+    async fn run(mut self, mut frames: mpsc::Receiver<LocalFrame>, cancel: CancellationToken) {
         let mut ports = PortWatch::new(&self.inventory);
         loop {
             for change in ports.take(&self.inventory) {
                 self.port(change);
             }
-            let deadline = self.lldp.deadline();
-            let deadline = deadline.map(|at| (self.started + at).into());
-            let timer = async {
-                match deadline {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let now = |started: Instant| started.elapsed();
+            let of_hosts = self.hosts.as_ref().and_then(Hosts::deadline);
+            let deadline = self.lldp.deadline().into_iter().chain(of_hosts).min();
             tokio::select! {
                 () = cancel.cancelled() => return,
                 // The inventory ends when the agent does.
                 is_open = ports.changed() => if !is_open { return },
-                () = timer => {
-                    let commands = self.lldp.step(lldp::Event::Timer, now(self.started));
-                    self.carry_out(commands);
+                () = self.clock.sleep_until(deadline) => {
+                    self.tell_lldp(lldp::Event::Timer);
+                    self.tell_hosts(hosts::Event::Timer);
                 }
                 frame = frames.recv() => match frame {
-                    Some(frame) => self.frame(&frame),
+                    Some(frame) => {
+                        self.frame(&frame);
+                        let hosts = self.hosts.as_ref().map(Hosts::statistics);
+                        self.counters.set(self.lldp.statistics(), hosts);
+                    }
                     None => return,
                 },
             }
         }
     }
 
-    fn now(&self) -> Duration {
-        self.started.elapsed()
-    }
-
     fn port(&mut self, change: PortChange) {
-        let now = self.now();
-        let event = match change {
-            PortChange::Up { number, name, mac } => lldp::Event::PortUp {
-                port: number,
-                name,
-                mac,
-            },
-            PortChange::Down { number } => lldp::Event::PortDown { port: number },
-        };
-        let commands = self.lldp.step(event, now);
-        self.carry_out(commands);
-    }
-
-    fn frame(&mut self, frame: &LocalFrame) {
-        let now = self.now();
-        if frame.kind == LocalKind::Lldp {
-            let (port, bytes) = (frame.port, frame.bytes.as_slice());
-            let before = self.lldp.statistics();
-            let commands = self.lldp.step(lldp::Event::Frame { port, bytes }, now);
-            let after = self.lldp.statistics();
-            if after.forged > before.forged {
-                tracing::warn!(
+        match change {
+            PortChange::Up { number, name, mac } => {
+                let port = number;
+                self.tell_hosts(hosts::Event::PortUp {
                     port,
-                    forged = after.forged,
-                    "a forged LLDP frame is ignored"
-                );
+                    mac: Mac(mac),
+                });
+                if self.speaks_lldp {
+                    self.tell_lldp(lldp::Event::PortUp { port, name, mac });
+                }
             }
-            self.carry_out(commands);
+            PortChange::Down { number: port } => {
+                self.tell_lldp(lldp::Event::PortDown { port });
+                self.tell_hosts(hosts::Event::PortDown { port });
+            }
         }
     }
 
-    fn carry_out(&self, commands: Vec<lldp::Command>) {
-        for command in commands {
+    fn frame(&mut self, frame: &LocalFrame) {
+        let (port, bytes) = (frame.port, frame.bytes.as_slice());
+        if frame.kind != LocalKind::Lldp {
+            return self.tell_hosts(hosts::Event::Frame { port, bytes });
+        }
+        let before = self.lldp.statistics();
+        self.tell_lldp(lldp::Event::Frame { port, bytes });
+        let after = self.lldp.statistics();
+        if after.forged > before.forged {
+            tracing::warn!(
+                port,
+                forged = after.forged,
+                "a forged LLDP frame is ignored"
+            );
+        }
+    }
+
+    fn tell_lldp(&mut self, event: lldp::Event<'_>) {
+        for command in self.lldp.step(event, self.clock.now()) {
             match command {
                 lldp::Command::Send { port, frame } => self.local.send(port, &frame),
                 lldp::Command::Changed(neighbor) => {
@@ -210,11 +254,42 @@ impl Task {
                         chassis = neighbor.chassis.chassis_text(), neighbor_port = neighbor.port.port_text(),
                         kind = ?neighbor.kind, "neighbour"
                     );
+                    let port = neighbor.local_port;
                     self.inventory.put(Item::Link(neighbor));
+                    self.tell_of_infrastructure(port);
                 }
                 lldp::Command::Gone { port, id } => {
                     tracing::info!(port, neighbor = ?id, "neighbour is gone");
                     self.inventory.remove(&Key::Link(port, id));
+                    self.tell_of_infrastructure(port);
+                }
+            }
+        }
+    }
+
+    fn tell_of_infrastructure(&mut self, port: u32) {
+        let mut neighbors = self.lldp.neighbors();
+        let is_infrastructure = neighbors
+            .any(|n| n.local_port == port && matches!(n.kind, NeighborKind::Cluster { .. }));
+        drop(neighbors);
+        self.tell_hosts(hosts::Event::Infrastructure {
+            port,
+            is_infrastructure,
+        });
+    }
+
+    fn tell_hosts(&mut self, event: hosts::Event<'_>) {
+        let Some(hosts) = &mut self.hosts else { return };
+        for command in hosts.step(event, self.clock.now()) {
+            match command {
+                hosts::Command::Send { port, frame } => self.local.send(port, &frame),
+                hosts::Command::Changed(host) => {
+                    tracing::debug!(mac = %host.id.mac, vlan = host.id.vlan, ports = ?host.locations, "host");
+                    self.inventory.put(Item::Host(host));
+                }
+                hosts::Command::Gone(id) => {
+                    tracing::debug!(mac = %id.mac, vlan = id.vlan, "host is gone");
+                    self.inventory.remove(&Key::Host(id));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What can be in the inventory.
 
+use crate::hosts::{Host, HostId};
 use crate::lldp::{Neighbor, NeighborId};
 use crate::ports::{Port, PortState};
 
@@ -10,6 +11,8 @@ pub enum Item {
     Port(PortItem),
     /// Somebody who speaks LLDP at a port.
     Link(Neighbor),
+    /// A station behind a port.
+    Host(Host),
 }
 
 /// Which item it is.
@@ -19,6 +22,8 @@ pub enum Key {
     Port(u32),
     /// By our port, and who is there.
     Link(u32, NeighborId),
+    /// By its addresses on the link.
+    Host(HostId),
 }
 
 impl Item {
@@ -27,6 +32,7 @@ impl Item {
         match self {
             Item::Port(port) => Key::Port(port.number),
             Item::Link(neighbor) => Key::Link(neighbor.local_port, neighbor.id.clone()),
+            Item::Host(host) => Key::Host(host.id),
         }
     }
 }

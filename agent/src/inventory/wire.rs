@@ -1,5 +1,7 @@
 //! The inventory as messages.
 
+use std::net::IpAddr;
+
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::{gone, inventory_event, link_key};
 use prost::Message;
@@ -7,6 +9,7 @@ use ring::digest::{SHA256, digest};
 
 use super::item::{Item, Key, OperState, PortItem};
 use super::stock::Change;
+use crate::hosts::{Host, HostId};
 use crate::lldp::{Direction, Neighbor, NeighborId, NeighborKind};
 
 /// What an item adds to the digest, see `InventoryBatch.digest`.
@@ -22,6 +25,7 @@ pub fn put(item: &Item) -> pb::InventoryEvent {
     let change = match item {
         Item::Port(item) => inventory_event::Change::Port(port(item)),
         Item::Link(neighbor) => inventory_event::Change::Link(link(neighbor)),
+        Item::Host(item) => inventory_event::Change::Host(host(item)),
     };
     pb::InventoryEvent {
         sequence: 0,
@@ -39,6 +43,7 @@ pub fn event(sequence: u64, change: &Change) -> pb::InventoryEvent {
                 item: Some(match key {
                     Key::Port(number) => gone::Item::Port(*number),
                     Key::Link(port, id) => gone::Item::Link(key_of_link(*port, id)),
+                    Key::Host(id) => gone::Item::Host(key_of_host(*id)),
                 }),
             })),
         },
@@ -100,6 +105,35 @@ fn link(neighbor: &Neighbor) -> pb::Link {
         }
     }
     link
+}
+
+fn host(host: &Host) -> pb::Host {
+    let addresses = host.addresses.iter().map(|(ip, source)| pb::HostAddress {
+        ip: match ip {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        },
+        source: source.name().to_owned(),
+    });
+    let locations = host.locations.iter().map(|(port, since)| pb::HostLocation {
+        port: *port,
+        since: since.as_secs(),
+    });
+    pb::Host {
+        key: Some(key_of_host(host.id)),
+        addresses: addresses.collect(),
+        locations: locations.collect(),
+        first_seen: host.first_seen.as_secs(),
+        last_seen: host.last_seen.as_secs(),
+        moves: host.moves,
+    }
+}
+
+fn key_of_host(id: HostId) -> pb::HostKey {
+    pb::HostKey {
+        mac: id.mac.0.to_vec(),
+        vlan: id.vlan.into(),
+    }
 }
 
 fn key_of_link(local_port: u32, id: &NeighborId) -> pb::LinkKey {

@@ -57,8 +57,10 @@ fn losses(agent: &Agent, target: &dyn Target) -> Vec<pb::Loss> {
                acknowledge them in time",
         packets: agent.notices.lost(),
     };
+    let local = target.local();
     let losses = target.losses().into_iter();
     let losses = losses.chain(agent.packet_io.losses()).chain([digests]);
+    let losses = losses.chain(agent.discovery.losses(local.as_deref()));
     losses
         .filter(|loss| loss.packets > 0)
         .map(|loss| pb::Loss {

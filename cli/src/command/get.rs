@@ -12,6 +12,7 @@ use crate::connect::{self, Agent, Controller};
 use crate::error::CliError;
 use crate::output::Output;
 use crate::view::devices::DeviceView;
+use crate::view::hosts::{self, HostView, HostsView};
 use crate::view::links::{self, LinkView, LinksView};
 use crate::view::nodes::ClusterView;
 use crate::view::objectives::ObjectiveView;
@@ -96,9 +97,10 @@ async fn from_controller(
             show_tables(&views, output)?;
             return Ok(code_of(views.iter().all(|view| view.error.is_empty())));
         }
-        What::Links => {
+        What::Links | What::Hosts => {
             return Err(CliError::Usage(
-                "links are what one agent sees; say which with --agent HOST:PORT".to_owned(),
+                "links and hosts are what one agent sees; say which with --agent HOST:PORT"
+                    .to_owned(),
             ));
         }
         What::Nodes => {
@@ -148,7 +150,7 @@ async fn from_agent(
             let events = inventory(agent).await?;
             let links = events.into_iter().filter_map(|change| match change {
                 Change::Link(link) => Some(LinkView::from(link)),
-                Change::Port(_) | Change::Gone(_) => None,
+                Change::Port(_) | Change::Host(_) | Change::Gone(_) => None,
             });
             let view = LinksView {
                 device: name,
@@ -157,6 +159,21 @@ async fn from_agent(
             output.value(&view, |output| output.table(&links::table(&view)))?;
             if view.links.is_empty() {
                 output.remark("no neighbours: nobody speaks LLDP at a port that is up");
+            }
+        }
+        What::Hosts => {
+            let events = inventory(agent).await?;
+            let hosts = events.into_iter().filter_map(|change| match change {
+                Change::Host(host) => Some(HostView::from(host)),
+                Change::Port(_) | Change::Link(_) | Change::Gone(_) => None,
+            });
+            let view = HostsView {
+                device: name,
+                hosts: hosts.collect(),
+            };
+            output.value(&view, |output| output.table(&hosts::table(&view)))?;
+            if view.hosts.is_empty() {
+                output.remark("no hosts: none has spoken ARP, neighbour discovery or DHCP yet");
             }
         }
         What::Tables => {
@@ -169,7 +186,7 @@ async fn from_agent(
         }
         What::Devices | What::Nodes => {
             return Err(CliError::Usage(
-                "an agent knows neither devices nor controller nodes; ask for objectives, ports, links or tables, or leave --agent out".to_owned(),
+                "an agent knows neither devices nor controller nodes; ask for objectives, ports, links, hosts or tables, or leave --agent out".to_owned(),
             ));
         }
     }

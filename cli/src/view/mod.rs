@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod devices;
+pub mod hosts;
 pub mod links;
 pub mod nodes;
 pub mod objectives;

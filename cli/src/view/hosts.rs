@@ -1,0 +1,132 @@
+//! Hosts of devices.
+
+use std::net::IpAddr;
+
+use pointsman_proto::pointsman::agent::v1 as agent_pb;
+use serde::Serialize;
+
+use crate::table::{Cell, Table};
+
+/// The hosts of one device.
+#[derive(Debug, Serialize)]
+pub struct HostsView {
+    pub device: String,
+    pub hosts: Vec<HostView>,
+}
+
+/// A station behind a port.
+#[derive(Debug, Serialize)]
+pub struct HostView {
+    pub mac: String,
+    /// 0 if its frames have no tag.
+    pub vlan: u32,
+    pub addresses: Vec<AddressView>,
+    /// The latest first.
+    pub ports: Vec<u32>,
+    /// Seconds since 1970.
+    pub first_seen: u64,
+    /// As of its last change.
+    pub last_seen: u64,
+    pub moves: u32,
+}
+
+/// An address of a host.
+#[derive(Debug, Serialize)]
+pub struct AddressView {
+    pub ip: String,
+    pub source: String,
+}
+
+impl From<agent_pb::Host> for HostView {
+    fn from(host: agent_pb::Host) -> Self {
+        let key = host.key.unwrap_or_default();
+        let mac: Vec<_> = key.mac.iter().map(|byte| format!("{byte:02x}")).collect();
+        let addresses = host.addresses.into_iter().map(|address| AddressView {
+            ip: ip(&address.ip),
+            source: address.source,
+        });
+        Self {
+            mac: mac.join(":"),
+            vlan: key.vlan,
+            addresses: addresses.collect(),
+            ports: host.locations.iter().map(|at| at.port).collect(),
+            first_seen: host.first_seen,
+            last_seen: host.last_seen,
+            moves: host.moves,
+        }
+    }
+}
+
+fn ip(octets: &[u8]) -> String {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    let v6 = <[u8; 16]>::try_from(octets).map(IpAddr::from);
+    v4.or(v6).map(|ip| ip.to_string()).unwrap_or_default()
+}
+
+/// Hosts for people.
+pub fn table(device: &HostsView) -> Table {
+    let mut table = Table::new(["DEVICE", "MAC", "VLAN", "PORTS", "MOVES", "ADDRESSES"]);
+    for host in &device.hosts {
+        let ports: Vec<_> = host.ports.iter().map(u32::to_string).collect();
+        let addresses = host.addresses.iter();
+        let addresses: Vec<_> = addresses
+            .map(|address| format!("{} ({})", address.ip, address.source))
+            .collect();
+        let vlan = match host.vlan {
+            0 => "-".to_owned(),
+            vlan => vlan.to_string(),
+        };
+        table.row([
+            device.device.as_str().into(),
+            host.mac.as_str().into(),
+            Cell::number(vlan),
+            ports.join(",").into(),
+            Cell::number(host.moves),
+            addresses.join(", ").into(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn a_host_has_addresses_and_places() {
+        let host = agent_pb::Host {
+            key: Some(agent_pb::HostKey {
+                mac: vec![2, 0, 0, 0, 0, 1],
+                vlan: 10,
+            }),
+            addresses: vec![
+                agent_pb::HostAddress {
+                    ip: vec![10, 0, 1, 5],
+                    source: "arp".into(),
+                },
+                agent_pb::HostAddress {
+                    ip: [&[0xfe, 0x80][..], &[0; 13], &[1]].concat(),
+                    source: "nd".into(),
+                },
+            ],
+            locations: vec![
+                agent_pb::HostLocation { port: 2, since: 7 },
+                agent_pb::HostLocation { port: 1, since: 5 },
+            ],
+            first_seen: 5,
+            last_seen: 7,
+            moves: 3,
+        };
+        let view = HostsView {
+            device: "leaf1".into(),
+            hosts: vec![host.into()],
+        };
+        expect![[r#"
+            DEVICE  MAC                VLAN  PORTS  MOVES  ADDRESSES
+            leaf1   02:00:00:00:00:01    10  2,1        3  10.0.1.5 (arp), fe80::1 (nd)
+        "#]]
+        .assert_eq(&table(&view).render(false));
+    }
+}
