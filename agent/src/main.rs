@@ -11,6 +11,8 @@ use clap::Parser;
 use pointsman_agent::agent::Agent;
 use pointsman_agent::config::{self, Args, Command, Config, ConfigCommand};
 use pointsman_agent::discovery::Discovery;
+use pointsman_agent::doctor::{self, Severity};
+use pointsman_agent::notify::{State, notify};
 use pointsman_agent::server::{self, Admission};
 use pointsman_agent::{ports, start};
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,6 +44,13 @@ fn run(args: &Args) -> anyhow::Result<()> {
         None => {}
         Some(Command::Config(ConfigCommand::Show)) => {
             print!("{config}");
+            return Ok(());
+        }
+        Some(Command::Doctor) => {
+            let findings = doctor::examine(&config);
+            findings.iter().for_each(|finding| println!("{finding}"));
+            let failed = doctor::worst(&findings) == Severity::Failure;
+            anyhow::ensure!(!failed, "this machine cannot do what is asked for");
             return Ok(());
         }
         Some(Command::Detach) => {
@@ -100,6 +109,7 @@ async fn serve(
         name = config.name, device_id = config.device_id, listen = %config.listen,
         target = %config.target, "serving gRPC"
     );
+    notify(State::Ready);
     let stop = cancel.clone();
     let server = server::serve(agent.clone(), listener, &admission, async move {
         stop.cancelled().await
@@ -109,6 +119,7 @@ async fn serve(
         result = &mut server => result?,
         () = signalled() => {
             tracing::info!("stopping");
+            notify(State::Stopping);
             cancel.cancel();
             agent.streams.close_all();
             agent.inventory.close();

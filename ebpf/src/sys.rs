@@ -19,7 +19,7 @@ mod touched;
 
 pub use ethtool::{Driver, Offload};
 pub use features::{FrameFlags, frame_flags, has_may_goto};
-pub use link::{AttachMode, FoundLink, XdpLink};
+pub use link::{AttachMode, FoundLink, XdpLink, xdp_program};
 pub use map::{Map, MapFd, MapKind};
 pub use memory::SharedMemory;
 pub use packet::PacketReceiver;

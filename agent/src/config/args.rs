@@ -218,6 +218,8 @@ pub enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Say whether this machine can do what the configuration asks for, and what to do if not
+    Doctor,
     /// Take down what an agent has left forwarding: its ports become ordinary interfaces again.
     /// What it has in its state directory stays
     Detach,

@@ -92,7 +92,7 @@ impl XdpLink {
         }
         // The kernel does not say which namespace a link is in; but a program that its interface
         // does not run here is attached to the interface of that number somewhere else.
-        match attached(interface) {
+        match xdp_program(interface) {
             Some((program, mode)) if program == info.prog_id => Ok(FoundLink::Attached {
                 link: XdpLink { fd, mode },
                 interface,
@@ -146,8 +146,8 @@ fn info(link: BorrowedFd<'_>) -> io::Result<libbpf_sys::bpf_link_info> {
     check(result).map(|_| info)
 }
 
-/// The program that an interface of our network namespace runs, and how.
-fn attached(interface: u32) -> Option<(u32, AttachMode)> {
+/// The kernel's number of the XDP program that an interface of our network namespace runs, and how.
+pub fn xdp_program(interface: u32) -> Option<(u32, AttachMode)> {
     let mut opts = libbpf_sys::bpf_xdp_query_opts {
         sz: size_of::<libbpf_sys::bpf_xdp_query_opts>() as u64,
         ..Default::default()
