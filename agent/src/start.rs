@@ -209,7 +209,7 @@ pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, Sta
         path: config.state_dir.clone(),
         error: Box::new(error),
     })?;
-    let journal = Journal::start(directory, &snapshot(&state, &arbitration))?;
+    let journal = Journal::start(directory, snapshot(&state, &arbitration))?;
     let pipeline = state.switch.pipeline().map(|p| p.schema.name.clone());
     tracing::info!(
         state_dir = %config.state_dir.display(), restored, pipeline,

@@ -149,6 +149,10 @@ impl Plane {
 }
 
 impl DataPlane for Plane {
+    fn foresee(&self, keys: &[&EntryKey]) {
+        self.fast.foresee(keys);
+    }
+
     fn insert(&self, entry: &TableEntry) -> Result<(), DataPlaneError> {
         self.fast.insert(entry)?;
         let slow = self.mirror(entry.key.table);

@@ -24,6 +24,8 @@ pub struct KernelTables {
     program: Arc<Program>,
     profiles: Vec<RwLock<Profile>>,
     tables: Vec<Mutex<TableWriter>>,
+    /// Which of the tables packets on the slow path are looked up in.
+    shared: Vec<bool>,
 }
 
 impl KernelTables {
@@ -36,6 +38,7 @@ impl KernelTables {
         KernelTables {
             program,
             profiles: profiles.into_iter().map(RwLock::new).collect(),
+            shared: tables.iter().map(TableWriter::is_shared).collect(),
             tables: tables.into_iter().map(Mutex::new).collect(),
         }
     }
@@ -90,7 +93,7 @@ impl KernelTables {
 
 impl SharedTables for KernelTables {
     fn has_table(&self, table: TableId) -> bool {
-        self.table(table).is_shared()
+        self.shared[table.index()]
     }
 
     fn hit(&self, table: TableId, key: &[Bits], packet: &Passing) -> Option<Hit> {

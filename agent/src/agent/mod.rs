@@ -25,13 +25,15 @@ mod packet;
 mod port;
 mod relay;
 mod restore;
+mod snapshot;
 mod stream;
 
 pub use mastership::{Mastership, Permit};
 pub use notices::{AckError, Idle, LearntList, Notices};
 pub use objective::{PipelinerState, SyncError};
 pub use packet::{PacketError, PacketIn, PacketIo};
-pub use restore::{RestoreError, Start, restore, snapshot};
+pub use restore::{RestoreError, Start, restore};
+pub use snapshot::snapshot;
 pub use stream::{Inbox, StreamNote, Streams, Subscriber, Subscribers};
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -170,8 +172,7 @@ impl Agent {
         if self.journal.wants_compaction() {
             tracing::info!("compacting the state file");
             self.mastership.with(|arbitration| {
-                // It holds only what earlier tickets were for; nobody needs to wait for it.
-                let _ticket = self.journal.replace(snapshot(&state, arbitration));
+                self.journal.compact(snapshot(&state, arbitration));
             });
         }
     }

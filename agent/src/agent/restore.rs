@@ -14,8 +14,8 @@ use crate::arbitration::{Arbitration, Bounds, Kept, RoleName};
 use crate::entity::Update;
 use crate::objectives::{Objectives, PersistError, Realised, Wanted};
 use crate::p4runtime::decode::{self, DecodeError};
-use crate::p4runtime::{encode, pipeline::saved_pipeline, role};
-use crate::ports::{Origin, Port, PortSpec, Ports};
+use crate::p4runtime::role;
+use crate::ports::{Origin, PortSpec, Ports};
 use crate::schema::Presentation;
 use crate::switch::{Pipeline, PipelineError, PipelineSource, Switch};
 use crate::target::{Target, TargetError};
@@ -236,41 +236,4 @@ impl From<StatePipeline> for PipelineSource {
             configured: saved.configured,
         }
     }
-}
-
-/// Records that restore to the state as it is.
-pub fn snapshot(state: &State, arbitration: &Arbitration) -> Vec<StateRecord> {
-    let mut records = Vec::new();
-    if let Some((pipeline, store)) = state.switch.contents() {
-        let updates = store.updates().into_iter();
-        let written = updates.filter(|update| state.objectives.owner(&update.entity).is_none());
-        records.push(StateRecord {
-            pipeline: Some(saved_pipeline(&pipeline.source)),
-            updates: written
-                .map(|update| encode::update(&pipeline.schema, &update))
-                .collect(),
-            ..StateRecord::default()
-        });
-    }
-    if let Some((pipeline, store)) = state.draft.as_ref().and_then(Switch::contents) {
-        let updates = store.updates().into_iter();
-        records.push(StateRecord {
-            saved: Some(saved_pipeline(&pipeline.source)),
-            saved_updates: updates
-                .map(|update| encode::update(&pipeline.schema, &update))
-                .collect(),
-            ..StateRecord::default()
-        });
-    }
-    let elections = arbitration.kept().map(role::to_saved);
-    let ports = state.ports.iter();
-    let ports = ports.filter(|port| port.origin != Origin::Configured);
-    let ports = ports.map(Port::to_saved);
-    records.push(StateRecord {
-        elections: elections.collect(),
-        objectives: Some(state.objectives.to_snapshot()),
-        ports: ports.collect(),
-        ..StateRecord::default()
-    });
-    records
 }

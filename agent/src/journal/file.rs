@@ -1,7 +1,7 @@
 //! The state directory: its lock, and reading and replacing the state file.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use pointsman_proto::pointsman::agent::v1::{StateHeader, StateRecord};
@@ -9,6 +9,7 @@ use prost::Message;
 
 use super::error::JournalError;
 use super::frame::{FRAME, Frame, crc32};
+use super::writer::Snapshot;
 
 const FORMAT: u32 = 1;
 
@@ -101,9 +102,8 @@ impl StateDirectory {
         Ok(records)
     }
 
-    /// Replaces the file by one with these records, atomically, and opens it to append.
-    pub(super) fn replace(&self, records: &[StateRecord]) -> Result<(File, u64), JournalError> {
-        let new = self.path.join("state.new");
+    /// Writes a file with the records of a snapshot beside the one in use. Returns it with its length.
+    pub(super) fn write_new(&self, snapshot: Snapshot) -> Result<(File, u64), JournalError> {
         let header = StateRecord {
             header: Some(StateHeader {
                 format: FORMAT,
@@ -111,25 +111,46 @@ impl StateDirectory {
             }),
             ..StateRecord::default()
         };
-        let records = std::iter::once(&header).chain(records);
         let mut length = 0;
-        let state = self.state();
-        let replace = || -> io::Result<File> {
-            let mut file = File::create(&new)?;
-            for record in records {
-                let frame = Frame::of(record);
-                file.write_all(frame.bytes())?;
+        let write = || -> io::Result<File> {
+            let mut file = File::create(self.new_state())?;
+            let mut append = |frame: Frame| {
                 length += frame.bytes().len() as u64;
-            }
-            file.sync_all()?;
-            std::fs::rename(&new, &state)?;
-            File::open(&self.path)?.sync_all()?;
+                file.write_all(frame.bytes())
+            };
+            append(Frame::of(&header))?;
+            snapshot(&mut append)?;
+            file.sync_data()?;
             Ok(file)
         };
-        match replace() {
+        match write() {
             Ok(file) => Ok((file, length)),
-            Err(e) => Err(JournalError::io(new, "replace the state by", e)),
+            Err(e) => Err(JournalError::io(self.new_state(), "write", e)),
         }
+    }
+
+    /// Adds what the file in use has from `start` on to the new one.
+    pub(super) fn copy_tail(&self, start: u64, new: &mut File) -> Result<u64, JournalError> {
+        let mut copy = || -> io::Result<u64> {
+            let mut state = File::open(self.state())?;
+            state.seek(SeekFrom::Start(start))?;
+            io::copy(&mut state, new)
+        };
+        copy().map_err(|e| JournalError::io(self.state(), "copy the end of", e))
+    }
+
+    /// Puts the new file in the place of the one in use, atomically.
+    pub(super) fn adopt(&self, new: &File) -> Result<(), JournalError> {
+        let adopt = || -> io::Result<()> {
+            new.sync_all()?;
+            std::fs::rename(self.new_state(), self.state())?;
+            File::open(&self.path)?.sync_all()
+        };
+        adopt().map_err(|e| JournalError::io(self.new_state(), "replace the state by", e))
+    }
+
+    fn new_state(&self) -> PathBuf {
+        self.path.join("state.new")
     }
 
     pub(super) fn state(&self) -> PathBuf {

@@ -10,7 +10,9 @@
 //!
 //! [`Journal::append`] hands a record to the writer thread, in the order of the calls;
 //! [`Ticket::wait`] returns when it is on the disk. Records that wait together share one
-//! `fsync`. What a record means is not known here: [`crate::agent`] makes and replays them.
+//! `fsync`. [`Journal::compact`] replaces the file by a [`Snapshot`]: a thread of its own writes that, while
+//! records go on to be appended to the file in use; those are copied behind it before the files change
+//! places. What a record means is not known here: [`crate::agent`] makes and replays them.
 //!
 //! # Invariants
 //!
@@ -26,4 +28,4 @@ mod writer;
 pub use error::JournalError;
 pub use file::StateDirectory;
 pub use frame::{Frame, UpdatesOf};
-pub use writer::{Journal, Ticket};
+pub use writer::{Journal, Snapshot, Ticket};

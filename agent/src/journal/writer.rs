@@ -1,10 +1,11 @@
 //! The thread that writes records, many with one `fsync`.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use pointsman_proto::pointsman::agent::v1::StateRecord;
 
@@ -22,7 +23,7 @@ const COMPACT_ABOVE: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Journal {
     jobs: Option<SyncSender<Job>>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
     /// Bytes in the file beyond twice what its last compaction left.
     surplus: Arc<AtomicU64>,
 }
@@ -32,30 +33,36 @@ pub struct Journal {
 #[must_use = "a change is durable only when its ticket was waited for"]
 pub struct Ticket(Option<Receiver<()>>);
 
+/// Gives the records of a snapshot to a function, in order, until that fails.
+pub type Snapshot =
+    Box<dyn FnOnce(&mut dyn FnMut(Frame) -> io::Result<()>) -> io::Result<()> + Send>;
+
 enum Job {
     Append(Frame, SyncSender<()>),
-    Replace(Vec<StateRecord>, SyncSender<()>),
+    /// With the way back to the writer.
+    Compact(Snapshot, SyncSender<Job>),
+    /// A snapshot is in a file of this length.
+    Compacted(Result<(File, u64), JournalError>),
 }
 
 impl Journal {
     /// Starts with a file that holds exactly these records.
-    pub fn start(
-        directory: StateDirectory,
-        records: &[StateRecord],
-    ) -> Result<Journal, JournalError> {
-        let (file, length) = directory.replace(records)?;
+    pub fn start(directory: StateDirectory, snapshot: Snapshot) -> Result<Journal, JournalError> {
+        let (file, length) = directory.write_new(snapshot)?;
+        directory.adopt(&file)?;
         let (jobs, queue) = sync_channel(QUEUE);
         let surplus = Arc::new(AtomicU64::new(0));
         let writer = Writer {
-            directory,
+            directory: Arc::new(directory),
             file,
             length,
             compacted: length,
+            compaction: None,
             surplus: surplus.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || writer.run(&queue))
+            .spawn(move || writer.run(queue))
             .map_err(|e| JournalError::io("journal", "start the thread of", e))?;
         Ok(Journal {
             jobs: Some(jobs),
@@ -80,28 +87,28 @@ impl Journal {
 
     /// The same for one that is encoded already.
     pub fn append_frame(&self, frame: Frame) -> Ticket {
-        self.send(|done| Job::Append(frame, done))
-    }
-
-    /// Queues the replacement of the file by these records.
-    pub fn replace(&self, records: Vec<StateRecord>) -> Ticket {
-        self.surplus.store(0, Ordering::Relaxed);
-        self.send(|done| Job::Replace(records, done))
-    }
-
-    /// Whether the file has grown enough to be worth replacing.
-    pub fn wants_compaction(&self) -> bool {
-        self.surplus.load(Ordering::Relaxed) > COMPACT_ABOVE
-    }
-
-    fn send(&self, job: impl FnOnce(SyncSender<()>) -> Job) -> Ticket {
         let Some(jobs) = &self.jobs else {
             return Ticket(None);
         };
         let (done, ticket) = sync_channel(1);
         // A writer that has stopped drops `done`, and the ticket tells.
-        let _ = jobs.send(job(done));
+        let _ = jobs.send(Job::Append(frame, done));
         Ticket(Some(ticket))
+    }
+
+    /// Replaces what is in the file by a snapshot of what earlier calls have kept. It takes its time, in
+    /// which others go on.
+    pub fn compact(&self, snapshot: Snapshot) {
+        self.surplus.store(0, Ordering::Relaxed);
+        if let Some(jobs) = &self.jobs {
+            // As above.
+            let _ = jobs.send(Job::Compact(snapshot, jobs.clone()));
+        }
+    }
+
+    /// Whether the file has grown enough to be worth it.
+    pub fn wants_compaction(&self) -> bool {
+        self.surplus.load(Ordering::Relaxed) > COMPACT_ABOVE
     }
 }
 
@@ -126,40 +133,51 @@ impl Ticket {
 }
 
 struct Writer {
-    directory: StateDirectory,
+    directory: Arc<StateDirectory>,
     file: File,
     length: u64,
     compacted: u64,
+    compaction: Option<Compaction>,
     surplus: Arc<AtomicU64>,
 }
 
+/// A snapshot that is being written.
+struct Compaction {
+    thread: JoinHandle<()>,
+    /// Where in the file in use the records begin that it does not have.
+    tail: u64,
+}
+
 impl Writer {
-    fn run(mut self, queue: &Receiver<Job>) {
+    fn run(mut self, queue: Receiver<Job>) {
         while let Ok(first) = queue.recv() {
             let jobs: Vec<Job> = std::iter::once(first).chain(queue.try_iter()).collect();
             if let Err(error) = self.write(jobs) {
                 tracing::error!(%error, "saving state failed; nothing more is acknowledged");
-                return;
+                break;
             }
+        }
+        // Nobody is to wait for us any more.
+        drop(queue);
+        if let Some(compaction) = self.compaction.take() {
+            compaction.end();
         }
     }
 
     fn write(&mut self, jobs: Vec<Job>) -> Result<(), JournalError> {
         let mut frames = Vec::with_capacity(jobs.len());
         let mut waiting = Vec::with_capacity(jobs.len());
+        let mut length = self.length;
+        let mut snapshot = None;
         for job in jobs {
             match job {
                 Job::Append(frame, done) => {
+                    length += frame.bytes().len() as u64;
                     frames.push(frame);
                     waiting.push(done);
                 }
-                Job::Replace(records, done) => {
-                    // The records hold what was queued before them.
-                    frames.clear();
-                    (self.file, self.length) = self.directory.replace(&records)?;
-                    self.compacted = self.length;
-                    waiting.push(done);
-                }
+                Job::Compact(records, back) => self.begin(records, back, length)?,
+                Job::Compacted(written) => snapshot = Some(written?),
             }
         }
         // Small ones are one write together.
@@ -173,14 +191,121 @@ impl Writer {
         written
             .and_then(|()| self.file.sync_data())
             .map_err(|e| JournalError::io(self.directory.state(), "write", e))?;
-        let lengths = frames.iter().map(|frame| frame.bytes().len() as u64);
-        self.length += lengths.sum::<u64>();
-        let surplus = self.length.saturating_sub(2 * self.compacted);
-        self.surplus.store(surplus, Ordering::Relaxed);
+        self.length = length;
         for done in waiting {
             // A caller that no longer waits does not mind.
             let _ = done.send(());
         }
+        if let Some((file, length)) = snapshot {
+            self.finish(file, length)?;
+        }
+        if self.compaction.is_none() {
+            let surplus = self.length.saturating_sub(2 * self.compacted);
+            self.surplus.store(surplus, Ordering::Relaxed);
+        }
         Ok(())
+    }
+
+    /// Has a snapshot written that holds what is in the file up to `tail`. One at a time is enough.
+    fn begin(
+        &mut self,
+        snapshot: Snapshot,
+        back: SyncSender<Job>,
+        tail: u64,
+    ) -> Result<(), JournalError> {
+        if self.compaction.is_some() {
+            return Ok(());
+        }
+        let directory = Arc::clone(&self.directory);
+        let thread = std::thread::Builder::new()
+            .name("compaction".to_owned())
+            .spawn(move || {
+                // A writer that has stopped needs no snapshot.
+                let _ = back.send(Job::Compacted(directory.write_new(snapshot)));
+            })
+            .map_err(|e| JournalError::io("compaction", "start the thread of", e))?;
+        self.compaction = Some(Compaction { thread, tail });
+        Ok(())
+    }
+
+    /// Goes over to the file of a snapshot, with what came after that.
+    fn finish(&mut self, mut file: File, length: u64) -> Result<(), JournalError> {
+        let Some(compaction) = self.compaction.take() else {
+            return Ok(());
+        };
+        let tail = self.directory.copy_tail(compaction.tail, &mut file)?;
+        self.directory.adopt(&file)?;
+        compaction.end();
+        self.file = file;
+        self.length = length + tail;
+        self.compacted = length;
+        Ok(())
+    }
+}
+
+impl Compaction {
+    fn end(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("a snapshot of the state was not written to its end");
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use pointsman_proto::pointsman::agent::v1::StatePort;
+
+    use super::*;
+
+    fn record(number: u32) -> StateRecord {
+        StateRecord {
+            ports: vec![StatePort {
+                number,
+                ..StatePort::default()
+            }],
+            ..StateRecord::default()
+        }
+    }
+
+    fn kept(path: &std::path::Path) -> Vec<u32> {
+        let directory = StateDirectory::open(path, 1).unwrap();
+        let records = directory.read().unwrap().into_iter();
+        records
+            .flat_map(|record| record.ports)
+            .map(|port| port.number)
+            .collect()
+    }
+
+    #[test]
+    fn what_is_appended_while_a_snapshot_is_written_comes_after_it() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = StateDirectory::open(place.path(), 1).unwrap();
+        let journal = Journal::start(directory, Box::new(|_| Ok(()))).unwrap();
+        journal.append(record(1)).wait().unwrap();
+        let (go_on, wait) = sync_channel::<()>(0);
+        journal.compact(Box::new(move |out| {
+            out(Frame::of(&record(10)))?;
+            wait.recv().map_err(io::Error::other)?;
+            out(Frame::of(&record(11)))
+        }));
+        // It does not wait for the snapshot, nor does a second one begin.
+        journal.append(record(2)).wait().unwrap();
+        journal.compact(Box::new(|out| out(Frame::of(&record(20)))));
+        journal.append(record(3)).wait().unwrap();
+        go_on.send(()).unwrap();
+        drop(journal);
+        assert_eq!(kept(place.path()), [10, 11, 2, 3]);
+    }
+
+    #[test]
+    fn a_snapshot_that_fails_leaves_the_file_as_it_is() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = StateDirectory::open(place.path(), 1).unwrap();
+        let journal = Journal::start(directory, Box::new(|_| Ok(()))).unwrap();
+        journal.append(record(1)).wait().unwrap();
+        journal.compact(Box::new(|_| Err(io::Error::other("no room"))));
+        drop(journal);
+        assert_eq!(kept(place.path()), [1]);
     }
 }

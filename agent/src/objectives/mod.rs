@@ -32,7 +32,7 @@ use pointsman_proto::pointsman::objective::v1 as pb;
 use pointsman_proto::pointsman::objective::v1::State;
 
 use crate::entity::Entity;
-use crate::pipeliner::Book;
+use crate::pipeliner::{Book, Owned};
 
 /// What is wanted, and what is done.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +86,11 @@ impl Objectives {
     /// The objective that an entity belongs to.
     pub fn owner(&self, entity: &Entity) -> Option<&ObjectiveId> {
         self.book.owner(entity)
+    }
+
+    /// What belongs to objectives now.
+    pub fn owned(&self) -> Owned {
+        self.book.owned()
     }
 
     /// How an objective fares, for its controller.

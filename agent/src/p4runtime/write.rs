@@ -22,7 +22,7 @@ use crate::journal::{Frame, Ticket, UpdatesOf};
 use crate::objectives::Objectives;
 use crate::ports::Ports;
 use crate::schema::Schema;
-use crate::switch::{Footprint, Pipeline, Switch, Transaction, UpdateError};
+use crate::switch::{FORESEEN, Footprint, Pipeline, Switch, Transaction, UpdateError};
 
 /// Applies a request. When it returns, what it reports as done is visible to the next packet
 /// and survives a restart.
@@ -104,6 +104,10 @@ impl Outcome {
     ) {
         let start = transaction.savepoint();
         for position in 0..self.updates.len() {
+            if position % FORESEEN == 0 {
+                let next = self.updates[position..].iter().take(FORESEEN);
+                transaction.foresee(next.flatten());
+            }
             if let Ok(update) = &self.updates[position]
                 && let Err(refusal) = self.apply_one(transaction, objectives, update)
             {

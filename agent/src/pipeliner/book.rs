@@ -7,7 +7,7 @@
 //! Invariant: an entity is in `slots` exactly if some objective owns it, and it is what each of
 //! its owners asked for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use pointsman_model::{Kind, Name, Next, Objective, ObjectiveId, ObjectiveKind};
 use pointsman_p4::dataplane::EntryKey;
@@ -59,6 +59,17 @@ enum EntityKey {
     CloneSession(u32),
 }
 
+/// The entities that objectives needed at one moment.
+#[derive(Debug)]
+pub struct Owned(HashSet<EntityKey>);
+
+impl Owned {
+    /// Whether one of them needed this.
+    pub fn has(&self, entity: &Entity) -> bool {
+        !self.0.is_empty() && EntityKey::find(entity).is_some_and(|key| self.0.contains(&key))
+    }
+}
+
 impl Book {
     /// Nothing realised, with the ids of before a restart.
     pub fn new(ids: Ids) -> Book {
@@ -97,6 +108,15 @@ impl Book {
         }
         let key = EntityKey::find(entity)?;
         self.slots.get(&key)?.owners.first()
+    }
+
+    /// What objectives need, as it is now.
+    pub fn owned(&self) -> Owned {
+        let owned = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| !slot.owners.is_empty());
+        Owned(owned.map(|(key, _)| key.clone()).collect())
     }
 
     /// Every entity, once.

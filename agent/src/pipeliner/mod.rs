@@ -29,7 +29,7 @@ mod tests;
 mod translate;
 mod value;
 
-pub use book::Book;
+pub use book::{Book, Owned};
 pub use ids::Ids;
 pub use merge::merge;
 pub use ports::Ports;

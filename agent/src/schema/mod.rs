@@ -30,9 +30,9 @@ pub use references::{Reference, ReferenceKey, Referred};
 pub use table::{ActionRef, FieldSchema, Scope, TableSchema};
 pub use translation::{SDN_PORT_CPU, Translation, TranslationError};
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use pointsman_p4::dataplane::{Bits, Replica};
 use pointsman_p4::ir::{
     ActionId, ActionProfileId, CounterId, LearnListId, MeterId, RegisterId, TableId, ValueSetId,

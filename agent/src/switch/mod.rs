@@ -26,9 +26,9 @@ pub use error::UpdateError;
 pub use pipeline::{Pipeline, PipelineError, PipelineSource};
 pub use store::{
     Access, CowMap, Footprint, Locked, OneShotGroup, Part, Store, StoredDefault, StoredEntry,
-    StoredGroup, StoredMember,
+    StoredGroup, StoredMember, Written,
 };
-pub use transaction::{Savepoint, Transaction};
+pub use transaction::{FORESEEN, Savepoint, Transaction};
 
 use std::sync::Arc;
 

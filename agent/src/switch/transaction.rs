@@ -1,12 +1,19 @@
 //! Writing to a switch: updates that can still be taken back.
 
+use std::hint::black_box;
 use std::sync::Arc;
+
+use pointsman_p4::dataplane::EntryKey;
+use smallvec::SmallVec;
 
 use super::error::UpdateError;
 use super::relayed::Relayed;
 use super::write::{Undo, Writer};
-use crate::entity::Update;
+use crate::entity::{Entity, Update};
 use crate::target::relay::{Relay, RelayError};
+
+/// How many updates it pays to [foresee](Transaction::foresee): what they need fits the nearest cache.
+pub const FORESEEN: usize = 32;
 
 /// Updates that can still be taken back. Each is visible to the next packet once applied, and to
 /// reads and other writes when the transaction is dropped, which keeps them.
@@ -43,6 +50,20 @@ impl Savepoint {
 }
 
 impl Transaction<'_> {
+    /// These updates come next: what they need of the store and the data plane is looked at now, all
+    /// at once, because memory that is far away can be waited for together.
+    pub fn foresee<'u>(&self, updates: impl Iterator<Item = &'u Update>) {
+        let keys = updates.filter_map(|update| match &update.entity {
+            Entity::TableEntry(entry) => Some(&entry.key),
+            _ => None,
+        });
+        let keys: SmallVec<[&EntryKey; FORESEEN]> = keys.collect();
+        for key in &keys {
+            black_box(self.writer.store.entry(key).is_some());
+        }
+        self.writer.plane.foresee(&keys);
+    }
+
     /// Applies one update, wholly or not at all. A switch in another process hears of it when it is
     /// [sent](Self::send).
     pub fn apply(&mut self, update: &Update) -> Result<(), UpdateError> {

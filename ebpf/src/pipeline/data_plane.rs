@@ -156,6 +156,13 @@ impl Pipeline {
 }
 
 impl DataPlane for Pipeline {
+    fn foresee(&self, keys: &[&EntryKey]) {
+        for keys in keys.chunk_by(|one, other| one.table == other.table) {
+            let table = self.table(keys[0].table);
+            keys.iter().for_each(|key| table.foresee(key));
+        }
+    }
+
     fn insert(&self, entry: &TableEntry) -> Result<(), DataPlaneError> {
         let profile = self.profile_of(entry.key.table);
         let content = self.content(entry.key.table, profile.as_ref(), &entry.action)?;

@@ -142,6 +142,12 @@ impl SharedMemory {
     pub fn u64(&self, offset: usize) -> &AtomicU64 {
         self.at(offset)
     }
+
+    /// The cache line at this offset, a multiple of 64, as eight times eight bytes.
+    pub fn line(&self, offset: usize) -> &[AtomicU64; 8] {
+        assert!(offset.is_multiple_of(64), "lines do not span pages");
+        self.at(offset)
+    }
 }
 
 /// The memory of one map.

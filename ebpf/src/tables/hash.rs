@@ -12,6 +12,7 @@
 //! record's slot is retired. Entries never move, so a reader cannot miss one.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use crate::asm::{Alu, Assembler, Cond, Reg, Size};
@@ -164,60 +165,57 @@ impl HashTable {
     pub fn insert(&mut self, key: &[u64], slot: u32) -> Result<(), BucketsFull> {
         let (buckets, tag) = self.plan.place(key);
         // The emptier bucket, so that both fill evenly.
-        let free = |bucket: u32| {
-            let words = self.words(bucket);
-            let mut free = words.filter(|at| self.memory.u64(*at).load(Acquire) == 0);
-            let first = free.next();
-            (first, usize::from(first.is_some()) + free.count())
+        let [first, second] = buckets.map(|bucket| self.bucket(bucket));
+        let emptier = match free(second).count() > free(first).count() {
+            true => second,
+            false => first,
         };
-        let [first, second] = buckets.map(free);
-        let emptier = if second.1 > first.1 { second } else { first };
-        let at = emptier.0.ok_or(BucketsFull)?;
-        self.memory
-            .u64(at)
-            .store(u64::from(tag) << 32 | u64::from(slot), Release);
+        let word = free(emptier).next().ok_or(BucketsFull)?;
+        word.store(u64::from(tag) << 32 | u64::from(slot), Release);
         Ok(())
     }
 
-    /// Where the word for this key is, given a test whether a record has that key.
-    fn find(&self, key: &[u64], is_key: impl Fn(u32) -> bool) -> Option<usize> {
+    /// The word for this key, given a test whether a record has that key.
+    fn find(&self, key: &[u64], is_key: impl Fn(u32) -> bool) -> Option<&AtomicU64> {
         let (buckets, tag) = self.plan.place(key);
         buckets
             .into_iter()
-            .flat_map(|bucket| self.words(bucket))
-            .find(|at| {
-                let word = self.memory.u64(*at).load(Acquire);
+            .flat_map(|bucket| self.bucket(bucket))
+            .find(|word| {
+                let word = word.load(Acquire);
                 word >> 32 == u64::from(tag) && is_key(word as u32)
             })
     }
 
     /// The record of a key.
     pub fn get(&self, key: &[u64], is_key: impl Fn(u32) -> bool) -> Option<u32> {
-        self.find(key, is_key)
-            .map(|at| self.memory.u64(at).load(Acquire) as u32)
+        let word = self.find(key, is_key)?;
+        Some(word.load(Acquire) as u32)
     }
 
     /// Replaces the record of a key that is in the table; returns the old slot.
     pub fn replace(&mut self, key: &[u64], slot: u32, is_key: impl Fn(u32) -> bool) -> Option<u32> {
-        let at = self.find(key, is_key)?;
-        let (_, tag) = self.plan.place(key);
-        let old = self
-            .memory
-            .u64(at)
-            .swap(u64::from(tag) << 32 | u64::from(slot), Release);
+        let word = self.find(key, is_key)?;
+        let tag = word.load(Acquire) >> 32;
+        let old = word.swap(tag << 32 | u64::from(slot), Release);
         Some(old as u32)
     }
 
     /// Unpublishes a key; returns its record's slot, to be retired.
     pub fn remove(&mut self, key: &[u64], is_key: impl Fn(u32) -> bool) -> Option<u32> {
-        let at = self.find(key, is_key)?;
-        Some(self.memory.u64(at).swap(0, Release) as u32)
+        let word = self.find(key, is_key)?;
+        Some(word.swap(0, Release) as u32)
     }
 
-    fn words(&self, bucket: u32) -> impl Iterator<Item = usize> + use<> {
-        let start = self.plan.offset as usize + (bucket * BUCKET_BYTES) as usize;
-        (0..BUCKET_WORDS as usize).map(move |word| start + 8 * word)
+    fn bucket(&self, bucket: u32) -> &[AtomicU64; BUCKET_WORDS as usize] {
+        let at = self.plan.offset as usize + (bucket * BUCKET_BYTES) as usize;
+        self.memory.line(at)
     }
+}
+
+/// The words of a bucket that lead to no record.
+fn free(bucket: &[AtomicU64]) -> impl Iterator<Item = &AtomicU64> {
+    bucket.iter().filter(|word| word.load(Acquire) == 0)
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub struct KeyLayout {
     /// The pieces of each word, most significant first.
     pub words: Vec<Vec<Piece>>,
     widths: Vec<u32>,
+    /// The pieces of each part, with the word that each is in.
+    places: Vec<Vec<(usize, Piece)>>,
 }
 
 impl KeyLayout {
@@ -60,29 +62,26 @@ impl KeyLayout {
                 });
             }
         }
+        let mut places = vec![Vec::new(); widths.len()];
+        for (word, pieces) in words.iter().enumerate() {
+            for piece in pieces {
+                places[piece.part].push((word, *piece));
+            }
+        }
         KeyLayout {
             words,
             widths: widths.to_vec(),
+            places,
         }
     }
 
     /// Packs one value for each part, given as a number or as the bytes of one.
     pub fn pack<B: AsRef<[u8]>>(&self, parts: impl IntoIterator<Item = B>) -> KeyWords {
         let mut words: KeyWords = SmallVec::from_elem(0, self.words.len());
-        let mut buffer: SmallVec<[u8; 32]> = SmallVec::new();
-        for (index, part) in parts.into_iter().enumerate() {
-            let part = part.as_ref();
-            buffer.clear();
-            buffer.resize(
-                (self.widths[index].div_ceil(64) as usize * 8).max(part.len()),
-                0,
-            );
-            let start = buffer.len() - part.len();
-            buffer[start..].copy_from_slice(part);
-            for (word, pieces) in words.iter_mut().zip(&self.words) {
-                for piece in pieces.iter().filter(|p| p.part == index) {
-                    *word |= low_bits(&buffer, piece.low_bit, piece.width) << piece.shift;
-                }
+        for (part, pieces) in parts.into_iter().zip(&self.places) {
+            for (word, piece) in pieces {
+                let bits = low_bits(part.as_ref(), piece.low_bit, piece.width);
+                words[*word] |= bits << piece.shift;
             }
         }
         words
@@ -101,11 +100,14 @@ impl KeyLayout {
     }
 }
 
-/// `width` bits from `low_bit` of a big-endian number that is a multiple of 8 bytes long.
-fn low_bits(bytes: &[u8], low_bit: u32, width: u32) -> u64 {
-    let (chunk, shift) = (low_bit / 64, low_bit % 64);
-    let end = bytes.len() - chunk as usize * 8;
-    let word = u64::from_be_bytes(bytes[end - 8..end].try_into().expect("eight bytes"));
+/// `width` bits from `low_bit` of a big-endian number.
+fn low_bits(number: &[u8], low_bit: u32, width: u32) -> u64 {
+    let (chunk, shift) = (low_bit as usize / 64, low_bit % 64);
+    let end = number.len().saturating_sub(8 * chunk);
+    let bytes = &number[end.saturating_sub(8)..end];
+    let word = bytes
+        .iter()
+        .fold(0, |word, byte| word << 8 | u64::from(*byte));
     let mask = if width == 64 {
         u64::MAX
     } else {

@@ -1,5 +1,6 @@
 //! A table as its writer sees it: keys in the shape of its structure, records, counter cells.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
@@ -139,6 +140,13 @@ impl TableWriter {
             entries: u64::from(self.entries),
             capacity: u64::from(self.plan.capacity),
             structure: self.plan.structure.name(),
+        }
+    }
+
+    /// Looks where an entry is or could be, so that the memory there is near when it is written.
+    pub fn foresee(&self, key: &EntryKey) {
+        if let Ok(shaped) = self.shape.key(key) {
+            black_box(self.index.get(&self.records, &shaped));
         }
     }
 

@@ -36,6 +36,10 @@ use crate::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueS
 /// not wait for each other. Whoever calls keeps two calls about the same table, profile, group, session,
 /// cell or set one after the other, so that all parts of a data plane see them in the same order.
 pub trait DataPlane: Send + Sync {
+    /// Calls about these entries come soon. Nothing changes; a data plane whose memory is large may
+    /// look at many places of it at once here rather than wait for one after the other then.
+    fn foresee(&self, _keys: &[&EntryKey]) {}
+
     /// Adds an entry. `AlreadyExists` if there is one with this key.
     fn insert(&self, entry: &TableEntry) -> Result<(), DataPlaneError>;
 

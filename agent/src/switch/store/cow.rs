@@ -22,8 +22,8 @@ pub struct CowMap<K, V> {
     len: usize,
 }
 
-/// Which entries are where: `places` has the shard of each value that the `depth` low bits of a
-/// hash can have. A shard that knows fewer bits than that is in several places.
+/// Which entries are where: `places` has the shard of each value that the `depth` low
+/// [bits of a place](place_bits) can have. A shard that knows fewer bits than that is in several places.
 #[derive(Debug, Clone)]
 struct Directory<K, V> {
     depth: u32,
@@ -31,7 +31,7 @@ struct Directory<K, V> {
     shards: Vec<Arc<Shard<K, V>>>,
 }
 
-/// Entries whose hashes have the same `depth` low bits.
+/// Entries whose places have the same `depth` low bits.
 #[derive(Debug, Clone)]
 struct Shard<K, V> {
     depth: u32,
@@ -138,12 +138,14 @@ impl<K: Hash + Eq + Clone, V: Clone> CowMap<K, V> {
     /// was found.
     pub fn fill(&mut self, vacancy: Vacancy, key: K, value: V) {
         let Vacancy { hash } = vacancy;
-        let hasher = self.hasher.clone();
-        // One split is not always enough, but keys whose hashes begin alike are few.
-        if self.shard_mut(hash).rows.len() >= SHARD {
-            Arc::make_mut(&mut self.directory).split(hash, &hasher);
+        let hasher = &self.hasher;
+        let directory = Arc::make_mut(&mut self.directory);
+        // One split is not always enough, but keys whose hashes end alike are few.
+        if directory.shards[directory.shard(hash)].rows.len() >= SHARD {
+            directory.split(hash, hasher);
         }
-        let rows = &mut self.shard_mut(hash).rows;
+        let shard = directory.shard(hash);
+        let rows = &mut Arc::make_mut(&mut directory.shards[shard]).rows;
         rows.insert_unique(hash, (key, value), |(key, _)| hasher.hash_one(key));
         self.len += 1;
     }
@@ -196,7 +198,7 @@ impl<K: Hash + Clone, V: Clone> Directory<K, V> {
         let bit = 1 << shard.depth;
         let moved = shard
             .rows
-            .extract_if(|(key, _)| hasher.hash_one(key) & bit != 0);
+            .extract_if(|(key, _)| place_bits(hasher.hash_one(key)) & bit != 0);
         let moved: Vec<(K, V)> = moved.collect();
         let first = low_bits(hash, shard.depth) | bit as usize;
         shard.depth += 1;
@@ -218,7 +220,13 @@ impl<K: Hash + Clone, V: Clone> Directory<K, V> {
 }
 
 fn low_bits(hash: u64, bits: u32) -> usize {
-    (hash & ((1 << bits) - 1)) as usize
+    (place_bits(hash) & ((1 << bits) - 1)) as usize
+}
+
+/// The bits of a hash that tell the shard. The hash tables within begin at the lowest bits and compare the
+/// highest, which therefore have to differ in a shard.
+fn place_bits(hash: u64) -> u64 {
+    hash >> 24
 }
 
 impl<K, V> Shard<K, V> {

@@ -19,6 +19,7 @@ pub use cow::CowMap;
 pub use locked::Locked;
 pub use part::{Access, Footprint, Part};
 pub use references::References;
+pub use replay::Written;
 pub use stored::{OneShotGroup, OneShotIds, StoredDefault, StoredEntry, StoredGroup, StoredMember};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +50,7 @@ pub struct Store {
 }
 
 /// A table.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TableStore {
     /// By key.
     pub entries: CowMap<EntryKey, StoredEntry>,
@@ -60,7 +61,7 @@ pub struct TableStore {
 }
 
 /// An action profile.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ProfileStore {
     /// By id.
     pub members: CowMap<u32, StoredMember>,
@@ -71,7 +72,7 @@ pub struct ProfileStore {
 }
 
 /// The packet replication engine.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ReplicationStore {
     /// By id.
     pub multicast_groups: CowMap<u32, MulticastGroup>,

@@ -1,114 +1,162 @@
 //! What was written as updates that would write it again: for the state file and for pipelines
 //! that keep what they can.
 
+use pointsman_p4::dataplane::EntryKey;
 use pointsman_p4::ir::{ActionProfileId, MeterId, TableId, ValueSetId};
 
-use super::{Locked, MeterStore, ProfileStore, ReplicationStore, TableStore};
+use super::locked::Held;
+use super::{
+    DigestStore, Locked, MeterStore, ProfileStore, ReplicationStore, StoredEntry, TableStore,
+    ValueSetStore,
+};
 use crate::entity::{
     DigestEntry, DirectMeter, Entity, EntryName, Member, MeterCell, TableEntry, Update, ValueSet,
 };
 
+/// What was written to parts of a store, as it was at one moment. It holds no lock; its maps share with the
+/// store what has not changed since.
+#[derive(Debug)]
+pub struct Written {
+    profiles: Vec<(ActionProfileId, ProfileStore)>,
+    replication: Vec<ReplicationStore>,
+    tables: Vec<(TableId, TableStore)>,
+    meters: Vec<(MeterId, MeterStore)>,
+    value_sets: Vec<(ValueSetId, ValueSetStore)>,
+    digests: Vec<DigestStore>,
+}
+
 impl Locked<'_> {
-    /// Everything that a controller wrote to the parts that are held, in an order in which it can be
-    /// written again. Counters and registers are left out: their state is the data plane's.
+    /// Everything that a controller wrote to the parts that are held.
+    pub fn written(&self) -> Written {
+        fn parts<Id, T: Clone>(held: &Held<'_, T>, id: impl Fn(u32) -> Id) -> Vec<(Id, T)> {
+            let parts = held.iter().map(|(index, part)| (id(index), part.clone()));
+            parts.collect()
+        }
+        fn alone<T: Clone>(held: &Held<'_, T>) -> Vec<T> {
+            held.iter().map(|(_, part)| part.clone()).collect()
+        }
+        Written {
+            profiles: parts(&self.profiles, ActionProfileId),
+            replication: alone(&self.replication),
+            tables: parts(&self.tables, TableId),
+            meters: parts(&self.meters, MeterId),
+            value_sets: parts(&self.value_sets, ValueSetId),
+            digests: alone(&self.digests),
+        }
+    }
+
+    /// The same as updates that would write it again.
     pub fn updates(&self) -> Vec<Update> {
-        let mut updates = Vec::new();
-        for (index, profile) in self.profiles.iter() {
-            members_and_groups(ActionProfileId(index), profile, &mut updates);
-        }
-        for (_, replication) in self.replication.iter() {
-            groups_and_sessions(replication, &mut updates);
-        }
-        for (index, table) in self.tables.iter() {
-            entries(table, &mut updates);
-            default_entry(TableId(index), table, &mut updates);
-        }
-        for (index, meter) in self.meters.iter() {
-            cells(MeterId(index), meter, &mut updates);
-        }
-        for (index, members) in self.value_sets.iter().filter(|(_, set)| !set.is_empty()) {
-            updates.push(Update::modify(Entity::ValueSet(ValueSet {
-                set: ValueSetId(index),
-                members: members.clone(),
-            })));
-        }
-        for (digest, config) in self.digests.iter().flat_map(|(_, digests)| digests) {
-            updates.push(Update::insert(Entity::Digest(DigestEntry {
+        self.written().updates().collect()
+    }
+}
+
+impl Written {
+    /// Updates that write all of it, in an order in which they can be. Counters and registers are left out:
+    /// their state is the data plane's.
+    pub fn updates(&self) -> impl Iterator<Item = Update> {
+        let profiles = self.profiles.iter();
+        let profiles = profiles.flat_map(|(id, profile)| members_and_groups(*id, profile));
+        let replication = self.replication.iter().flat_map(groups_and_sessions);
+        let tables = self.tables.iter();
+        let tables = tables.flat_map(|(id, table)| entries(*id, table));
+        let meters = self.meters.iter();
+        let meters = meters.flat_map(|(id, meter)| cells(*id, meter));
+        let value_sets = self.value_sets.iter().filter(|(_, set)| !set.is_empty());
+        let value_sets = value_sets.map(|(id, members)| {
+            let (set, members) = (*id, members.clone());
+            Update::modify(Entity::ValueSet(ValueSet { set, members }))
+        });
+        let digests = self.digests.iter().flatten().map(|(digest, config)| {
+            Update::insert(Entity::Digest(DigestEntry {
                 digest: *digest,
                 config: *config,
-            })));
-        }
-        updates
+            }))
+        });
+        profiles
+            .chain(replication)
+            .chain(tables)
+            .chain(meters)
+            .chain(value_sets)
+            .chain(digests)
     }
 }
 
-fn members_and_groups(id: ActionProfileId, profile: &ProfileStore, updates: &mut Vec<Update>) {
-    for (member, stored) in profile.members.iter() {
-        updates.push(Update::insert(Entity::Member(Member {
-            profile: id,
-            id: *member,
+fn members_and_groups(
+    profile: ActionProfileId,
+    store: &ProfileStore,
+) -> impl Iterator<Item = Update> {
+    let members = store.members.iter().map(move |(id, stored)| {
+        Update::insert(Entity::Member(Member {
+            profile,
+            id: *id,
             call: Some(stored.call.clone()),
-        })));
-    }
-    for stored in profile.groups.values() {
-        updates.push(Update::insert(Entity::Group(stored.group.clone())));
-    }
+        }))
+    });
+    let groups = store.groups.values();
+    let groups = groups.map(|stored| Update::insert(Entity::Group(stored.group.clone())));
+    members.chain(groups)
 }
 
-fn groups_and_sessions(replication: &ReplicationStore, updates: &mut Vec<Update>) {
-    for group in replication.multicast_groups.values() {
-        updates.push(Update::insert(Entity::MulticastGroup(group.clone())));
-    }
-    for session in replication.clone_sessions.values() {
-        updates.push(Update::insert(Entity::CloneSession(session.clone())));
-    }
+fn groups_and_sessions(store: &ReplicationStore) -> impl Iterator<Item = Update> {
+    let groups = store.multicast_groups.values().cloned();
+    let sessions = store.clone_sessions.values().cloned();
+    let groups = groups.map(|group| Update::insert(Entity::MulticastGroup(group)));
+    groups.chain(sessions.map(|session| Update::insert(Entity::CloneSession(session))))
 }
 
-fn entries(table: &TableStore, updates: &mut Vec<Update>) {
-    for key in &table.removed {
+fn entries(id: TableId, table: &TableStore) -> impl Iterator<Item = Update> {
+    let removed = table.removed.iter().map(|key| {
         let entry = TableEntry::of_key(key.clone());
-        updates.push(Update::delete(Entity::TableEntry(entry)));
-    }
-    for (key, entry) in table.entries.iter() {
-        let entity = Entity::TableEntry(entry.to_entity(key));
-        match (entry.declared, entry.is_const) {
-            (false, _) => updates.push(Update::insert(entity)),
-            (true, false) => updates.push(Update::modify(entity)),
-            // All that can change of it.
-            (true, true) if entry.extra.meter.is_some() => {
-                updates.push(Update::modify(Entity::DirectMeter(Box::new(DirectMeter {
-                    entry: EntryName::Keyed(key.clone()),
-                    config: entry.extra.meter,
-                    counts: None,
-                }))));
-            }
-            (true, true) => {}
-        }
-    }
+        Update::delete(Entity::TableEntry(entry))
+    });
+    let entries = table
+        .entries
+        .iter()
+        .filter_map(|(key, entry)| entry_update(key, entry));
+    removed.chain(entries).chain(default_entry(id, table))
 }
 
-fn default_entry(id: TableId, table: &TableStore, updates: &mut Vec<Update>) {
+/// `None` for one that is as the program says.
+fn default_entry(id: TableId, table: &TableStore) -> Option<Update> {
     let default = &table.default;
     if default.action.is_some() {
         let entity = Entity::DefaultAction(default.to_entity(id));
-        updates.push(Update::modify(entity));
-    } else if default.meter.is_some() {
-        // To write no action resets the meter.
-        updates.push(Update::modify(Entity::DirectMeter(Box::new(DirectMeter {
+        return Some(Update::modify(entity));
+    }
+    // To write no action resets the meter.
+    default.meter.map(|config| {
+        Update::modify(Entity::DirectMeter(Box::new(DirectMeter {
             entry: EntryName::Default(id),
-            config: default.meter,
+            config: Some(config),
             counts: None,
-        }))));
+        })))
+    })
+}
+
+/// `None` for an entry that is as the program says.
+fn entry_update(key: &EntryKey, entry: &StoredEntry) -> Option<Update> {
+    match (entry.declared, entry.is_const) {
+        (false, _) => Some(Update::insert(Entity::TableEntry(entry.to_entity(key)))),
+        (true, false) => Some(Update::modify(Entity::TableEntry(entry.to_entity(key)))),
+        // All that can change of it.
+        (true, true) => entry.extra.meter.map(|config| {
+            Update::modify(Entity::DirectMeter(Box::new(DirectMeter {
+                entry: EntryName::Keyed(key.clone()),
+                config: Some(config),
+                counts: None,
+            })))
+        }),
     }
 }
 
-fn cells(id: MeterId, meter: &MeterStore, updates: &mut Vec<Update>) {
-    for (index, config) in meter.iter() {
-        updates.push(Update::modify(Entity::Meter(Box::new(MeterCell {
-            meter: id,
+fn cells(meter: MeterId, store: &MeterStore) -> impl Iterator<Item = Update> {
+    store.iter().map(move |(index, config)| {
+        Update::modify(Entity::Meter(Box::new(MeterCell {
+            meter,
             index: Some(*index),
             config: Some(*config),
             counts: None,
-        }))));
-    }
+        })))
+    })
 }

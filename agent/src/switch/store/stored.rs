@@ -46,7 +46,7 @@ pub struct OneShotGroup {
 
 /// Data-plane ids for one-shot groups. A profile has either these or the controller's
 /// own, so they cannot meet.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct OneShotIds {
     /// Entries that hold one.
     pub users: u32,

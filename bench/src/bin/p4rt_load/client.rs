@@ -63,14 +63,20 @@ pub struct Client {
     rpc: P4RuntimeClient<Channel>,
     wire: Grpc<Channel>,
     device_id: u64,
+    role: String,
     election_id: p4::Uint128,
     _to_server: mpsc::Sender<p4::StreamMessageRequest>,
     _from_server: Streaming<p4::StreamMessageResponse>,
 }
 
 impl Client {
-    /// Connects and becomes primary.
-    pub async fn connect(address: SocketAddr, device_id: u64, election_id: u64) -> Result<Client> {
+    /// Connects and becomes primary of a role; the empty name is the default role's.
+    pub async fn connect(
+        address: SocketAddr,
+        device_id: u64,
+        role: &str,
+        election_id: u64,
+    ) -> Result<Client> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?
             .http2_max_header_list_size(MAX_TRAILER_BYTES)
             .initial_stream_window_size(WINDOW_BYTES)
@@ -90,6 +96,10 @@ impl Client {
         let hello = p4::MasterArbitrationUpdate {
             device_id,
             election_id: Some(election_id),
+            role: (!role.is_empty()).then(|| p4::Role {
+                name: role.to_owned(),
+                ..Default::default()
+            }),
             ..Default::default()
         };
         let hello = p4::StreamMessageRequest {
@@ -103,6 +113,7 @@ impl Client {
             rpc,
             wire,
             device_id,
+            role: role.to_owned(),
             election_id,
             _to_server: to_server,
             _from_server: from_server,
@@ -114,6 +125,7 @@ impl Client {
         let (bmv2_json, p4info) = program.artefacts();
         let request = p4::SetForwardingPipelineConfigRequest {
             device_id: self.device_id,
+            role: self.role.clone(),
             election_id: Some(self.election_id),
             action: Action::VerifyAndCommit.into(),
             config: Some(p4::ForwardingPipelineConfig {
@@ -150,6 +162,7 @@ impl Client {
         });
         let request = p4::WriteRequest {
             device_id: self.device_id,
+            role: self.role.clone(),
             election_id: Some(self.election_id),
             updates: updates.collect(),
             ..Default::default()
@@ -176,6 +189,7 @@ impl Client {
         });
         let request = p4::ReadRequest {
             device_id: self.device_id,
+            role: self.role.clone(),
             entities: entities.collect(),
             ..Default::default()
         };

@@ -39,6 +39,11 @@ struct Args {
     #[arg(long, default_value_t = 1)]
     device_id: u64,
 
+    /// The role to become primary of, so that several clients can write at the same time; without, the
+    /// default one
+    #[arg(long, default_value = "")]
+    role: String,
+
     /// The low half of the election id to become primary with
     #[arg(long, default_value_t = 1)]
     election_id: u64,
@@ -135,7 +140,8 @@ fn print(report: &Report, as_json: bool) -> Result<()> {
 }
 
 async fn run(args: &Args) -> Result<Report> {
-    let mut client = Client::connect(args.address, args.device_id, args.election_id).await?;
+    let mut client =
+        Client::connect(args.address, args.device_id, &args.role, args.election_id).await?;
     let mut phases = Vec::new();
     if args.set_pipeline {
         let mut phase = Phase::begin("", "set pipeline");

@@ -1,0 +1,81 @@
+//! The state as it is, as records that restore to it.
+//!
+//! What is there is noted at one moment and written later, in frames of a bounded size, so that neither the
+//! memory nor the time of those who write meanwhile depends on how much it is.
+
+use std::io;
+
+use pointsman_proto::pointsman::agent::v1::StateRecord;
+use prost::Message;
+
+use super::State;
+use crate::arbitration::Arbitration;
+use crate::entity::Update;
+use crate::journal::{Frame, Snapshot, UpdatesOf};
+use crate::p4runtime::{encode, pipeline::saved_pipeline, role};
+use crate::ports::{Origin, Port};
+use crate::schema::Schema;
+use crate::switch::{Pipeline, Switch, Written};
+
+/// Updates in a frame.
+const UPDATES: usize = 1024;
+
+/// Records that restore to the state as it is now.
+pub fn snapshot(state: &State, arbitration: &Arbitration) -> Snapshot {
+    let running = contents(&state.switch);
+    let saved = state.draft.as_ref().and_then(contents);
+    let owned = state.objectives.owned();
+    let elections = arbitration.kept().map(role::to_saved);
+    let ports = state.ports.iter();
+    let ports = ports.filter(|port| port.origin != Origin::Configured);
+    let rest = StateRecord {
+        elections: elections.collect(),
+        objectives: Some(state.objectives.to_snapshot()),
+        ports: ports.map(Port::to_saved).collect(),
+        ..StateRecord::default()
+    };
+    Box::new(move |out| {
+        if let Some((pipeline, written)) = &running {
+            let record = StateRecord {
+                pipeline: Some(saved_pipeline(&pipeline.source)),
+                ..StateRecord::default()
+            };
+            out(Frame::of(&record))?;
+            let updates = written
+                .updates()
+                .filter(|update| !owned.has(&update.entity));
+            write(UpdatesOf::Running, &pipeline.schema, updates, out)?;
+        }
+        if let Some((pipeline, written)) = &saved {
+            let record = StateRecord {
+                saved: Some(saved_pipeline(&pipeline.source)),
+                ..StateRecord::default()
+            };
+            out(Frame::of(&record))?;
+            write(UpdatesOf::Saved, &pipeline.schema, written.updates(), out)?;
+        }
+        out(Frame::of(&rest))
+    })
+}
+
+fn contents(switch: &Switch) -> Option<(Pipeline, Written)> {
+    let (pipeline, store) = switch.contents()?;
+    Some((pipeline.clone(), store.written()))
+}
+
+/// Writes updates, a frame's worth at a time.
+fn write(
+    field: UpdatesOf,
+    schema: &Schema,
+    updates: impl Iterator<Item = Update>,
+    out: &mut dyn FnMut(Frame) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut messages = updates.map(|update| encode::update(schema, &update).encode_to_vec());
+    loop {
+        let chunk: Vec<Vec<u8>> = messages.by_ref().take(UPDATES).collect();
+        match Frame::of_updates(field, chunk.iter().map(Vec::as_slice)) {
+            Some(frame) => out(frame)?,
+            None => return Ok(()),
+        }
+    }
+}
