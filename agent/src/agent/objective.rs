@@ -57,6 +57,11 @@ impl PipelinerState {
         }
     }
 
+    /// Whether objectives can be carried out.
+    pub fn is_ready(&self) -> bool {
+        matches!(self, PipelinerState::Ready(_))
+    }
+
     /// For a [`Context`].
     pub fn get(&self) -> Option<Result<&Pipeliner, Refusal>> {
         match self {

@@ -129,7 +129,7 @@ pub struct Args {
     #[arg(long, env = "POINTSMAN_AGENT_BYTE_STRINGS", global = true)]
     pub byte_strings: Option<ByteStrings>,
 
-    /// Whether LLDP is spoken, and whether the pipeline sees it, too [default: enabled]
+    /// Whether LLDP is spoken, and whether the pipeline sees it, too [default: auto]
     #[arg(long, env = "POINTSMAN_AGENT_LLDP", global = true)]
     pub lldp: Option<LldpMode>,
 

@@ -18,8 +18,11 @@ const HOST_IDLE: Duration = Duration::from_secs(300);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LldpMode {
-    /// Frames to the group addresses of LLDP are the agent's alone; no bridge forwards them.
+    /// Enabled while the switch follows objectives. A pipeline that P4Runtime clients run on their own sees the frames, too: they
+    /// may look for links by them.
     #[default]
+    Auto,
+    /// Frames to the group addresses of LLDP are the agent's alone; no bridge forwards them.
     Enabled,
     /// The pipeline sees them, too.
     Shared,
@@ -30,6 +33,7 @@ pub enum LldpMode {
 impl fmt::Display for LldpMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            LldpMode::Auto => "auto",
             LldpMode::Enabled => "enabled",
             LldpMode::Shared => "shared",
             LldpMode::Disabled => "disabled",
@@ -70,7 +74,7 @@ impl Default for DiscoveryConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiscoverySection {
-    /// `enabled`, `shared` or `disabled`.
+    /// `auto`, `enabled`, `shared` or `disabled`.
     pub lldp: Option<LldpMode>,
     /// Seconds from one LLDP frame to the next.
     pub interval_seconds: Option<u32>,

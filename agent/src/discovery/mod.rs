@@ -32,9 +32,11 @@ use crate::inventory::{Inventory, Item, Key};
 use crate::lldp::{self, ClusterKeys, KeyError, Lldp, NeighborKind};
 use crate::target::Local;
 
-/// Frames of a port that are looked at in a second. Of LLDP one in some seconds is usual.
+/// LLDP frames of a port that are looked at in a second; one in some seconds is usual.
+const LLDP_RATE: u32 = 70;
+/// Frames of a port that are looked at in a second.
 const RATES: [(LocalKind, u32); 4] = [
-    (LocalKind::Lldp, 70),
+    (LocalKind::Lldp, LLDP_RATE),
     (LocalKind::Arp, 2000),
     (LocalKind::NeighborDiscovery, 2000),
     (LocalKind::Dhcp, 700),
@@ -94,8 +96,9 @@ impl Discovery {
         let local = agent.shared().switch.target().local();
         let Some(local) = local else { return };
         // What an agent before this one asked for may go on: everything is said.
+        let has_manifest = agent.shared().pipeliner.is_ready();
         for (kind, per_second) in RATES {
-            local.want(kind, self.wanted(kind), per_second);
+            local.want(kind, self.wanted(kind, has_manifest), per_second);
         }
         if self.config.lldp != LldpMode::Disabled && !self.keys.are_secret() {
             tracing::info!(
@@ -107,21 +110,22 @@ impl Discovery {
         let task = Task {
             clock: Clock::start(),
             lldp: Lldp::new(self.settings(&agent.identity)),
-            speaks_lldp: self.config.lldp != LldpMode::Disabled,
+            mode: self.config.lldp,
             hosts: self.config.hosts.map(Hosts::new),
             inventory: Arc::clone(&agent.inventory),
             counters: Arc::clone(&agent.discovery),
             local,
+            agent,
         };
         task.run(frames, cancel).await;
     }
 
-    fn wanted(&self, kind: LocalKind) -> Wanted {
-        match (kind, self.config.lldp, &self.config.hosts) {
-            (LocalKind::Lldp, LldpMode::Enabled, _) => Wanted::Take,
-            (LocalKind::Lldp, LldpMode::Shared, _) => Wanted::Copy,
-            (LocalKind::Lldp, LldpMode::Disabled, _) | (_, _, None) => Wanted::No,
-            (_, _, Some(_)) => Wanted::Copy,
+    /// `has_manifest`: the pipeline is one that objectives are carried out by.
+    fn wanted(&self, kind: LocalKind, has_manifest: bool) -> Wanted {
+        match (kind, &self.config.hosts) {
+            (LocalKind::Lldp, _) => lldp_wanted(self.config.lldp, has_manifest),
+            (_, None) => Wanted::No,
+            (_, Some(_)) => Wanted::Copy,
         }
     }
 
@@ -134,6 +138,16 @@ impl Discovery {
             interval: self.config.interval,
             keys: self.keys.clone(),
         }
+    }
+}
+
+/// What becomes of LLDP frames that come in.
+fn lldp_wanted(mode: LldpMode, has_manifest: bool) -> Wanted {
+    match mode {
+        LldpMode::Auto if has_manifest => Wanted::Take,
+        LldpMode::Enabled => Wanted::Take,
+        LldpMode::Auto | LldpMode::Shared => Wanted::Copy,
+        LldpMode::Disabled => Wanted::No,
     }
 }
 
@@ -172,11 +186,12 @@ impl Clock {
 struct Task {
     clock: Clock,
     lldp: Lldp,
-    speaks_lldp: bool,
+    mode: LldpMode,
     hosts: Option<Hosts>,
     inventory: Arc<Inventory>,
     counters: Arc<Counters>,
     local: Arc<dyn Local>,
+    agent: Arc<Agent>,
 }
 
 impl Task {
@@ -193,6 +208,7 @@ impl Task {
                 // The inventory ends when the agent does.
                 is_open = ports.changed() => if !is_open { return },
                 () = self.clock.sleep_until(deadline) => {
+                    self.follow_pipeline();
                     self.tell_lldp(lldp::Event::Timer);
                     self.tell_hosts(hosts::Event::Timer);
                 }
@@ -216,7 +232,7 @@ impl Task {
                     port,
                     mac: Mac(mac),
                 });
-                if self.speaks_lldp {
+                if self.mode != LldpMode::Disabled {
                     self.tell_lldp(lldp::Event::PortUp { port, name, mac });
                 }
             }
@@ -241,6 +257,15 @@ impl Task {
                 forged = after.forged,
                 "a forged LLDP frame is ignored"
             );
+        }
+    }
+
+    /// Another pipeline may have other uses for LLDP.
+    fn follow_pipeline(&self) {
+        if self.mode == LldpMode::Auto {
+            let has_manifest = self.agent.shared().pipeliner.is_ready();
+            let wanted = lldp_wanted(self.mode, has_manifest);
+            self.local.want(LocalKind::Lldp, wanted, LLDP_RATE);
         }
     }
 
