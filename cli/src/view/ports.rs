@@ -187,8 +187,8 @@ mod tests {
             unreachable.into(),
         ];
         expect![[r#"
-            DEVICE  PORT  NAME   INTERFACE  STATE        XDP    MTU  MAC                RX-PACKETS  RX-BYTES  TX-PACKETS  TX-BYTES
-            leaf1     49  swp49  eth7       unavailable  none  1500  02:00:00:00:01:ff           0         0           0         0
+            DEVICE  PORT  NAME   INTERFACE  STATE        SPEED  DRIVER  XDP    MTU  MAC                RX-PACKETS  RX-BYTES  TX-PACKETS  TX-BYTES  ERRORS  DROPPED
+            leaf1     49  swp49  eth7       unavailable  2500M  veth    none  1500  02:00:00:00:01:ff           0         0           0         0       0        3
               there is no interface eth7; plug it in or remove the port
               leaf2: no answer
         "#]]
