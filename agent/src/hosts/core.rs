@@ -17,6 +17,8 @@ const MAX_EXCHANGES: usize = 4096;
 const EXCHANGE_TIME: Duration = Duration::from_secs(60);
 /// A host that was seen for longer stays if others flood its port.
 const FLEETING: Duration = Duration::from_secs(2);
+/// A host that is seen at one of its ports is asked for at another after so much silence there.
+const DOUBT: Duration = Duration::from_secs(30);
 /// Questions to a host before its location is forgotten, and the time between them.
 const QUESTIONS: u32 = 3;
 const QUESTION_INTERVAL: Duration = Duration::from_secs(1);
@@ -319,6 +321,11 @@ impl Hosts {
         if let Some(location) = known {
             location.seen = now;
             (location.asked, location.ask_at) = (0, now + idle);
+            // Where it was silent for some time meanwhile, it may have left.
+            let others = record.locations.iter_mut().filter(|l| l.port != port);
+            for other in others.filter(|other| now >= other.seen + DOUBT) {
+                other.ask_at = other.ask_at.min(now + QUESTION_INTERVAL);
+            }
         } else {
             is_news = true;
             // Is it still at the other ports?

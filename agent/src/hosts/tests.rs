@@ -280,6 +280,21 @@ fn a_host_that_answers_at_both_ports_is_at_both_and_one_that_does_not_has_moved(
 }
 
 #[test]
+fn a_host_that_went_away_and_came_back_is_where_it_was() {
+    let mut world = World::new(settings());
+    let frame = arp((mac(1), v4(5)), v4(9));
+    for port in [1, 2, 1] {
+        world.frame(port, &frame);
+        world.now += SECOND;
+    }
+    assert_eq!(world.ports(1), [2, 1]);
+    world.pass(40 * SECOND, silent);
+    world.frame(1, &frame);
+    world.pass(10 * SECOND, silent);
+    assert_eq!(world.ports(1), [1]);
+}
+
+#[test]
 fn a_silent_host_is_asked_and_then_forgotten() {
     let mut world = World::new(settings());
     let reply = arp_in(0, 2, (mac(1), v4(5)), Ipv4Addr::UNSPECIFIED);
