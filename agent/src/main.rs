@@ -143,12 +143,29 @@ async fn serve(
     Ok(())
 }
 
+/// Tells the data plane of links that change at once, and the agent when its turn comes.
 async fn watch_links(agent: Arc<Agent>, cancel: CancellationToken) {
-    // It waits for writes under way.
-    let changed = |event| tokio::task::block_in_place(|| agent.link_event(&event));
-    let result = ports::watch(cancel, changed).await;
-    if let Err(error) = result {
+    let backlog = Arc::new(ports::Backlog::default());
+    let follow = {
+        let (agent, backlog) = (agent.clone(), backlog.clone());
+        // It waits for writes under way.
+        async move {
+            loop {
+                let event = backlog.next().await;
+                tokio::task::block_in_place(|| agent.link_event(&event));
+            }
+        }
+    };
+    let follow = tokio::spawn(cancel.clone().run_until_cancelled_owned(follow));
+    let changed = |event| {
+        agent.live_ports.link_event(&event);
+        backlog.push(event);
+    };
+    if let Err(error) = ports::watch(cancel, changed).await {
         tracing::error!(%error, "the state of interfaces is not known");
+    }
+    if let Err(error) = follow.await {
+        tracing::error!(%error, "the task that follows link events");
     }
 }
 

@@ -302,11 +302,9 @@ async fn a_copy_goes_to_the_first_of_its_ports_that_is_up() {
         (&[50], &[1, 50]),
     ] {
         for port in [1, 2, 49, 50] {
-            let mut state = bed.agent.agent.exclusive();
-            state
-                .switch
-                .target_mut()
-                .set_port_up(port, !down.contains(&port));
+            let state = bed.agent.agent.shared();
+            let liveness = state.switch.target().liveness();
+            liveness.set_port_up(port, !down.contains(&port));
         }
         let outputs = bed.agent.engine.receive(50, packet.clone());
         let mut ports: Vec<u32> = outputs.iter().map(|output| output.port).collect();

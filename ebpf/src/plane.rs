@@ -93,6 +93,11 @@ impl SlowPath {
         self.interpreter.take_digests()
     }
 
+    /// Tells it whether a port can carry packets.
+    pub fn set_port_up(&self, port: u32, up: bool) {
+        self.interpreter.set_port_up(port, up);
+    }
+
     /// Takes a packet in at a port.
     pub fn process(&self, packet: &Packet, now: Duration) -> Vec<Output> {
         self.interpreter.process(packet, now)

@@ -15,9 +15,10 @@
 //! 6. those of [`Notices`], for a moment;
 //! 7. [`Streams`], [`PacketIo`] and [`Inventory`], for a moment.
 //!
-//! Packets to and from controllers need none of the first five (`packet`). Nobody waits for the disk
+//! Packets to and from controllers, and links that die (`live_ports`), need none of the first five. Nobody waits for the disk
 //! with a lock, but as 5 says, so that concurrent writes share one `fsync`; and nobody waits for a client.
 
+mod live_ports;
 mod mastership;
 mod notices;
 mod objective;
@@ -28,6 +29,7 @@ mod restore;
 mod snapshot;
 mod stream;
 
+pub use live_ports::LivePorts;
 pub use mastership::{Mastership, Permit};
 pub use notices::{AckError, Idle, LearntList, Notices};
 pub use objective::{PipelinerState, SyncError};
@@ -89,6 +91,8 @@ pub struct State {
     pub acks: Vec<Ack>,
     /// The ports there are.
     pub ports: Ports,
+    /// Which of them can carry packets, as the data plane knows it.
+    pub live_ports: Arc<LivePorts>,
     /// What packets need of the pipeline.
     pub packet_io: Arc<PacketIo>,
     /// What the data plane notices.
@@ -107,6 +111,8 @@ pub struct Agent {
     pub streams: Streams,
     /// Packets to and from controllers.
     pub packet_io: Arc<PacketIo>,
+    /// Tells the data plane of dead links, without any of the locks.
+    pub live_ports: Arc<LivePorts>,
     /// What the data plane notices, on its way to controllers.
     pub notices: Arc<Notices>,
     /// What the switch sees around it.
@@ -137,6 +143,7 @@ impl Agent {
             streams: Streams::new(&limits),
             limits,
             packet_io: Arc::clone(&state.packet_io),
+            live_ports: Arc::clone(&state.live_ports),
             notices: Arc::clone(&state.notices),
             inventory,
             discovery: Arc::default(),

@@ -8,7 +8,7 @@ use crate::journal::Ticket;
 use crate::ports::{Link, LinkEvent, Origin, Port, PortCommand, PortError, PortSpec, Ports};
 
 impl Agent {
-    /// A link has changed.
+    /// A link has changed. The data plane knows: see [`LivePorts`](super::LivePorts).
     pub fn link_event(&self, event: &LinkEvent) {
         let mut guard = self.exclusive();
         let state = &mut *guard;
@@ -40,7 +40,7 @@ impl Agent {
         let mut guard = self.exclusive();
         let state = &mut *guard;
         let number = state.ports.add(spec, Origin::Requested)?;
-        state.switch.target_mut().set_port_up(number, false);
+        state.live_ports.detached(number);
         for link in links {
             let commands = state.ports.link_changed(link);
             state.carry_out(commands);
@@ -113,10 +113,14 @@ impl State {
             match command {
                 PortCommand::Keep { number } => {
                     tracing::info!(port = number, "an interface is a port by its name");
-                    self.switch.target_mut().set_port_up(number, false);
+                    self.live_ports.detached(number);
                 }
                 PortCommand::Attach { number, interface } => {
                     let result = self.switch.target_mut().attach(number, &interface);
+                    match &result {
+                        Ok(_) => self.live_ports.attached(number, interface.index),
+                        Err(_) => self.live_ports.detached(number),
+                    }
                     match &result {
                         Ok(attachment) => tracing::info!(
                             port = number,
@@ -128,10 +132,12 @@ impl State {
                     }
                     queue.extend(self.ports.attached(number, result));
                 }
-                PortCommand::Detach { number } => self.switch.target_mut().detach(number),
-                PortCommand::SetUp { number, up } => {
+                PortCommand::Detach { number } => {
+                    self.live_ports.detached(number);
+                    self.switch.target_mut().detach(number);
+                }
+                PortCommand::Turned { number, up } => {
                     tracing::info!(port = number, up, "port state");
-                    self.switch.target_mut().set_port_up(number, up);
                 }
             }
         }

@@ -8,8 +8,8 @@ use pointsman_proto::pointsman::agent::v1::{StatePipeline, StatePort, StateRecor
 use pointsman_proto::pointsman::objective::v1 as pb;
 use thiserror::Error;
 
-use super::State;
 use super::objective::PipelinerState;
+use super::{LivePorts, State};
 use crate::arbitration::{Arbitration, Bounds, Kept, RoleName};
 use crate::entity::Update;
 use crate::objectives::{Objectives, PersistError, Realised, Wanted};
@@ -135,8 +135,10 @@ pub fn restore(
             tracing::warn!(port = number, %error, "a port that was added earlier is left out");
         }
     }
+    let live_ports = Arc::new(LivePorts::new(start.target.liveness()));
     let mut state = State {
         switch: Switch::new(start.target),
+        live_ports,
         draft: None,
         objectives: saved.objectives,
         pipeliner: PipelinerState::None,
@@ -151,7 +153,7 @@ pub fn restore(
     let is_new = |number: &u32| !found.contains(number);
     for number in state.ports.numbers().filter(is_new) {
         // Until it is a port whose interface is attached and has a link.
-        state.switch.target_mut().set_port_up(number, false);
+        state.live_ports.detached(number);
     }
     let (source, is_other) = match (saved.pipeline.map(PipelineSource::from), start.pipeline) {
         (Some(saved), Some(configured)) if saved.configured && saved != configured => {

@@ -161,8 +161,9 @@ pub enum PortCommand {
         /// The port.
         number: u32,
     },
-    /// Members of groups that watch the port come or go.
-    SetUp {
+    /// It can carry packets from now on, or cannot any more. [`Liveness`](super::Liveness) has told the
+    /// data plane.
+    Turned {
         /// The port.
         number: u32,
         /// Whether it can carry packets.
@@ -327,7 +328,7 @@ impl Ports {
         match self.by_number.remove(&number) {
             None => Err(self.unknown(number.to_string())),
             Some(port) => {
-                let mut commands = vec![PortCommand::SetUp { number, up: false }];
+                let mut commands = vec![PortCommand::Turned { number, up: false }];
                 if port.link.is_some() {
                     commands.push(PortCommand::Detach { number });
                 }
@@ -372,7 +373,7 @@ impl Ports {
                     },
                 });
             } else if was_up != port.is_up() {
-                commands.push(PortCommand::SetUp {
+                commands.push(PortCommand::Turned {
                     number,
                     up: port.is_up(),
                 });
@@ -401,7 +402,7 @@ impl Ports {
             Ok(attachment) => PortState::Attached(attachment),
             Err(error) => PortState::Refused(error.to_string()),
         };
-        vec![PortCommand::SetUp {
+        vec![PortCommand::Turned {
             number,
             up: port.is_up(),
         }]
@@ -414,7 +415,7 @@ impl Port {
         self.state = PortState::NoInterface;
         let number = self.number;
         vec![
-            PortCommand::SetUp { number, up: false },
+            PortCommand::Turned { number, up: false },
             PortCommand::Detach { number },
         ]
     }
@@ -461,7 +462,7 @@ mod tests {
         let commands = ports.attached(1, Ok(Attachment::Native));
         assert_eq!(
             commands,
-            [PortCommand::SetUp {
+            [PortCommand::Turned {
                 number: 1,
                 up: false
             }]
@@ -469,7 +470,7 @@ mod tests {
         let commands = ports.link_changed(&link("eth1", 5, true));
         assert_eq!(
             commands,
-            [PortCommand::SetUp {
+            [PortCommand::Turned {
                 number: 1,
                 up: true
             }]
@@ -505,7 +506,7 @@ mod tests {
         assert!(matches!(
             commands[..],
             [
-                PortCommand::SetUp {
+                PortCommand::Turned {
                     number: 1,
                     up: false
                 },

@@ -2,14 +2,19 @@
 //!
 //! [`Ports`] is a pure core: link facts go in, what to tell the target comes out. The facts
 //! come from [`watch`], which listens to netlink; nothing polls. Attaching to an interface is
-//! the [target](crate::target)'s part.
+//! the [target](crate::target)'s part. What groups of ports must know of a dead link at once is told by
+//! [`Liveness`], also pure; all else may wait for writes under way, in a [`Backlog`].
 
+mod backlog;
 mod core;
+mod liveness;
 mod pattern;
 mod spec;
 mod watch;
 
+pub use self::backlog::Backlog;
 pub use self::core::{Origin, Port, PortCommand, PortError, PortState, Ports};
+pub use liveness::{Liveness, Turned};
 pub use pattern::{PortPattern, PortRequest};
 pub use spec::{PortSpec, PortSpecError};
 pub use watch::{Link, LinkCounters, LinkEvent, WatchError, links, watch};

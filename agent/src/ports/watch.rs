@@ -78,6 +78,16 @@ pub enum LinkEvent {
     },
 }
 
+impl LinkEvent {
+    /// The kernel's number of the interface.
+    pub fn index(&self) -> u32 {
+        match self {
+            LinkEvent::Changed(link) => link.index,
+            LinkEvent::Gone { index } => *index,
+        }
+    }
+}
+
 /// All links there are now.
 pub async fn links() -> Result<Vec<Link>, WatchError> {
     let (connection, handle, _) = new_connection()?;

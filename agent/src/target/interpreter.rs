@@ -17,21 +17,23 @@ use tokio::sync::mpsc;
 use super::learnt::Learner;
 use super::local::LocalTap;
 use super::packet_socket::PacketSocket;
-use super::{Attachment, Fill, Interface, Learnt, Local, Loss, PacketOut, Target, TargetError};
+use super::{
+    Attachment, Fill, Interface, Learnt, Local, Loss, PacketOut, PortLiveness, Target, TargetError,
+};
 use crate::switch::Pipeline;
 
 /// The interpreter with its ports.
 pub struct InterpreterTarget {
     engine: Arc<Engine>,
     plane: Option<Arc<Interpreter>>,
-    /// Ports that cannot carry packets; a new program has to be told.
-    down: BTreeSet<u32>,
 }
 
 /// What runs packets; shared with the threads that receive them.
 pub struct Engine {
     cpu_port: u32,
     interpreter: Mutex<Option<Arc<Interpreter>>>,
+    /// Ports that cannot carry packets; a new program has to be told.
+    down: Mutex<BTreeSet<u32>>,
     sockets: Mutex<HashMap<u32, PacketSocket>>,
     packet_in: mpsc::Sender<Vec<u8>>,
     learner: Learner,
@@ -52,6 +54,7 @@ impl InterpreterTarget {
             engine: Arc::new(Engine {
                 cpu_port,
                 interpreter: Mutex::new(None),
+                down: Mutex::default(),
                 sockets: Mutex::new(HashMap::new()),
                 packet_in,
                 learner: Learner::new(learnt),
@@ -60,7 +63,6 @@ impl InterpreterTarget {
                 lost_packet_ins: AtomicU64::new(0),
             }),
             plane: None,
-            down: BTreeSet::new(),
         }
     }
 
@@ -119,6 +121,19 @@ impl Local for Engine {
     }
 }
 
+impl PortLiveness for Engine {
+    fn set_port_up(&self, port: u32, up: bool) {
+        let mut down = lock(&self.down);
+        match up {
+            true => down.remove(&port),
+            false => down.insert(port),
+        };
+        if let Some(interpreter) = &*lock(&self.interpreter) {
+            interpreter.set_port_up(port, up);
+        }
+    }
+}
+
 impl PacketOut for Engine {
     fn send(&self, packet: &[u8]) -> Result<(), TargetError> {
         if lock(&self.interpreter).is_none() {
@@ -142,12 +157,13 @@ impl Target for InterpreterTarget {
     fn load(&mut self, pipeline: &Pipeline, fill: &mut Fill<'_>) -> Result<(), TargetError> {
         let interpreter = Interpreter::new(pipeline.program.clone());
         interpreter.advance(monotonic_clock());
-        for port in &self.down {
-            interpreter.set_port_up(*port, false);
-        }
         fill(&interpreter)?;
         let plane = Arc::new(interpreter);
         self.plane = Some(plane.clone());
+        let down = lock(&self.engine.down);
+        for port in down.iter() {
+            plane.set_port_up(*port, false);
+        }
         *lock(&self.engine.interpreter) = Some(plane);
         Ok(())
     }
@@ -181,15 +197,8 @@ impl Target for InterpreterTarget {
         lock(&self.engine.sockets).remove(&port);
     }
 
-    fn set_port_up(&mut self, port: u32, up: bool) {
-        if up {
-            self.down.remove(&port);
-        } else {
-            self.down.insert(port);
-        }
-        if let Some(plane) = &self.plane {
-            plane.set_port_up(port, up);
-        }
+    fn liveness(&self) -> Arc<dyn PortLiveness> {
+        self.engine.clone()
     }
 
     fn local(&self) -> Option<Arc<dyn Local>> {

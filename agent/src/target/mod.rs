@@ -100,8 +100,10 @@ pub trait Target: Send + Sync {
     /// Stops.
     fn detach(&mut self, port: u32);
 
-    /// Tells whether a port can carry packets, now and for programs loaded later.
-    fn set_port_up(&mut self, port: u32, up: bool);
+    /// By which it is told which ports can carry packets.
+    fn liveness(&self) -> Arc<dyn PortLiveness> {
+        Arc::new(NoPorts)
+    }
 
     /// The way of the agent's own frames; `None` if the ports are elsewhere.
     fn local(&self) -> Option<Arc<dyn Local>> {
@@ -124,6 +126,19 @@ pub trait Target: Send + Sync {
     fn slow_path(&self) -> Vec<SlowPathUse> {
         Vec::new()
     }
+}
+
+/// Whether ports can carry packets, for groups that watch them. It waits for nothing but a packet.
+pub trait PortLiveness: Send + Sync {
+    /// Tells of a port, for the program that runs and for those that are loaded later. Ports start up.
+    fn set_port_up(&self, port: u32, up: bool);
+}
+
+/// Of a target without ports of its own.
+struct NoPorts;
+
+impl PortLiveness for NoPorts {
+    fn set_port_up(&self, _port: u32, _up: bool) {}
 }
 
 /// The CPU port's other end. It waits for nothing but other packets.

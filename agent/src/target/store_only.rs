@@ -67,8 +67,6 @@ impl Target for StoreOnly {
 
     fn detach(&mut self, _port: u32) {}
 
-    fn set_port_up(&mut self, _port: u32, _up: bool) {}
-
     fn packet_out(&self) -> Arc<dyn PacketOut> {
         Arc::new(Nowhere)
     }

@@ -30,7 +30,8 @@ use super::learnt::Learner;
 use super::local::LocalQueue;
 use super::offloads::Offloads;
 use super::{
-    Attachment, Fill, Interface, Learnt, Local, Loss, PacketOut, SlowPathUse, Target, TargetError,
+    Attachment, Fill, Interface, Learnt, Local, Loss, PacketOut, PortLiveness, SlowPathUse, Target,
+    TargetError,
 };
 use crate::switch::Pipeline;
 
@@ -43,8 +44,6 @@ const EVENTS_A_TURN: usize = 64;
 pub struct XdpTarget {
     switch: Switch,
     slow: Arc<Slow>,
-    /// Ports that cannot carry packets; a new pipeline has to be told.
-    down: BTreeSet<u32>,
     offloads: Offloads,
 }
 
@@ -81,6 +80,8 @@ struct Slow {
 struct SlowState {
     path: Option<SlowPath>,
     sockets: HashMap<u32, Box<dyn DataLinkSender>>,
+    /// Ports that cannot carry packets; the slow path of a new pipeline has to be told.
+    down: BTreeSet<u32>,
 }
 
 impl XdpTarget {
@@ -119,7 +120,10 @@ impl XdpTarget {
         let slow = Arc::new(Slow {
             cpu_port,
             shared: Arc::clone(switch.shared()),
-            state: Mutex::default(),
+            state: Mutex::new(SlowState {
+                down,
+                ..SlowState::default()
+            }),
             packet_ins,
             learner: Learner::new(learnt),
             local: LocalQueue::default(),
@@ -130,7 +134,6 @@ impl XdpTarget {
             XdpTarget {
                 switch,
                 slow: Arc::clone(&slow),
-                down,
                 offloads: Offloads::default(),
             },
             XdpEvents {
@@ -254,6 +257,21 @@ impl Local for Slow {
     }
 }
 
+impl PortLiveness for Slow {
+    fn set_port_up(&self, port: u32, up: bool) {
+        // What programs read, first.
+        self.shared.ports.set_live(port, up);
+        let mut state = self.lock();
+        match up {
+            true => state.down.remove(&port),
+            false => state.down.insert(port),
+        };
+        if let Some(path) = &state.path {
+            path.set_port_up(port, up);
+        }
+    }
+}
+
 impl PacketOut for Slow {
     fn send(&self, packet: &[u8]) -> Result<(), TargetError> {
         let path = self.lock().path.clone().ok_or(TargetError::NoPipeline)?;
@@ -283,9 +301,6 @@ impl Target for XdpTarget {
         let program = pipeline.program.clone();
         let plane = self.switch.prepare_next(program).map_err(load_error)?;
         let goes_on = plane.fast().inherits();
-        for port in &self.down {
-            plane.set_port_up(*port, false);
-        }
         fill(&plane)?;
         let path = plane.slow_path().clone();
         let stats = plane.fast().stats();
@@ -311,7 +326,12 @@ impl Target for XdpTarget {
                 "a table held other entries than the state directory; it is repaired"
             );
         }
-        self.slow.lock().path = Some(path);
+        let mut slow = self.slow.lock();
+        for port in &slow.down {
+            path.set_port_up(*port, false);
+        }
+        slow.path = Some(path);
+        drop(slow);
         tracing::info!(
             instructions = stats.instructions,
             programs = stats.programs,
@@ -396,13 +416,8 @@ impl Target for XdpTarget {
         }
     }
 
-    fn set_port_up(&mut self, port: u32, up: bool) {
-        if up {
-            self.down.remove(&port);
-        } else {
-            self.down.insert(port);
-        }
-        self.switch.set_port_up(port, up);
+    fn liveness(&self) -> Arc<dyn PortLiveness> {
+        self.slow.clone()
     }
 
     fn local(&self) -> Option<Arc<dyn Local>> {

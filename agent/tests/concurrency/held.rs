@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use pointsman_agent::switch::Pipeline;
 use pointsman_agent::target::interpreter::InterpreterTarget;
-use pointsman_agent::target::{Attachment, Fill, Interface, PacketOut, Target, TargetError};
+use pointsman_agent::target::{
+    Attachment, Fill, Interface, PacketOut, PortLiveness, Target, TargetError,
+};
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
     EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
@@ -90,8 +92,8 @@ impl Target for Held {
     fn detach(&mut self, port: u32) {
         self.interpreter.detach(port);
     }
-    fn set_port_up(&mut self, port: u32, up: bool) {
-        Target::set_port_up(&mut self.interpreter, port, up);
+    fn liveness(&self) -> Arc<dyn PortLiveness> {
+        self.interpreter.liveness()
     }
     fn packet_out(&self) -> Arc<dyn PacketOut> {
         self.interpreter.packet_out()

@@ -52,7 +52,6 @@ impl Target for Bench {
         Ok(Attachment::None)
     }
     fn detach(&mut self, _: u32) {}
-    fn set_port_up(&mut self, _: u32, _: bool) {}
     fn packet_out(&self) -> Arc<dyn PacketOut> {
         Arc::new(self.clone())
     }

@@ -231,8 +231,6 @@ impl Target for P4RuntimeTarget {
 
     fn detach(&mut self, _port: u32) {}
 
-    fn set_port_up(&mut self, _port: u32, _up: bool) {}
-
     fn packet_out(&self) -> Arc<dyn PacketOut> {
         self.server.clone()
     }
