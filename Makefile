@@ -5,7 +5,7 @@ PROFILE ?= dev
 VENV    := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test build check bench restarts clients
+.PHONY: help demo demo-down test build check bench restarts repair clients
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ restarts: ## Kill an agent 200 times under traffic and writes, and count what is
 	@demo/deps.sh build
 	cargo build --release -p pointsman-agent
 	cargo run --release -p pointsman-bench --bin warm_restart -- --kills 200
+
+repair: ## Cut a link of an ECMP path 200 times, and measure how long packets are lost (root)
+	@demo/deps.sh build
+	cargo build --release -p pointsman-agent
+	cargo run --release -p pointsman-bench --bin fast_repair -- --trials 200
 
 build: ## Build agent, controller and CLI
 	@demo/deps.sh build

@@ -157,12 +157,18 @@ async fn watch_links(agent: Arc<Agent>, cancel: CancellationToken) {
         }
     };
     let follow = tokio::spawn(cancel.clone().run_until_cancelled_owned(follow));
-    let changed = |event| {
+    let changed = move |event| {
         agent.live_ports.link_event(&event);
         backlog.push(event);
     };
-    if let Err(error) = ports::watch(cancel, changed).await {
-        tracing::error!(%error, "the state of interfaces is not known");
+    let listened = match ports::listen(cancel, changed) {
+        Ok(thread) => tokio::task::spawn_blocking(|| thread.join()).await,
+        Err(error) => return tracing::error!(%error, "no thread for the state of interfaces"),
+    };
+    match listened {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::error!(%error, "the state of interfaces is not known"),
+        Ok(Err(_)) | Err(_) => tracing::error!("the thread of the state of interfaces has failed"),
     }
     if let Err(error) = follow.await {
         tracing::error!(%error, "the task that follows link events");

@@ -1,6 +1,7 @@
 //! Benchmarks, load generators, the conformance runner, the fuzzer, and programs made up for them.
 
 pub mod conformance;
+pub mod fast_repair;
 pub mod fuzz;
 pub mod p4rt;
 pub mod p4rt_fuzz;

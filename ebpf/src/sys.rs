@@ -15,6 +15,7 @@ mod memory;
 mod packet;
 mod pin;
 mod program;
+mod thread;
 mod touched;
 
 pub use ethtool::{Driver, Offload};
@@ -25,6 +26,7 @@ pub use memory::SharedMemory;
 pub use packet::PacketReceiver;
 pub use pin::is_bpf_filesystem;
 pub use program::{Program, ProgramKind, TestRun, interface_index};
+pub use thread::be_urgent;
 
 use std::io;
 use std::path::PathBuf;
