@@ -11,6 +11,7 @@ use pointsman_agent::config::{Config, Transport};
 use pointsman_agent::tls::TlsFiles;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::p4_runtime_client::P4RuntimeClient;
+use pointsman_proto::reach::{self, Spoken};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Error};
 
 fn secured(state_dir: &Path, files: TlsFiles) -> Config {
@@ -109,4 +110,61 @@ async fn new_certificates_are_shown_to_new_connections_and_open_streams_go_on() 
     assert_eq!(update.election_id.expect("there is a primary").low, 6);
     drop(controller);
     agent.stop().await;
+}
+
+/// What a client that speaks so is told when it asks the agent for its version.
+async fn told(address: &str, tls: Option<ClientTlsConfig>) -> String {
+    let spoken = match tls {
+        Some(_) => Spoken::Tls,
+        None => Spoken::Plainly,
+    };
+    let endpoint = Endpoint::from_shared(address.to_owned()).expect("an address");
+    let endpoint = match tls {
+        Some(tls) => endpoint.tls_config(tls).expect("good options"),
+        None => endpoint,
+    };
+    let channel = match endpoint.connect().await {
+        Ok(channel) => channel,
+        Err(error) => return reach::cause(&error, spoken, "--agent-ca"),
+    };
+    let error = version(channel).await.expect_err("they do not understand");
+    reach::cause(&error, spoken, "--agent-ca")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_cannot_be_understood_is_told_why_and_what_to_do() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new();
+    let files = authority.files(directory.path(), true);
+    let secured = TestAgent::start(&secured(&directory.path().join("secured"), files)).await;
+    let open = TestAgent::start(&config(&directory.path().join("open"))).await;
+    let over_tls = |agent: &TestAgent| agent.address.replace("http://", "https://");
+    for (told, says) in [
+        (
+            told(&secured.address, None).await,
+            "may expect TLS: say whom to believe with --agent-ca",
+        ),
+        (
+            told(&over_tls(&open), Some(authority.trusted())).await,
+            "does not speak TLS",
+        ),
+        (
+            told(&over_tls(&secured), Some(Authority::new().trusted())).await,
+            "nobody in the file of --agent-ca",
+        ),
+        (
+            told(&over_tls(&secured), Some(authority.trusted())).await,
+            "asks clients for certificates",
+        ),
+        (
+            told(
+                &over_tls(&secured),
+                Some(authority.trusted().domain_name("elsewhere.example")),
+            )
+            .await,
+            "is for other names",
+        ),
+    ] {
+        assert!(told.contains(says), "{told:?} does not say {says:?}");
+    }
 }

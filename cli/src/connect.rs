@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use pointsman_proto::pointsman::agent::v1::agent_client::AgentClient;
 use pointsman_proto::pointsman::controller::v1::controller_client::ControllerClient;
+use pointsman_proto::reach::{self, Spoken, root_cause};
+use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Code, Status};
 
 use crate::args::AgentTls;
 use crate::error::{CliError, Peer};
@@ -19,6 +20,7 @@ const MAX_ANSWER_BYTES: usize = 1 << 30;
 pub struct Connection<C> {
     pub client: C,
     pub peer: Peer,
+    spoken: Spoken,
 }
 
 /// A connected controller.
@@ -32,15 +34,26 @@ pub async fn controller(address: &str) -> Result<Controller, CliError> {
     let peer = Peer::Controller(address.to_owned());
     let channel = channel(address, None, &peer).await?;
     let client = ControllerClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-    Ok(Connection { client, peer })
+    let spoken = Spoken::Plainly;
+    Ok(Connection {
+        client,
+        peer,
+        spoken,
+    })
 }
 
 /// Connects to an agent, over TLS if it is said whom to believe.
 pub async fn agent(address: &str, tls: &AgentTls) -> Result<Agent, CliError> {
     let peer = Peer::Agent(address.to_owned());
-    let channel = channel(address, options(tls)?, &peer).await?;
+    let tls = options(tls)?;
+    let spoken = spoken(tls.as_ref());
+    let channel = channel(address, tls, &peer).await?;
     let client = AgentClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-    Ok(Connection { client, peer })
+    Ok(Connection {
+        client,
+        peer,
+        spoken,
+    })
 }
 
 fn options(tls: &AgentTls) -> Result<Option<ClientTlsConfig>, CliError> {
@@ -75,6 +88,7 @@ async fn channel(
     let address = address.strip_prefix("http://").unwrap_or(address);
     let address = address.strip_prefix("https://").unwrap_or(address);
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let spoken = spoken(tls.as_ref());
     let endpoint = Endpoint::from_shared(format!("{scheme}://{address}")).map_err(|_| {
         CliError::BadAddress {
             address: address.to_owned(),
@@ -93,7 +107,7 @@ async fn channel(
         .await
         .map_err(|error| CliError::Unreachable {
             peer: peer.clone(),
-            cause: root_cause(&error),
+            cause: cause(peer, &error, spoken),
         })
 }
 
@@ -101,11 +115,10 @@ impl<C> Connection<C> {
     /// What a gRPC status means to the user.
     pub fn error(&self, status: Status) -> CliError {
         let peer = self.peer.clone();
-        if status.code() == Code::Unavailable && std::error::Error::source(&status).is_some() {
-            return CliError::Unreachable {
-                peer,
-                cause: root_cause(&status),
-            };
+        // Whoever answers has no error behind its status.
+        if std::error::Error::source(&status).is_some() {
+            let cause = cause(&peer, &status, self.spoken);
+            return CliError::Unreachable { peer, cause };
         }
         let message = match status.message() {
             "" => status.code().description().to_owned(),
@@ -115,13 +128,17 @@ impl<C> Connection<C> {
     }
 }
 
-/// The innermost error, for example "Connection refused", without the wrappers around it.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
+fn spoken(tls: Option<&ClientTlsConfig>) -> Spoken {
+    match tls {
+        Some(_) => Spoken::Tls,
+        None => Spoken::Plainly,
     }
-    text
+}
+
+/// Why somebody cannot be talked to. Controllers do not speak TLS.
+fn cause(peer: &Peer, error: &(dyn std::error::Error + 'static), spoken: Spoken) -> String {
+    match peer {
+        Peer::Agent(_) => reach::cause(error, spoken, "--agent-ca"),
+        Peer::Controller(_) => root_cause(error),
+    }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::agent_client::AgentClient;
 use pointsman_proto::pointsman::objective::v1::{Change, Status};
+use pointsman_proto::reach::{self, Spoken};
 use thiserror::Error;
 use tonic::Code;
 use tonic::transport::Channel;
@@ -23,6 +24,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(3);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
 /// Answers may hold every entry of every table.
 const MAX_ANSWER_BYTES: usize = 1 << 30;
+
+/// By which the configuration says whom to believe.
+pub const CA: &str = "agent_ca";
 
 /// Why an agent gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -69,12 +73,13 @@ pub enum AgentError {
 
 impl AgentError {
     /// What a gRPC status of an agent means.
-    pub fn from_status(address: &str, status: &tonic::Status) -> Self {
+    pub fn from_status(address: &str, status: &tonic::Status, spoken: Spoken) -> Self {
         let address = address.to_owned();
-        if status.code() == Code::Unavailable {
+        let is_of_transport = std::error::Error::source(status).is_some();
+        if status.code() == Code::Unavailable || is_of_transport {
             return AgentError::Unreachable {
                 address,
-                cause: root_cause(status),
+                cause: reach::cause(status, spoken, CA),
             };
         }
         let message = match status.message() {
@@ -86,18 +91,6 @@ impl AgentError {
             code: status.code(),
             message,
         }
-    }
-}
-
-/// The innermost error, for example "connection refused", without the wrappers around it.
-pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    match innermost.downcast_ref::<tonic::Status>() {
-        Some(status) => status.message().to_owned(),
-        None => innermost.to_string(),
     }
 }
 
@@ -137,7 +130,7 @@ impl Agents {
     /// When it does not answer in time, or with an error.
     pub async fn status(&self, address: &str) -> Result<pb::AgentStatus, AgentError> {
         let mut client = self.client(address)?;
-        ask(
+        self.ask(
             address,
             READ_TIMEOUT,
             client.get_status(pb::GetStatusRequest {}),
@@ -151,12 +144,13 @@ impl Agents {
     /// When it does not answer in time, or with an error.
     pub async fn ports(&self, address: &str) -> Result<Vec<pb::Port>, AgentError> {
         let mut client = self.client(address)?;
-        let answer = ask(
-            address,
-            READ_TIMEOUT,
-            client.list_ports(pb::ListPortsRequest {}),
-        )
-        .await?;
+        let answer = self
+            .ask(
+                address,
+                READ_TIMEOUT,
+                client.list_ports(pb::ListPortsRequest {}),
+            )
+            .await?;
         Ok(answer.ports)
     }
 
@@ -167,7 +161,8 @@ impl Agents {
     pub async fn tables(&self, address: &str, entries: bool) -> Result<Vec<pb::Table>, AgentError> {
         let mut client = self.client(address)?;
         let request = pb::ListTablesRequest { entries };
-        Ok(ask(address, READ_TIMEOUT, client.list_tables(request))
+        Ok(self
+            .ask(address, READ_TIMEOUT, client.list_tables(request))
             .await?
             .tables)
     }
@@ -182,7 +177,8 @@ impl Agents {
     ) -> Result<pb::ListObjectivesResponse, AgentError> {
         let mut client = self.client(address)?;
         let request = pb::ListObjectivesRequest { entries: true };
-        ask(address, READ_TIMEOUT, client.list_objectives(request)).await
+        self.ask(address, READ_TIMEOUT, client.list_objectives(request))
+            .await
     }
 
     /// Would it accept these changes? One status for each, in order.
@@ -196,25 +192,29 @@ impl Agents {
     ) -> Result<Vec<Status>, AgentError> {
         let mut client = self.client(address)?;
         let request = pb::CheckObjectivesRequest { changes };
-        Ok(
-            ask(address, CHECK_TIMEOUT, client.check_objectives(request))
-                .await?
-                .results,
-        )
+        Ok(self
+            .ask(address, CHECK_TIMEOUT, client.check_objectives(request))
+            .await?
+            .results)
     }
-}
 
-async fn ask<T>(
-    address: &str,
-    limit: Duration,
-    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
-) -> Result<T, AgentError> {
-    match tokio::time::timeout(limit, call).await {
-        Err(_) => Err(AgentError::TimedOut {
-            address: address.to_owned(),
-            limit,
-        }),
-        Ok(Ok(response)) => Ok(response.into_inner()),
-        Ok(Err(status)) => Err(AgentError::from_status(address, &status)),
+    async fn ask<T>(
+        &self,
+        address: &str,
+        limit: Duration,
+        call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    ) -> Result<T, AgentError> {
+        match tokio::time::timeout(limit, call).await {
+            Err(_) => Err(AgentError::TimedOut {
+                address: address.to_owned(),
+                limit,
+            }),
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(AgentError::from_status(
+                address,
+                &status,
+                self.dialer.spoken(),
+            )),
+        }
     }
 }

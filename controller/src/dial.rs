@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pointsman_proto::reach::Spoken;
 use serde::Serialize;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
@@ -44,6 +45,14 @@ impl Dialer {
     /// With TLS, or without if there is none.
     pub fn new(tls: Option<AgentTls>) -> Self {
         Self { tls }
+    }
+
+    /// How agents are spoken to.
+    pub fn spoken(&self) -> Spoken {
+        match self.tls {
+            Some(_) => Spoken::Tls,
+            None => Spoken::Plainly,
+        }
     }
 
     /// How to connect to an agent. Files are read each time, so that a connection that is made

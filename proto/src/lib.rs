@@ -1,5 +1,5 @@
 //! P4Runtime and Pointsman's own services: the code generated from the `.proto`
-//! files beside this crate, and nothing else.
+//! files beside this crate, and what a failed connection to them means.
 //!
 //! Generated types stop at the gRPC edge: the agent, controller and CLI turn
 //! them into their own types where a request comes in.
@@ -11,6 +11,8 @@
 // P4Runtime keeps deprecated fields, and generated code has to touch them.
 #![allow(deprecated)]
 #![allow(clippy::large_enum_variant)]
+
+pub mod reach;
 
 /// The encoded `FileDescriptorSet` of every file in this crate, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] =

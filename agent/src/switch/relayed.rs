@@ -34,11 +34,8 @@ impl Relayed {
     }
 
     /// Notes an update that the model took.
-    pub fn push(&mut self, update: &Update, undo: Range<usize>) {
-        self.waiting.push(Waiting {
-            update: update.clone(),
-            undo,
-        });
+    pub fn push(&mut self, update: Update, undo: Range<usize>) {
+        self.waiting.push(Waiting { update, undo });
     }
 
     /// Sends what waits. Takes back what the switch refused, and says why: position in the batch and

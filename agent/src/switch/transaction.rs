@@ -8,8 +8,9 @@ use smallvec::SmallVec;
 
 use super::error::UpdateError;
 use super::relayed::Relayed;
+use super::store::Locked;
 use super::write::{Undo, Writer};
-use crate::entity::{Entity, Update};
+use crate::entity::{Entity, Operation, Update};
 use crate::target::relay::{Relay, RelayError};
 
 /// How many updates it pays to [foresee](Transaction::foresee): what they need fits the nearest cache.
@@ -70,6 +71,7 @@ impl Transaction<'_> {
         let before = self.undo.len();
         self.writer.apply(update, &mut self.undo)?;
         if let Some(relayed) = &mut self.relayed {
+            let update = in_full(update, &self.writer.store);
             relayed.push(update, before..self.undo.len());
         }
         Ok(())
@@ -131,4 +133,16 @@ impl Transaction<'_> {
         }
         self.writer.roll_back(undo);
     }
+}
+
+/// An update that was applied, with the action that the entry keeps if it names none: not every switch keeps it.
+fn in_full(update: &Update, store: &Locked<'_>) -> Update {
+    let mut update = update.clone();
+    if let (Operation::Modify, Entity::TableEntry(entry)) = (update.operation, &mut update.entity)
+        && entry.action.is_none()
+    {
+        let stored = store.entry(&entry.key).filter(|stored| !stored.is_const);
+        entry.action = stored.map(|stored| stored.action.clone());
+    }
+    update
 }

@@ -214,6 +214,23 @@ async fn one_error_for_each_update_whatever_the_switch_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_is_modified_without_an_action_keeps_it_on_a_switch_that_asks_for_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (poor, _proxy, mut controller) = before_poor(dir.path()).await;
+    controller.write(vec![insert(1)]).await.expect("it is new");
+    let noted = p4::TableEntry {
+        action: None,
+        metadata: b"other".to_vec(),
+        ..route(1, 1)
+    };
+    let noted = update(Modify, Entity::TableEntry(noted));
+    controller.write(vec![noted]).await.expect("it is there");
+    let action = format!("{:?}", route(1, 1).action);
+    assert!(format!("{:?}", poor.server.lock().entities).contains(&action));
+    assert_eq!(routes(&mut controller).await[0].metadata, b"other");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_switch_drops_or_pads_is_read_as_it_was_written() {
     let dir = tempfile::tempdir().expect("a directory");
     let (_poor, _proxy, mut controller) = before_poor(dir.path()).await;

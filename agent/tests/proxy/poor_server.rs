@@ -1,6 +1,6 @@
 //! A P4Runtime server that keeps to none of the finer points of the specification: it promotes backups, drops
-//! metadata, pads byte strings, stops a Read at the first error, says UNKNOWN of a whole batch and no more, has no
-//! registers and no atomicity, and forgets everything when it is started again.
+//! metadata, pads byte strings, stops a Read at the first error, says UNKNOWN of a whole batch and no more, takes no
+//! modification without an action, has no registers and no atomicity, and forgets everything when it is started again.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -200,6 +200,13 @@ impl Poor {
         let mut entity = entity.ok_or(())?;
         if let Some(refused) = &self.refuses
             && format!("{entity:?}").contains(&format!("{refused:?}"))
+        {
+            return Err(());
+        }
+        if let Entity::TableEntry(entry) = &entity
+            && update.r#type() == Type::Modify
+            && entry.action.is_none()
+            && !entry.is_default_action
         {
             return Err(());
         }

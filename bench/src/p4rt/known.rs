@@ -49,6 +49,11 @@ impl Known {
         Ok(Known { reasons })
     }
 
+    /// Whether a requirement is among them.
+    pub fn has(&self, id: &str) -> bool {
+        self.reasons.contains_key(id)
+    }
+
     /// A verdict in the light of what is known.
     pub fn judge(&self, id: &str, verdict: Verdict) -> Verdict {
         match (self.reasons.get(id), verdict) {

@@ -81,8 +81,10 @@ impl Switch {
     /// Starts an agent in front of another program that serves P4Runtime at [`BEHIND`].
     pub fn in_front_of(name: &str, server: &str, arguments: &[&str], ports: u32) -> Switch {
         let mut switch = Switch::namespace(&format!("{name}-other"), ports);
-        let mut server = switch.command(server);
-        switch.serve(server.args(arguments), BEHIND);
+        // It may look for its interfaces in /sys, which `ip netns exec` shows as the namespace has it.
+        let mut entered = Command::new("ip");
+        entered.args(["netns", "exec", &switch.namespace, server]);
+        switch.serve(entered.args(arguments), BEHIND);
         switch.agent(ADDRESS, "p4runtime", &to(BEHIND));
         switch
     }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pointsman_proto::pointsman::agent::v1 as pb;
+use pointsman_proto::reach;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
 
 use super::sync::{self, Command, Event, Fault, MAX_BATCHES_IN_FLIGHT};
 use super::{Device, Shared, wire};
-use crate::agents::{AgentError, client_on, root_cause};
+use crate::agents::{AgentError, CA, client_on};
 use crate::state::{Command as StoreCommand, Revision, State};
 
 /// Changes in a batch: enough to make messages cheap, few enough to keep acknowledgements flowing.
@@ -137,7 +138,7 @@ impl Session {
             .connect()
             .await
             .map_err(|error| {
-                let cause = root_cause(&error);
+                let cause = reach::cause(&error, dialer.spoken(), CA);
                 unreachable(AgentError::Unreachable {
                     address: address.clone(),
                     cause,
@@ -192,7 +193,11 @@ impl Session {
     }
 
     fn fault_of(&self, status: &tonic::Status) -> Fault {
-        let error = AgentError::from_status(&self.device.spec.address, status);
+        let error = AgentError::from_status(
+            &self.device.spec.address,
+            status,
+            self.shared.dialer.spoken(),
+        );
         match status.code() {
             Code::PermissionDenied | Code::Aborted => Fault::Fenced(format!(
                 "another controller is master of this switch: {}",

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `mastership` | when to connect and which election id to claim; pure |
 //! | `shell`, `link` | the thread that does so, and calls on the server for threads that wait |
-//! | `outcome`, `batch` | batches, and what became of each update |
+//! | `outcome`, `batch`, `lacking` | batches, and what became of each update |
 //! | `question`, `survey`, `difference`, `step` | what the server has, how it differs from what is stored, and putting that right |
 //! | `live` | counters, registers and last hits |
 //! | `packet` | packet-ins and packet-outs |
@@ -21,6 +21,7 @@
 
 mod batch;
 mod difference;
+mod lacking;
 mod link;
 mod live;
 mod mastership;
@@ -188,6 +189,7 @@ impl Target for P4RuntimeTarget {
     }
 
     fn verify(&self, pipeline: &Pipeline) -> Result<(), TargetError> {
+        check_json(&pipeline.source.device_config)?;
         if !self.server.link.is_started() {
             return Ok(());
         }
@@ -198,6 +200,7 @@ impl Target for P4RuntimeTarget {
     }
 
     fn load(&mut self, pipeline: &Pipeline, fill: &mut Fill<'_>) -> Result<(), TargetError> {
+        check_json(&pipeline.source.device_config)?;
         let model = Interpreter::new(pipeline.program.clone());
         fill(&model)?;
         // At the start of the agent the server is not asked: it is brought in step when it is there.
@@ -264,7 +267,7 @@ impl Relay for Server {
         schema: &Schema,
         updates: &[Update],
     ) -> Result<Vec<Result<(), UpdateError>>, RelayError> {
-        let outcomes = batch::write(&self.link, schema, updates)?;
+        let outcomes = lacking::write(&self.link, schema, updates)?;
         let results = outcomes.into_iter().zip(updates).map(|(outcome, update)| {
             let refused = |code, message| UpdateError::Upstream {
                 what: schema.describe(&update.entity),
@@ -308,6 +311,19 @@ impl Relay for Server {
         }
         result
     }
+}
+
+/// What begins as JSON has to be JSON: BMv2 takes no other pipeline after one that it cannot read.
+fn check_json(device_config: &[u8]) -> Result<(), TargetError> {
+    if !device_config.starts_with(b"{") {
+        return Ok(());
+    }
+    let read = serde_json::from_slice::<serde::de::IgnoredAny>(device_config);
+    read.map(drop).map_err(|error| {
+        TargetError::Unsupported(format!(
+            "the device config begins as JSON and is none: {error}"
+        ))
+    })
 }
 
 fn load_error(link: &Link, status: &tonic::Status) -> TargetError {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::stream_message_request::Update as Request;
 use pointsman_proto::p4::v1::stream_message_response::Update as Response;
+use pointsman_proto::reach::{self, Spoken};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -26,6 +27,9 @@ const CONNECT: Duration = Duration::from_secs(3);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// Messages on their way to the server, and from it; more packets than that are dropped.
 const QUEUE: usize = 1024;
+
+/// By which the operator says whom to believe.
+const CA: &str = "--upstream-ca";
 
 /// What the connection tells the rest of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +126,11 @@ impl Shell {
                 .map(|_| Event::Denied { highest: None }),
             Happening::Message(Some(Ok(message))) => self.message(message.update?),
             Happening::Message(Some(Err(status))) => {
+                // Who speaks another protocol finds out only now.
+                if std::error::Error::source(&status).is_some() {
+                    let why = reach::cause(&status, self.spoken(), CA);
+                    self.link.end(format!("cannot be talked to ({why})"));
+                }
                 tracing::warn!(switch = %self.link.options.address, %status, "the stream is broken");
                 self.stream = None;
                 match status.code() {
@@ -178,6 +187,13 @@ impl Shell {
         }
     }
 
+    fn spoken(&self) -> Spoken {
+        match self.link.options.tls {
+            Some(_) => Spoken::Tls,
+            None => Spoken::Plainly,
+        }
+    }
+
     fn notice(&self, notice: Option<Notice>) {
         let Some(notice) = notice else { return };
         if self.heard.notices.try_send(notice).is_err() {
@@ -204,7 +220,7 @@ impl Shell {
                             Event::Opened
                         }
                         Err(error) => {
-                            let error = causes(&error);
+                            let error = reach::cause(&error, self.spoken(), CA);
                             self.link.end(format!("cannot be reached ({error})"));
                             tracing::warn!(switch = %self.link.options.address, error, "not connected");
                             Event::Broken
@@ -280,13 +296,6 @@ impl Shell {
             _reader: reader,
         })
     }
-}
-
-/// An error with what is behind it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let causes: Vec<String> = causes.map(ToString::to_string).collect();
-    causes.join(": ")
 }
 
 async fn forward(incoming: &mpsc::Sender<Message>, message: Message) {
