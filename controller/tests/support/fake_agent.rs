@@ -123,6 +123,7 @@ type SyncStream = ReceiverStream<Result<pb::SyncResponse, Status>>;
 #[tonic::async_trait]
 impl Agent for Service {
     type SyncObjectivesStream = SyncStream;
+    type WatchInventoryStream = ReceiverStream<Result<pb::InventoryBatch, Status>>;
 
     async fn sync_objectives(
         &self,
@@ -227,6 +228,13 @@ impl Agent for Service {
             objectives,
             revision: held.revision,
         }))
+    }
+
+    async fn watch_inventory(
+        &self,
+        _: Request<pb::WatchInventoryRequest>,
+    ) -> Result<Response<Self::WatchInventoryStream>, Status> {
+        Err(Status::unimplemented("the fake agent has no surroundings"))
     }
 
     async fn add_port(&self, _: Request<pb::AddPortRequest>) -> Result<Response<pb::Port>, Status> {

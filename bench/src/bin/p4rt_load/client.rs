@@ -191,7 +191,6 @@ impl Client {
             device_id: self.device_id,
             role: self.role.clone(),
             entities: entities.collect(),
-            ..Default::default()
         };
         request.encode_to_vec().into()
     }
