@@ -1,6 +1,6 @@
 //! What a port looks at before the pipeline: frames of the protocols that the agent itself speaks.
 //!
-//! The root program ends in a tail call to the pipeline. Before that, [`program`] tells LLDP, ARP, IPv6 neighbour
+//! The root program ends in a tail call to the pipeline. Before that, `program` tells LLDP, ARP, IPv6 neighbour
 //! discovery and DHCP from all other frames, by the headers and without a lookup, and puts a *copy* of each
 //! on a ring buffer of its own, or *takes* it, as the agent has asked for. So what the agent learns of its
 //! neighbours depends on no P4 program, and what it does not ask for costs the pipeline nothing.

@@ -2,10 +2,10 @@
 //!
 //! [`Lldp`] is a pure core: frames, ports and the clock go in, frames to send and changes of neighbours come
 //! out. It opens no socket; [`crate::discovery`] gives it what the [target](crate::target) hands up, and sends what it
-//! wants sent. [`pdu`] reads and writes frames and trusts nothing in them.
+//! wants sent. `pdu` reads and writes frames and trusts nothing in them.
 //!
 //! Agents of one cluster tell each other more than the standard does, in an organisationally specific TLV
-//! ([`claim`]) that ends in an HMAC of the whole frame with the cluster's key:
+//! (`claim`) that ends in an HMAC of the whole frame with the cluster's key:
 //!
 //! * A frame with the fingerprint of a key that we have and another HMAC is **forged**: it is counted, and changes
 //!   nothing. So is an unsigned one that calls itself by the name of a neighbour which signs.

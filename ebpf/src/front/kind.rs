@@ -1,6 +1,6 @@
 //! The protocols that the agent speaks itself, and how their frames are told from others.
 //!
-//! [`LocalKind::of`] is the twin of the [program](super::program) for targets without one; a test holds the two
+//! [`LocalKind::of`] is the twin of the program for targets without one; a test holds the two
 //! together.
 
 const ETHER_TYPE_AT: usize = 12;
