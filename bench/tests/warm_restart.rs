@@ -16,7 +16,7 @@ async fn an_agent_that_is_killed_loses_neither_a_packet_nor_an_acknowledged_writ
     let options = Options {
         agent: switch::agent(),
         kills: 12,
-        longest_life: Duration::from_millis(1500),
+        longest_life: Duration::from_millis(400),
         seed: 1,
     };
     let report = run(&options).await.unwrap();

@@ -20,8 +20,8 @@ struct Args {
     #[arg(long, default_value_t = 200)]
     kills: u64,
 
-    /// How long it lives at most, in milliseconds
-    #[arg(long, default_value_t = 1000)]
+    /// How long it lives at most, from its start or from when it serves, in milliseconds
+    #[arg(long, default_value_t = 400)]
     longest_life: u64,
 
     /// What times and entries are drawn from

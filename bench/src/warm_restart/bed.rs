@@ -8,6 +8,9 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
+/// Lines that messages quote of the log.
+const LOG_LINES: usize = 40;
+
 /// See above.
 pub(super) struct Bed {
     agent: PathBuf,
@@ -82,9 +85,11 @@ impl Bed {
         self.hosts.clone()
     }
 
-    /// What all agents have logged.
+    /// What agents have logged last.
     pub(super) fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.join("log")).unwrap_or_default()
+        let log = std::fs::read_to_string(self.directory.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
     /// Starts an agent on what the one before it has left.

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::fuzz::Random;
@@ -26,6 +27,9 @@ use crate::fuzz::Random;
 use self::bed::Bed;
 use self::packets::{Packets, Stream};
 use self::writes::{Writer, Writes};
+
+/// How long an agent may take to serve.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How long packets run before anybody is killed.
 const UNDISTURBED: Duration = Duration::from_secs(1);
@@ -37,7 +41,7 @@ pub struct Options {
     pub agent: PathBuf,
     /// How often it is killed.
     pub kills: u64,
-    /// How long it lives at most.
+    /// How long it lives at most, from its start or from when it serves.
     pub longest_life: Duration,
     /// What times and entries are drawn from.
     pub seed: u64,
@@ -105,6 +109,21 @@ impl fmt::Display for Report {
     }
 }
 
+/// Waits until one more agent has served.
+async fn until_served(
+    served: &AtomicU64,
+    before: u64,
+    writing: &JoinHandle<impl Sized>,
+) -> Result<()> {
+    let waiting = async {
+        while served.load(Relaxed) == before && !writing.is_finished() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, waiting).await;
+    waited.context("an agent that is left alone does not come to serve")
+}
+
 /// Kills agents until there were enough.
 ///
 /// # Errors
@@ -128,13 +147,18 @@ pub async fn run(options: &Options) -> Result<Report> {
     let killing = async {
         let mut random = Random::named(options.seed, "kills");
         let mut before_serving = 0;
+        let mut served_before = 0;
         for _ in 0..options.kills {
             let longest = options.longest_life.as_micros() as usize;
             let life = Duration::from_micros(random.below(longest) as u64);
-            let served_before = served.load(Relaxed);
+            // Half of them live to serve, however slow the machine is.
+            if random.one_in(2) {
+                until_served(&served, served_before, &writing).await?;
+            }
             tokio::time::sleep(life).await;
             bed.kill_agent()?;
             before_serving += u64::from(served.load(Relaxed) == served_before);
+            served_before = served.load(Relaxed);
             if writing.is_finished() {
                 break;
             }

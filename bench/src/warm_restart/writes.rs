@@ -29,7 +29,7 @@ use crate::p4rt::entry::Entry;
 use crate::p4rt::program::Program;
 use crate::p4rt::stream::Stream;
 
-/// How long an agent may take to serve, and to answer.
+/// How long an agent may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_millis(10);
 /// Entries of each table that come and go.
@@ -135,7 +135,7 @@ impl Writer {
 
     /// Becomes primary of whatever agent comes to serve.
     async fn connect(&mut self) -> Result<Client> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + super::PATIENCE;
         while Instant::now() < deadline {
             if let Some(client) = self.try_connect().await {
                 self.served.fetch_add(1, Relaxed);

@@ -2,6 +2,7 @@
 //!
 //! Dropping a [`Switch`] closes every descriptor that it has, as the end of its process would.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use pointsman_ebpf::compile::Options;
 use pointsman_ebpf::pipeline::TableDifference;
 use pointsman_ebpf::switch::Switch;
 use pointsman_ebpf::switch::pins::{PinDirectory, PinError};
-use pointsman_ebpf::sys::Program;
+use pointsman_ebpf::switch::takeover::Unwanted;
+use pointsman_ebpf::sys::{Program, interface_index, xdp_program};
 use pointsman_ebpf::tables::owners::Difference;
 use pointsman_p4::dataplane::{CounterData, DataPlane, EntryKey, Operation};
 use pointsman_p4::vectors::{Case, Commands};
@@ -256,6 +258,87 @@ fn what_ran_otherwise_than_it_should_is_repaired_and_said() {
     assert_eq!(differences.len(), 1, "{differences:?}");
     assert!(differences[0].table.ends_with("acl"), "{differences:?}");
     assert_eq!(differences[0].difference, expected);
+}
+
+/// A pair of interfaces, both up.
+struct Veth(String);
+
+impl Veth {
+    fn new() -> Veth {
+        let veth = Veth(format!("tko{}", std::process::id()));
+        let (name, peer) = (veth.0.as_str(), format!("{}p", veth.0));
+        ip(&["link", "add", name, "type", "veth", "peer", "name", &peer]);
+        ip(&["link", "set", name, "up"]);
+        ip(&["link", "set", &peer, "up"]);
+        veth
+    }
+
+    fn index(&self) -> u32 {
+        interface_index(&self.0).unwrap()
+    }
+}
+
+impl Drop for Veth {
+    fn drop(&mut self) {
+        let delete = ["link", "del", &self.0];
+        drop(Command::new("ip").args(delete).status());
+    }
+}
+
+fn ip(arguments: &[&str]) {
+    assert!(
+        Command::new("ip")
+            .args(arguments)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
+fn an_agent_of_another_version_takes_over_the_links_and_settles_what_is_a_port() {
+    if !privileged() {
+        return;
+    }
+    let (bpffs, case, veth) = (Bpffs::new(), leaf_spine(), Veth::new());
+    let options = Options::new(CPU_PORT);
+    let mut old = first_life(&bpffs, &case, options, &[]);
+    old.attach(3, &veth.0).unwrap();
+    let old_root = old.root().id().unwrap();
+    drop(old);
+    let running = |veth: &Veth| xdp_program(veth.index()).map(|(program, _)| program);
+    assert_eq!(running(&veth), Some(old_root), "it outlives the process");
+    // As if the maps that are there were those of another version.
+    let device = bpffs.0.path().join(DEVICE.to_string());
+    std::fs::rename(device.join("layout_1"), device.join("layout_99")).unwrap();
+
+    let mut new = bpffs.switch(options);
+    let found = new.found();
+    let port = BTreeMap::from([(3, veth.index())]);
+    assert_eq!((found.ports, found.forwards), (port.clone(), false));
+    let program = Arc::clone(&case.pipeline.program);
+    let plane = new.prepare_next(program).unwrap();
+    new.activate(plane).unwrap();
+    assert_eq!(
+        running(&veth),
+        Some(old_root),
+        "until there is more than a program"
+    );
+    assert_eq!(new.settle(&port).unwrap(), []);
+    let new_root = new.root().id().unwrap();
+    assert_ne!(new_root, old_root);
+    assert_eq!(running(&veth), Some(new_root));
+    assert!(!device.join("layout_99").exists());
+    drop(new);
+
+    // The next one finds what it would make itself, and touches no link.
+    let mut same = bpffs.switch(options);
+    assert_eq!(same.root().id().unwrap(), new_root);
+    let interface = veth.index();
+    let unwanted = same.settle(&BTreeMap::new()).unwrap();
+    let expected = [Unwanted::Port { port: 3, interface }, Unwanted::Pipeline];
+    assert_eq!(unwanted, expected);
+    assert_eq!(running(&veth), None);
 }
 
 #[test]
