@@ -1,9 +1,9 @@
 //! How long packets of an ECMP path are lost after their port has gone down.
 //!
-//! A stream of numbered packets ([`packets`]) runs through an agent on XDP ([`bed`]) to a group of two members,
+//! A stream of numbered packets (`packets`) runs through an agent on XDP (`bed`) to a group of two members,
 //! each of which watches its port. The client that wrote the group has gone: nobody but the agent can repair
 //! anything. In each trial the link of the port that the stream takes is cut, and what counts is from when netlink says so
-//! ([`events`]) to when the last packet that is lost was sent, both by the kernel's monotonic clock. Then the link comes
+//! (`events`) to when the last packet that is lost was sent, both by the kernel's monotonic clock. Then the link comes
 //! back, and the stream has to return to it.
 //!
 //! Called by `src/bin/fast_repair.rs`, in a network namespace of its own. Needs root.
