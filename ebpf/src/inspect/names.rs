@@ -201,6 +201,7 @@ fn helper(number: i32) -> Option<&'static str> {
         131 => "ringbuf_reserve",
         132 => "ringbuf_submit",
         133 => "ringbuf_discard",
+        160 => "ktime_get_coarse_ns",
         181 => "loop",
         188 => "xdp_get_buff_len",
         189 => "xdp_load_bytes",
