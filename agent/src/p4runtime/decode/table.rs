@@ -201,7 +201,7 @@ fn default_action(
         default.metadata.clone_from(&entry.metadata);
         default.controller_metadata = controller_metadata(entry);
     }
-    Ok(Entity::DefaultAction(default))
+    Ok(Entity::DefaultAction(Box::new(default)))
 }
 
 /// What an entry says of its direct resources.

@@ -121,7 +121,7 @@ fn entries(id: TableId, table: &TableStore) -> impl Iterator<Item = Update> {
 fn default_entry(id: TableId, table: &TableStore) -> Option<Update> {
     let default = &table.default;
     if default.action.is_some() {
-        let entity = Entity::DefaultAction(default.to_entity(id));
+        let entity = Entity::DefaultAction(Box::new(default.to_entity(id)));
         return Some(Update::modify(entity));
     }
     // To write no action resets the meter.

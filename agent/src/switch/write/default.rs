@@ -42,7 +42,10 @@ impl Writer<'_> {
         }
         if let Err(error) = result {
             self.dissolve(table, one_shot);
-            return Err(self.refused(&Entity::DefaultAction(default.clone()))(error));
+            return Err(self
+                .refused(&Entity::DefaultAction(Box::new(default.clone())))(
+                error
+            ));
         }
         let stored = StoredDefault {
             action: default.action.clone(),
@@ -60,11 +63,11 @@ impl Writer<'_> {
             self.refer(table, action, -1);
         }
         undo.push(|| {
-            Update::modify(Entity::DefaultAction(DefaultAction {
+            Update::modify(Entity::DefaultAction(Box::new(DefaultAction {
                 counter: counts.counter,
                 meter_counts: counts.meter,
                 ..old.to_entity(table)
-            }))
+            })))
         });
         Ok(())
     }
