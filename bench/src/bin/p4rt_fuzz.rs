@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -145,36 +145,46 @@ async fn play(args: Args) -> Result<()> {
         Game::Mastership { contenders } => {
             let arena = Arena::find(&p4info)
                 .context("the program has no table with one exact field of 48 bits or more")?;
-            let highest = Client::highest(&args.address, args.device_id).await?;
-            let mut client = Client::primary(&args.address, args.device_id, highest + 1).await?;
             let config = p4::ForwardingPipelineConfig {
                 p4info: Some(p4info),
                 p4_device_config: device_config,
                 cookie: None,
             };
-            client
-                .set_pipeline(Action::VerifyAndCommit, Some(config))
+            let deadline = Instant::now() + duration;
+            // A bout ends when the table is full; the next one begins with an empty one.
+            for bout in 0.. {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                let highest = Client::highest(&args.address, args.device_id).await?;
+                let mut client =
+                    Client::primary(&args.address, args.device_id, highest + 1).await?;
+                client
+                    .set_pipeline(Action::VerifyAndCommit, Some(config.clone()))
+                    .await?;
+                drop(client);
+                let history = mastership::fight(&Fight {
+                    address: args.address.clone(),
+                    device_id: args.device_id,
+                    contenders,
+                    seed: args.seed + bout,
+                    duration: left,
+                    election_base: highest + 2,
+                    arena: arena.clone(),
+                })
                 .await?;
-            drop(client);
-            let history = mastership::fight(&Fight {
-                address: args.address,
-                device_id: args.device_id,
-                contenders,
-                seed: args.seed,
-                duration,
-                election_base: highest + 2,
-                arena,
-            })
-            .await?;
-            println!(
-                "{} times primary; {} writes acknowledged, {} refused, {} unknown; {} reads",
-                history.crowned.len(),
-                history.count(Outcome::Acknowledged),
-                history.count(Outcome::Refused),
-                history.count(Outcome::Unknown),
-                history.looks.len()
-            );
-            history.check().map_err(|what| anyhow::anyhow!(what))
+                println!(
+                    "{} times primary; {} writes acknowledged, {} refused, {} unknown; {} reads",
+                    history.crowned.len(),
+                    history.count(Outcome::Acknowledged),
+                    history.count(Outcome::Refused),
+                    history.count(Outcome::Unknown),
+                    history.looks.len()
+                );
+                history.check().map_err(|what| anyhow::anyhow!(what))?;
+            }
+            Ok(())
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct Fight {
     pub contenders: u64,
     /// For the random numbers.
     pub seed: u64,
-    /// When they stop.
+    /// When they stop, unless the table is full before.
     pub duration: Duration,
     /// Election ids start above this.
     pub election_base: u64,
@@ -54,6 +54,8 @@ pub struct Arena {
     table: u32,
     field: u32,
     action: p4::Action,
+    /// How many entries the table holds.
+    size: u64,
 }
 
 impl Arena {
@@ -90,6 +92,7 @@ impl Arena {
                     action_id: action.id,
                     params: params.collect(),
                 },
+                size: u64::try_from(table.size).ok()?,
             })
         })
     }
@@ -156,6 +159,12 @@ struct Shared {
 }
 
 impl Shared {
+    /// Whether the time is over, or the table might not hold what each would write next.
+    fn is_over(&self) -> bool {
+        let entries = self.number.load(Ordering::SeqCst) + self.fight.contenders;
+        Instant::now() >= self.deadline || entries >= self.fight.arena.size
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -174,11 +183,11 @@ fn mark(election_id: u64, number: Number) -> Vec<u8> {
     [election_id.to_be_bytes(), number.to_be_bytes()].concat()
 }
 
-/// One contender, until the time is over.
+/// One contender, until it is over.
 async fn contend(shared: Arc<Shared>, contender: u64) -> Result<()> {
     let fight = &shared.fight;
     let mut random = Random::new(fight.seed ^ (contender + 1).wrapping_mul(0x9e37_79b9));
-    while Instant::now() < shared.deadline {
+    while !shared.is_over() {
         let step = 1 + random.below(3) as u64;
         let election_id = shared.election_id.fetch_add(step, Ordering::SeqCst) + step;
         let mut client =
@@ -190,6 +199,9 @@ async fn contend(shared: Arc<Shared>, contender: u64) -> Result<()> {
         for _ in 0..1 + random.below(WRITES) {
             while let Some(message) = client.try_message() {
                 hear(&shared, contender, Some(message), election_id);
+            }
+            if shared.is_over() {
+                break;
             }
             let number = shared.number.fetch_add(1, Ordering::SeqCst) + 1;
             let updates = vec![
@@ -265,11 +277,11 @@ fn hear(shared: &Shared, contender: u64, message: Option<FromServer>, election_i
     }
 }
 
-/// Reads the shared entry until the time is over.
+/// Reads the shared entry until it is over.
 async fn look(shared: Arc<Shared>) -> Result<()> {
     let fight = &shared.fight;
     let mut client = Client::connect(&fight.address, fight.device_id, None).await?;
-    while Instant::now() < shared.deadline {
+    while !shared.is_over() {
         let sent = Instant::now();
         let marks = read_marks(&mut client, &fight.arena, Some(SHARED)).await?;
         let (election_id, number) = *marks.get(&SHARED).context("the shared entry is gone")?;
