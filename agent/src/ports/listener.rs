@@ -1,5 +1,5 @@
 //! The thread that listens to links. It is one of its own, so that no other task of the agent can be in its way
-//! when a link dies, and an urgent one.
+//! when a link dies, and runs before all ordinary threads.
 
 use std::io;
 use std::thread::JoinHandle;
