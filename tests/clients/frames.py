@@ -8,6 +8,9 @@ import time
 ETH_P_ALL = 0x0003
 # Not the loopback of what this end itself sends.
 PACKET_OUTGOING = 4
+# How an agent's own LLDP begins: it comes from no pipeline.
+LLDP_TO = bytes.fromhex("0180c200000e")
+LLDP_TYPE = b"\x88\xcc"
 
 
 def mac(text: str) -> bytes:
@@ -50,8 +53,12 @@ def raw_socket(interface: str) -> socket.socket:
     return raw
 
 
+def is_lldp(received: bytes) -> bool:
+    return received.startswith(LLDP_TO) and received[12:14] == LLDP_TYPE
+
+
 def next_frame(raw: socket.socket, seconds: float) -> bytes | None:
-    """The next frame that arrives; none if none does in time."""
+    """The next frame of the pipeline that arrives; none if none does in time."""
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         raw.settimeout(left)
@@ -59,7 +66,7 @@ def next_frame(raw: socket.socket, seconds: float) -> bytes | None:
             received, address = raw.recvfrom(65536)
         except TimeoutError:
             return None
-        if address[2] != PACKET_OUTGOING:
+        if address[2] != PACKET_OUTGOING and not is_lldp(received):
             return received
     return None
 
