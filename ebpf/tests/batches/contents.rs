@@ -44,14 +44,14 @@ fn toggle() -> impl Strategy<Value = Toggle> {
         (next, port).prop_map(|(next, port)| format!(
             "add simple next_id:{next} output_simple(port:{port})"
         )),
-        // Bit vectors.
-        (1..4u32, 24..33u32, DESTINATIONS, any::<bool>()).prop_map(
-            |(priority, length, last, permit)| {
-                let prefix = u32::from_be_bytes([10, 0, 0, last]) & u32::MAX << (32 - length);
-                let action = if permit { "permit" } else { "drop" };
-                format!("add acl {priority} ipv4_dst:{prefix:#x}/{length} acl.{action}()")
-            }
-        ),
+        // Bit vectors. Prefixes of one length do not overlap, and each length has a priority of its own:
+        // which of two equal ones wins would be undefined.
+        (24..33u32, DESTINATIONS, any::<bool>()).prop_map(|(length, last, permit)| {
+            let priority = 1 + length * 5 % 9;
+            let prefix = u32::from_be_bytes([10, 0, 0, last]) & u32::MAX << (32 - length);
+            let action = if permit { "permit" } else { "drop" };
+            format!("add acl {priority} ipv4_dst:{prefix:#x}/{length} acl.{action}()")
+        }),
     ]
     .prop_map(Toggle)
 }
