@@ -94,6 +94,7 @@ async fn serve(
         cancel.clone(),
     ));
     let notices = tokio::spawn(agent.clone().run_notices(started.learnt, cancel.clone()));
+    let tables = tokio::spawn(agent.clone().watch_tables(cancel.clone()));
     let events = tokio::spawn(start::run_target(
         started.task,
         agent.clone(),
@@ -135,6 +136,7 @@ async fn serve(
     notices
         .await
         .context("the task of digests and idle entries")?;
+    tables.await.context("the task that looks at tables")?;
     files.await.context("the task that reads files again")?;
     events.await.context("the slow path's task")?;
     discovery

@@ -28,6 +28,7 @@ mod relay;
 mod restore;
 mod snapshot;
 mod stream;
+mod tables;
 
 pub use live_ports::LivePorts;
 pub use mastership::{Mastership, Permit};

@@ -13,6 +13,8 @@ pub enum Item {
     Link(Neighbor),
     /// A station behind a port.
     Host(Host),
+    /// A table of the pipeline.
+    Table(TableItem),
 }
 
 /// Which item it is.
@@ -24,6 +26,8 @@ pub enum Key {
     Link(u32, NeighborId),
     /// By its addresses on the link.
     Host(HostId),
+    /// By its id in p4info.
+    Table(u32),
 }
 
 impl Item {
@@ -33,8 +37,22 @@ impl Item {
             Item::Port(port) => Key::Port(port.number),
             Item::Link(neighbor) => Key::Link(neighbor.local_port, neighbor.id.clone()),
             Item::Host(host) => Key::Host(host.id),
+            Item::Table(table) => Key::Table(table.id),
         }
     }
+}
+
+/// How full a table is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableItem {
+    /// Its id in p4info.
+    pub id: u32,
+    /// Its name there.
+    pub name: String,
+    /// Entries in it.
+    pub entries: u64,
+    /// Entries that it can hold.
+    pub capacity: u64,
 }
 
 /// Whether a port works.

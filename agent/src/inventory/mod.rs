@@ -1,11 +1,11 @@
 //! What the switch sees around it, as one ordered stream of changes.
 //!
-//! Ports, links and whatever else is observed are *items*. Each change of one has a sequence number, which rises by
+//! Ports, links, hosts and how full tables are: whatever is observed is an *item*. Each change of one has a sequence number, which rises by
 //! one within a boot of the agent, and is kept for a while. Who watches gets the changes after the last one it knows,
 //! or, if those are forgotten or of another boot, all items as of one moment; and with both a digest of everything
 //! there is, by which it sees that it missed nothing. Nothing of this survives a restart: it is observed again.
 //!
-//! [`Stock`] is the pure core. [`Inventory`] shares it: [`agent`](crate::agent) puts ports there, [`discovery`](crate::discovery)
+//! [`Stock`] is the pure core. [`Inventory`] shares it: [`agent`](crate::agent) puts ports and tables there, [`discovery`](crate::discovery)
 //! reads them there and puts what it finds, [`service`](crate::service) streams it. [`wire`] makes messages of it.
 
 mod item;
@@ -14,7 +14,7 @@ mod stock;
 mod tests;
 pub mod wire;
 
-pub use item::{Item, Key, OperState, PortItem};
+pub use item::{Item, Key, OperState, PortItem, TableItem};
 pub use stock::{Change, Known, Since, Stock};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

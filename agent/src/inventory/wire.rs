@@ -7,7 +7,7 @@ use pointsman_proto::pointsman::agent::v1::{gone, inventory_event, link_key};
 use prost::Message;
 use ring::digest::{SHA256, digest};
 
-use super::item::{Item, Key, OperState, PortItem};
+use super::item::{Item, Key, OperState, PortItem, TableItem};
 use super::stock::Change;
 use crate::hosts::{Host, HostId};
 use crate::lldp::{Direction, Neighbor, NeighborId, NeighborKind};
@@ -26,6 +26,7 @@ pub fn put(item: &Item) -> pb::InventoryEvent {
         Item::Port(item) => inventory_event::Change::Port(port(item)),
         Item::Link(neighbor) => inventory_event::Change::Link(link(neighbor)),
         Item::Host(item) => inventory_event::Change::Host(host(item)),
+        Item::Table(item) => inventory_event::Change::Table(table(item)),
     };
     pb::InventoryEvent {
         sequence: 0,
@@ -44,6 +45,7 @@ pub fn event(sequence: u64, change: &Change) -> pb::InventoryEvent {
                     Key::Port(number) => gone::Item::Port(*number),
                     Key::Link(port, id) => gone::Item::Link(key_of_link(*port, id)),
                     Key::Host(id) => gone::Item::Host(key_of_host(*id)),
+                    Key::Table(id) => gone::Item::Table(*id),
                 }),
             })),
         },
@@ -126,6 +128,15 @@ fn host(host: &Host) -> pb::Host {
         first_seen: host.first_seen.as_secs(),
         last_seen: host.last_seen.as_secs(),
         moves: host.moves,
+    }
+}
+
+fn table(item: &TableItem) -> pb::TableOccupancy {
+    pb::TableOccupancy {
+        name: item.name.clone(),
+        id: item.id,
+        entries: item.entries,
+        capacity: item.capacity,
     }
 }
 

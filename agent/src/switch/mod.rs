@@ -32,10 +32,11 @@ pub use transaction::{FORESEEN, Savepoint, Transaction};
 
 use std::sync::Arc;
 
-use pointsman_p4::dataplane::DataPlane;
+use pointsman_p4::dataplane::{DataPlane, Occupancy};
 use write::{Undo, Writer};
 
 use crate::entity::Update;
+use crate::schema::TableSchema;
 use crate::target::relay::{Relay, RelayError};
 use crate::target::store_only::StoreOnly;
 use crate::target::{PacketOut, Target, TargetError};
@@ -94,6 +95,18 @@ impl Switch {
     /// All parts of the switch, to be read.
     pub fn view_all(&self) -> Option<View<'_>> {
         self.view(&self.loaded.as_ref()?.store.footprint(Access::Read))
+    }
+
+    /// How full each table of the pipeline is. What is being written counts as far as it is.
+    pub fn occupancies(&self) -> Vec<(&TableSchema, Occupancy)> {
+        let loaded = self.loaded.as_ref();
+        let plane = loaded.and_then(|loaded| self.holder(loaded).plane());
+        let (Some(loaded), Some(plane)) = (loaded, plane) else {
+            return Vec::new();
+        };
+        let tables = loaded.pipeline.schema.tables.iter();
+        let tables = tables.map(|table| (table, plane.occupancy(table.table)));
+        tables.collect()
     }
 
     /// The counters and register cells that are not zero, as updates that would set them.

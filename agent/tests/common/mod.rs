@@ -104,6 +104,7 @@ impl TestAgent {
         tokio::spawn(run_target(task, agent.clone(), cancel.clone()));
         tokio::spawn(forward_packet_ins(agent.clone(), packet_in, cancel.clone()));
         tokio::spawn(agent.clone().run_notices(learnt, cancel.clone()));
+        tokio::spawn(agent.clone().watch_tables(cancel.clone()));
         let stop = cancel.clone();
         let served = agent.clone();
         let admission = Admission::load(&config.serving).expect("nothing has to be read");

@@ -150,7 +150,7 @@ async fn from_agent(
             let events = inventory(agent).await?;
             let links = events.into_iter().filter_map(|change| match change {
                 Change::Link(link) => Some(LinkView::from(link)),
-                Change::Port(_) | Change::Host(_) | Change::Gone(_) => None,
+                _ => None,
             });
             let view = LinksView {
                 device: name,
@@ -165,7 +165,7 @@ async fn from_agent(
             let events = inventory(agent).await?;
             let hosts = events.into_iter().filter_map(|change| match change {
                 Change::Host(host) => Some(HostView::from(host)),
-                Change::Port(_) | Change::Link(_) | Change::Gone(_) => None,
+                _ => None,
             });
             let view = HostsView {
                 device: name,
