@@ -87,6 +87,27 @@ fn a_damaged_file_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn whichever_byte_of_what_was_acknowledged_is_damaged_the_file_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    start(dir.path(), 1).expect("it is new");
+    let state = dir.path().join("state");
+    let bytes = std::fs::read(&state).expect("there is a state file");
+    let directory = StateDirectory::open(dir.path(), 1).expect("nobody has it");
+    // The last record only says that the others are there.
+    let last = 11;
+    for byte in (0..bytes.len() - last).step_by(bytes.len() / 500) {
+        let mut damaged = bytes.clone();
+        damaged[byte] ^= 0x80;
+        std::fs::write(&state, &damaged).expect("it can be written");
+        let read = directory.read();
+        assert!(
+            matches!(read, Err(JournalError::Damaged { .. })),
+            "byte {byte}"
+        );
+    }
+}
+
+#[test]
 fn a_record_that_was_not_finished_is_left_out() {
     let dir = tempfile::tempdir().expect("a directory");
     start(dir.path(), 1).expect("it is new");

@@ -61,26 +61,23 @@ impl StateDirectory {
         let mut records = Vec::new();
         let mut offset = 0;
         while offset < bytes.len() {
-            let rest = &bytes[offset..];
-            let Some((payload, crc)) = frame(rest) else {
-                tracing::warn!(
-                    path = %path.display(), offset,
-                    "the last record of the state file is unfinished; it was never acknowledged and is left out"
-                );
-                break;
-            };
-            let end = offset + FRAME + payload.len();
-            if crc32(payload) != crc {
-                if end == bytes.len() {
-                    tracing::warn!(path = %path.display(), offset, "the last record is torn; left out");
+            let payload = match whole(&bytes[offset..]) {
+                Ok(payload) => payload,
+                Err(what) if has_mark(&bytes[offset..]) => {
+                    return Err(damaged(offset, what.to_owned()));
+                }
+                Err(_) => {
+                    tracing::warn!(
+                        path = %path.display(), offset,
+                        "the end of the state file is unfinished; it was never acknowledged and is left out"
+                    );
                     break;
                 }
-                return Err(damaged(offset, "the checksum does not fit".to_owned()));
-            }
+            };
             let record =
                 StateRecord::decode(payload).map_err(|e| damaged(offset, e.to_string()))?;
             records.push(record);
-            offset = end;
+            offset += FRAME + payload.len();
         }
         if records.is_empty() {
             return Err(damaged(0, "there is no header".to_owned()));
@@ -120,6 +117,7 @@ impl StateDirectory {
             };
             append(Frame::of(&header))?;
             snapshot(&mut append)?;
+            append(Frame::mark())?;
             file.sync_data()?;
             Ok(file)
         };
@@ -156,6 +154,22 @@ impl StateDirectory {
     pub(super) fn state(&self) -> PathBuf {
         self.path.join("state")
     }
+}
+
+/// The payload of the first frame, or why there is none.
+fn whole(bytes: &[u8]) -> Result<&[u8], &'static str> {
+    let (payload, crc) = frame(bytes).ok_or("it ends before the record does")?;
+    match crc32(payload) == crc {
+        true => Ok(payload),
+        false => Err("the checksum does not fit"),
+    }
+}
+
+/// Whether all that comes before some part of this was on the disk.
+fn has_mark(bytes: &[u8]) -> bool {
+    let mark = Frame::mark();
+    let mark = mark.bytes();
+    bytes.windows(mark.len()).any(|window| window == mark)
 }
 
 /// Splits a frame into payload and checksum; `None` if it is not whole.

@@ -29,6 +29,14 @@ impl Frame {
         })
     }
 
+    /// Says that everything before it is on the disk.
+    pub(super) fn mark() -> Frame {
+        Frame::of(&StateRecord {
+            mark: true,
+            ..StateRecord::default()
+        })
+    }
+
     /// Of a record with nothing but updates, which are taken as they came. `None` if there are none.
     pub fn of_updates<'u>(
         field: UpdatesOf,

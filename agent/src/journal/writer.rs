@@ -150,24 +150,30 @@ struct Compaction {
 
 impl Writer {
     fn run(mut self, queue: Receiver<Job>) {
-        while let Ok(first) = queue.recv() {
-            let jobs: Vec<Job> = std::iter::once(first).chain(queue.try_iter()).collect();
-            if let Err(error) = self.write(jobs) {
-                tracing::error!(%error, "saving state failed; nothing more is acknowledged");
-                break;
-            }
-        }
+        let served = self.serve(&queue);
         // Nobody is to wait for us any more.
         drop(queue);
+        // What a failed write has left may be anything: it stays without a mark.
+        if let Err(error) = served.and_then(|()| self.mark_end()) {
+            tracing::error!(%error, "saving state failed; nothing more is acknowledged");
+        }
         if let Some(compaction) = self.compaction.take() {
             compaction.end();
         }
     }
 
+    fn serve(&mut self, queue: &Receiver<Job>) -> Result<(), JournalError> {
+        while let Ok(first) = queue.recv() {
+            self.write(std::iter::once(first).chain(queue.try_iter()).collect())?;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, jobs: Vec<Job>) -> Result<(), JournalError> {
         let mut frames = Vec::with_capacity(jobs.len());
         let mut waiting = Vec::with_capacity(jobs.len());
-        let mut length = self.length;
+        let mark = Frame::mark();
+        let mut length = self.length + mark.bytes().len() as u64;
         let mut snapshot = None;
         for job in jobs {
             match job {
@@ -180,14 +186,15 @@ impl Writer {
                 Job::Compacted(written) => snapshot = Some(written?),
             }
         }
+        let written = self.file.write_all(mark.bytes());
         // Small ones are one write together.
-        let written = match frames.as_slice() {
+        let written = written.and_then(|()| match frames.as_slice() {
             [frame] => self.file.write_all(frame.bytes()),
             frames => {
                 let frames: Vec<&[u8]> = frames.iter().map(Frame::bytes).collect();
                 self.file.write_all(&frames.concat())
             }
-        };
+        });
         written
             .and_then(|()| self.file.sync_data())
             .map_err(|e| JournalError::io(self.directory.state(), "write", e))?;
@@ -204,6 +211,14 @@ impl Writer {
             self.surplus.store(surplus, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Marks what was written last.
+    fn mark_end(&mut self) -> Result<(), JournalError> {
+        let written = self.file.write_all(Frame::mark().bytes());
+        written
+            .and_then(|()| self.file.sync_data())
+            .map_err(|e| JournalError::io(self.directory.state(), "write", e))
     }
 
     /// Has a snapshot written that holds what is in the file up to `tail`. One at a time is enough.
