@@ -330,10 +330,14 @@ async fn a_check_says_what_would_happen_and_changes_nothing() {
         .into_inner()
         .results;
     let reasons: Vec<_> = results.iter().map(|s| (s.state(), s.reason())).collect();
-    let applied = (State::Applied, Reason::Unspecified);
     assert_eq!(
         reasons,
-        [applied, applied, (State::Failed, Reason::UnknownPort)]
+        [
+            // Its port has no interface.
+            (State::Applied, Reason::PortDown),
+            (State::Applied, Reason::Unspecified),
+            (State::Failed, Reason::UnknownPort),
+        ]
     );
     let listed = client.list_objectives(pb::ListObjectivesRequest { entries: true });
     assert!(

@@ -5,7 +5,7 @@ mod common;
 
 use pointsman_agent::entity::{
     CloneSession, Entity, Group, GroupMember, Member, MulticastGroup, OneShot, OneShotAction,
-    PortForm, Replica, TableAction, TableEntry, Update,
+    PortForm, Replica, Selection, TableAction, TableEntry, Update,
 };
 use pointsman_agent::schema::Schema;
 use pointsman_agent::switch::{Pipeline, PipelineSource, Switch};
@@ -118,7 +118,7 @@ fn entity(schema: &Schema, step: &Step) -> Entity {
                         weight: 1,
                         watch_port: None,
                     });
-                    TableAction::OneShot(OneShot::new(actions.collect()))
+                    TableAction::OneShot(OneShot::new(Selection::Hash, actions.collect()))
                 }
             };
             Entity::TableEntry(TableEntry::new(key, action))

@@ -13,22 +13,14 @@ pub const BAD: Style = Style::new()
     .fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)))
     .bold();
 
-/// The word for a state.
-pub fn state(state: pb::State) -> &'static str {
-    match state {
-        pb::State::Unspecified => "unknown",
-        pb::State::Pending => "pending",
-        pb::State::Applied => "applied",
-        pb::State::Failed => "failed",
-    }
-}
-
-/// The colour of a state.
-pub fn state_style(state: pb::State) -> Style {
-    match state {
-        pb::State::Applied => GOOD,
-        pb::State::Failed => BAD,
-        pb::State::Pending | pb::State::Unspecified => WAITING,
+/// The word for how an objective fares, and its colour.
+pub fn state(status: &pb::Status) -> (&'static str, Style) {
+    match (status.state(), status.reason()) {
+        (pb::State::Unspecified, _) => ("unknown", WAITING),
+        (pb::State::Pending, _) => ("pending", WAITING),
+        (pb::State::Applied, pb::Reason::Unspecified) => ("applied", GOOD),
+        (pb::State::Applied, _) => ("degraded", WAITING),
+        (pb::State::Failed, _) => ("failed", BAD),
     }
 }
 
@@ -48,6 +40,7 @@ pub fn reason(reason: pb::Reason) -> &'static str {
         pb::Reason::NoSuchObjective => "no such objective",
         pb::Reason::Internal => "internal error",
         pb::Reason::InFlight => "in flight",
+        pb::Reason::PortDown => "port down",
     }
 }
 

@@ -1,5 +1,5 @@
 //! How an objective fares on its switch, and the closed list of reasons why it
-//! is not applied. Shared by the store (refusals), distribution
+//! is not applied, or degraded. Shared by the store (refusals), distribution
 //! (acknowledgements) and the API.
 
 use pointsman_proto::pointsman::objective::v1 as pb;
@@ -23,7 +23,7 @@ pub enum Progress {
 pub struct Status {
     /// Where it stands.
     pub progress: Progress,
-    /// Why it is not applied.
+    /// Why it is not applied, or degraded.
     pub reason: Option<Reason>,
     /// One sentence for people; may be empty when applied.
     pub message: String,
@@ -79,6 +79,8 @@ reasons! {
     Internal,
     /// Accepted by the controller and on its way.
     InFlight,
+    /// Applied, but degraded: a bucket's port is down.
+    PortDown,
 }
 
 impl Status {

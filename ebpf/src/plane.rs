@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
-    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, Selection, TableEntry,
 };
 use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet, SharedCells, SharedTables};
 use pointsman_p4::ir::{
@@ -208,11 +208,12 @@ impl DataPlane for Plane {
         &self,
         profile: ActionProfileId,
         group: u32,
+        selection: Selection,
         members: &[GroupMember],
     ) -> Result<(), DataPlaneError> {
         // Both get what the kernel has room for, so that they choose alike.
         let members = in_shares(members);
-        self.both(|plane| plane.put_group(profile, group, &members))
+        self.both(|plane| plane.put_group(profile, group, selection, &members))
     }
 
     fn delete_group(&self, profile: ActionProfileId, group: u32) -> Result<(), DataPlaneError> {

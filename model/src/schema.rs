@@ -97,9 +97,18 @@ fn objective_field(field: &str) -> Value {
 
 fn next_field(field: &str) -> Value {
     match field {
-        "type" => json!({ "enum": NextType::WORDS }),
+        "type" => json!({
+            "enum": NextType::WORDS,
+            "description": "simple: its one bucket; hashed: one for each flow, by weight; broadcast: a copy for each; \
+                            failover: the first whose port is up gets all.",
+        }),
         "operation" => json!({ "enum": Operation::WORDS }),
-        "buckets" => json!({ "type": "array", "minItems": 1, "items": reference("bucket") }),
+        "buckets" => json!({
+            "type": "array",
+            "minItems": 1,
+            "items": reference("bucket"),
+            "description": "The ways of its packets; those of a failover next in the order of preference.",
+        }),
         other => objective_field(other),
     }
 }

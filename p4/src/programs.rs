@@ -40,6 +40,10 @@ pub const MANIFESTS: &[(&str, &str)] = &[
         include_str!("../programs/leaf_spine/pipeline.yaml"),
     ),
     (
+        "onos_basic",
+        include_str!("../programs/onos_basic/pipeline.yaml"),
+    ),
+    (
         "onos_fabric",
         include_str!("../programs/onos_fabric/pipeline.yaml"),
     ),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, DataPlane, EntryAction, EntryKey, GroupMember, Match, Replica,
-    TableEntry,
+    Selection, TableEntry,
 };
 use pointsman_p4::interpreter::{Interpreter, Output, Packet};
 use pointsman_p4::ir::ActionId;
@@ -158,7 +158,10 @@ fn flows_spread_by_weight_and_each_keeps_its_way() {
         weight,
         watch_port: None,
     });
-    switch.interpreter.put_group(profile, 1, &members).unwrap();
+    switch
+        .interpreter
+        .put_group(profile, 1, Selection::Hash, &members)
+        .unwrap();
     let exact = |value: u64| vec![Match::Exact(Bits::from(value))];
     switch.insert("hashed", exact(30), 0, EntryAction::Group(1));
     // Longer prefixes than those of test.stf.

@@ -1,6 +1,8 @@
 //! Objectives on the switch: the pipeliner of the loaded pipeline, and the one way in which
 //! changes of objectives reach the data plane.
 
+use std::collections::BTreeSet;
+
 use pointsman_model::Change;
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::{StateObjectives, StateRecord};
@@ -16,6 +18,7 @@ use crate::objectives::{
     Batch, Context, DrySink, Objectives, RecordingSink, Sink, Status, SwitchSink, Wanted,
 };
 use crate::pipeliner::{self, Pipeliner, Refusal};
+use crate::ports::Port;
 use crate::switch::Pipeline;
 use crate::target::TargetError;
 
@@ -76,7 +79,20 @@ impl State {
     /// The ports as objectives name them.
     pub fn pipeliner_ports(&self) -> pipeliner::Ports {
         let ports = self.ports.iter();
-        pipeliner::Ports::new(ports.map(|port| (port.name.clone(), port.number)))
+        let ports = pipeliner::Ports::new(ports.map(|port| (port.name.clone(), port.number)));
+        ports.with_down(self.ports_down())
+    }
+
+    /// The ports that cannot carry packets. Of those that another process has, all are taken to be up whose
+    /// interface is not on this machine.
+    pub fn ports_down(&self) -> BTreeSet<u32> {
+        let is_here = self.switch.relay().is_none();
+        let is_down = |port: &&Port| match is_here {
+            true => !port.is_up(),
+            false => port.link.as_ref().is_some_and(|link| !link.up),
+        };
+        let down = self.ports.iter().filter(is_down);
+        down.map(|port| port.number).collect()
     }
 
     /// Changes objectives on the switch. Returns what has to be kept; `None` if nothing changed.
@@ -155,7 +171,15 @@ impl State {
         self.change_objectives(|objectives, context, sink| {
             let unknown = |wanted: &Wanted| wanted.status.reason == Reason::UnknownPort;
             objectives.retry(unknown, context, sink);
+            objectives.ports_turned(context.ports);
         })
+    }
+
+    /// Ports have come up or gone down: objectives that use them fare otherwise.
+    pub fn ports_turned(&mut self) -> Option<StateObjectives> {
+        let ports = self.pipeliner_ports();
+        self.objectives.ports_turned(&ports);
+        self.objectives_record()
     }
 
     /// Whether an objective waits until other entries are gone.

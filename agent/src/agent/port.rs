@@ -12,6 +12,7 @@ impl Agent {
     pub fn link_event(&self, event: &LinkEvent) {
         let mut guard = self.exclusive();
         let state = &mut *guard;
+        let were_down = state.ports_down();
         let commands = match event {
             LinkEvent::Changed(link) => state.ports.link_changed(link),
             LinkEvent::Gone { index } => state.ports.link_gone(*index),
@@ -22,6 +23,10 @@ impl Agent {
         });
         state.carry_out(commands);
         self.ports_seen(&state.ports);
+        if state.ports_down() != were_down {
+            let objectives = state.ports_turned();
+            self.objectives_changed(state, objectives);
+        }
         let found = found.and_then(|number| state.ports.by_number(number).ok());
         let Some(record) = found.map(Port::to_saved) else {
             return;

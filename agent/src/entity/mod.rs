@@ -21,7 +21,9 @@ pub use extra::{Extra, ExtraFields};
 pub use profile::{Group, GroupMember, Member};
 pub use replication::{CloneSession, MulticastGroup, PortForm, Replica};
 pub use resource::{CounterCell, DirectMeter, MeterCell, RegisterCell, ValueSet};
-pub use table::{DefaultAction, EntryName, OneShot, OneShotAction, TableAction, TableEntry};
+pub use table::{
+    DefaultAction, EntryName, OneShot, OneShotAction, Selection, TableAction, TableEntry,
+};
 
 use pointsman_p4::dataplane::CounterData;
 

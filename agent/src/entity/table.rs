@@ -3,6 +3,8 @@
 use pointsman_p4::dataplane::{Call, ColorCounts, CounterData, EntryKey, EntryRef, MeterConfig};
 use pointsman_p4::ir::TableId;
 
+pub use pointsman_p4::dataplane::Selection;
+
 use super::{Extra, PortForm};
 
 /// An entry of a table, as its controller wrote it.
@@ -53,6 +55,8 @@ pub enum TableAction {
 pub struct OneShot {
     /// What it chooses from.
     pub actions: Vec<OneShotAction>,
+    /// How. P4Runtime knows of no other way than by hash: clients read and write sets as if they were all so.
+    pub selection: Selection,
     /// How watched ports were written, and are read.
     pub ports: PortForm,
     /// Whether it says how actions are chosen. It can say only what the selector does anyway.
@@ -63,9 +67,10 @@ pub struct OneShot {
 
 impl OneShot {
     /// A group of these actions that leaves all else to the selector.
-    pub fn new(actions: Vec<OneShotAction>) -> OneShot {
+    pub fn new(selection: Selection, actions: Vec<OneShotAction>) -> OneShot {
         OneShot {
             actions,
+            selection,
             ..OneShot::default()
         }
     }

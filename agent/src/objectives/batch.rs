@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use pointsman_model::{Change, Kind, Objective, ObjectiveId, Operation};
 use pointsman_proto::pointsman::objective::v1::{Reason, State};
 
+use super::degraded::in_force;
 use super::sink::Sink;
 use super::{Objectives, Status, Wanted};
 use crate::pipeliner::{Book, Ids, Pipeliner, Ports, Refusal, Staged, merge};
@@ -149,7 +150,7 @@ impl Objectives {
             };
             let revision = wanted.status.revision;
             let mut status = match realise(&mut self.book, &wanted.objective, context, sink) {
-                Ok(()) => Status::applied(revision),
+                Ok(()) => in_force(&self.book, &wanted.objective, context.ports, revision),
                 Err(refusal) => match refusal.reason {
                     Reason::WaitsForNext | Reason::NoPipeline => {
                         Status::pending(revision, refusal.reason, refusal.message)

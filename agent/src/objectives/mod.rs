@@ -15,6 +15,7 @@
 //! 3. The [`Book`] holds exactly what the sink took, and not what is merely wanted.
 
 mod batch;
+mod degraded;
 mod persist;
 mod sink;
 mod status;
@@ -81,6 +82,11 @@ impl Objectives {
     /// How many are in a state.
     pub fn count(&self, state: State) -> usize {
         self.iter().filter(|w| w.status.state == state).count()
+    }
+
+    /// How many are applied, and not wholly of use.
+    pub fn degraded(&self) -> usize {
+        self.iter().filter(|w| w.status.is_degraded()).count()
     }
 
     /// The objective that an entity belongs to.

@@ -10,7 +10,7 @@ use crate::pipeliner::Refusal;
 pub struct Status {
     /// Applied, pending or failed.
     pub state: State,
-    /// Why it is not applied.
+    /// Why it is not applied, or not wholly of use.
     pub reason: Reason,
     /// One sentence for people.
     pub message: String,
@@ -27,6 +27,20 @@ impl Status {
             message: String::new(),
             revision,
         }
+    }
+
+    /// The data plane holds it, and some of it is of no use for now.
+    pub fn degraded(revision: u64, message: String) -> Status {
+        Status {
+            reason: Reason::PortDown,
+            message,
+            ..Status::applied(revision)
+        }
+    }
+
+    /// Whether that is so.
+    pub fn is_degraded(&self) -> bool {
+        self.state == State::Applied && self.reason == Reason::PortDown
     }
 
     /// It waits.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pointsman_model::Bucket;
+use pointsman_model::{Bucket, NextType};
 use pointsman_p4::dataplane::{Call, EntryKey, Match, MeterConfig};
 
 use super::Refusal;
@@ -15,8 +15,8 @@ use super::rules::choose;
 use super::translate::Translator;
 use super::value::{Value, Values};
 use crate::entity::{
-    CloneSession, Entity, MulticastGroup, OneShot, OneShotAction, PortForm, Replica, TableAction,
-    TableEntry,
+    CloneSession, Entity, MulticastGroup, OneShot, OneShotAction, PortForm, Replica, Selection,
+    TableAction, TableEntry,
 };
 
 /// More entries than this for one objective are a mistake of the operator.
@@ -227,7 +227,11 @@ impl Translator<'_, '_> {
             let message = format!("{what} of a next can be {max_group_size} at most, not {size}");
             return Err(Refusal::unsupported(message).at("buckets"));
         }
-        Ok(TableAction::OneShot(OneShot::new(actions)))
+        let selection = match scope.facts.type_word == NextType::Failover.name() {
+            true => Selection::FirstLive,
+            false => Selection::Hash,
+        };
+        Ok(TableAction::OneShot(OneShot::new(selection, actions)))
     }
 
     fn make_call(

@@ -5,6 +5,7 @@
 
 use std::ops::RangeInclusive;
 
+use pointsman_model::NextType;
 use pointsman_p4::dataplane::Bits;
 use pointsman_p4::ir::{ActionId, MatchKind, TableId};
 
@@ -170,6 +171,12 @@ pub(super) enum Term {
 }
 
 impl When {
+    /// Whether it is for failover nexts by name.
+    pub(super) fn names_failover(&self) -> bool {
+        let failover = NextType::Failover.name();
+        self.types.iter().any(|word| word == failover)
+    }
+
     /// The facts that it mentions.
     pub(super) fn mentions(&self) -> impl Iterator<Item = FactName> {
         self.patterns.iter().map(|(name, _)| *name)
@@ -204,6 +211,14 @@ impl TableTemplate {
 }
 
 impl Template {
+    /// Whether it makes a group from which one bucket is chosen for each packet.
+    pub(super) fn selects(&self) -> bool {
+        match &self.body {
+            Body::Table(table) => matches!(table.action, ActionTemplate::Select { .. }),
+            Body::MulticastGroup { .. } | Body::CloneSession { .. } => false,
+        }
+    }
+
     fn mentions(&self) -> Vec<FactName> {
         let mut names: Vec<_> = self.when.mentions().collect();
         match &self.body {

@@ -1,6 +1,6 @@
 //! The ports that objectives may name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pointsman_model::PortRef;
 use pointsman_proto::pointsman::objective::v1::Reason;
@@ -12,22 +12,47 @@ const LISTED: usize = 12;
 
 /// The switch's ports by name. A number is known if one of the names has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ports(BTreeMap<String, u32>);
+pub struct Ports {
+    numbers: BTreeMap<String, u32>,
+    down: BTreeSet<u32>,
+}
 
 impl Ports {
-    /// From names with their P4 port numbers.
+    /// From names with their P4 port numbers. All are up.
     pub fn new(ports: impl IntoIterator<Item = (String, u32)>) -> Ports {
-        Ports(ports.into_iter().collect())
+        Ports {
+            numbers: ports.into_iter().collect(),
+            down: BTreeSet::new(),
+        }
+    }
+
+    /// The same, with these numbers down.
+    pub fn with_down(self, down: BTreeSet<u32>) -> Ports {
+        Ports { down, ..self }
+    }
+
+    /// Whether a port is there that cannot carry packets.
+    pub fn is_down(&self, port: &PortRef) -> bool {
+        self.number(port)
+            .is_ok_and(|number| self.down.contains(&number))
     }
 
     /// The P4 port number of `port`.
     pub(super) fn number(&self, port: &PortRef) -> Result<u32, Refusal> {
         let number = match port {
-            PortRef::Number(number) => self.0.values().find(|known| *known == number).copied(),
-            PortRef::Name(name) => self.0.get(name).copied(),
+            PortRef::Number(number) => self
+                .numbers
+                .values()
+                .find(|known| *known == number)
+                .copied(),
+            PortRef::Name(name) => self.numbers.get(name).copied(),
         };
         number.ok_or_else(|| {
-            let mut known: Vec<_> = self.0.iter().map(|(name, number)| (number, name)).collect();
+            let mut known: Vec<_> = self
+                .numbers
+                .iter()
+                .map(|(name, number)| (number, name))
+                .collect();
             known.sort();
             let known = known
                 .iter()

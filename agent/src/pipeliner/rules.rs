@@ -97,7 +97,10 @@ fn explain(rules: &[Rule], kind: &str, facts: &Facts) -> Refusal {
             .collect();
         words.sort();
         words.dedup();
-        let message = format!("it has no {word} {kind}s; accepted: {}", words.join(", "));
+        let message = match words.is_empty() {
+            true => format!("it has no {kind}s at all"),
+            false => format!("it has no {word} {kind}s; accepted: {}", words.join(", ")),
+        };
         return Refusal::unsupported(message).at(if kind == "forward" { "flag" } else { "type" });
     }
     let list: Vec<_> = candidates.iter().map(|rule| signature(rule)).collect();

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use pointsman_p4::dataplane::{Bits, Call, EntryKey, EntryRef, Match};
 
 use super::{FieldSchema, Schema};
-use crate::entity::{DefaultAction, Entity, TableAction, TableEntry};
+use crate::entity::{DefaultAction, Entity, OneShotAction, Selection, TableAction, TableEntry};
 
 impl Schema {
     /// An entity as `table: key -> action`, or the like.
@@ -148,9 +148,21 @@ impl Schema {
             TableAction::Group(group) => format!("group {group}"),
             TableAction::OneShot(group) => {
                 let actions = group.actions.iter();
-                let actions =
-                    actions.map(|a| format!("{}*{}", self.describe_call(&a.call), a.weight));
-                format!("one of {}", actions.collect::<Vec<_>>().join(" | "))
+                let described = |action: &OneShotAction| {
+                    let call = self.describe_call(&action.call);
+                    match group.selection {
+                        Selection::Hash => format!("{call}*{}", action.weight),
+                        Selection::FirstLive => call,
+                    }
+                };
+                let how = match group.selection {
+                    Selection::Hash => "one of",
+                    Selection::FirstLive => "first live of",
+                };
+                format!(
+                    "{how} {}",
+                    actions.map(described).collect::<Vec<_>>().join(" | ")
+                )
             }
         }
     }

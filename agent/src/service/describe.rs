@@ -31,6 +31,7 @@ pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
         objectives_applied: count(State::Applied),
         objectives_pending: count(State::Pending),
         objectives_failed: count(State::Failed),
+        objectives_degraded: small(state.objectives.degraded()),
         ports_up: small(state.ports.iter().filter(|port| port.is_up()).count()),
         ports_total: small(state.ports.iter().count()),
         revision: state.objectives.revision,

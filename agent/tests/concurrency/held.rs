@@ -10,7 +10,7 @@ use pointsman_agent::target::{
 };
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
-    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, Selection, TableEntry,
 };
 use pointsman_p4::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
@@ -129,7 +129,7 @@ delegate! {
     fn set_default(table: TableId, action: Option<&EntryAction>) -> Done;
     fn put_member(profile: ActionProfileId, member: u32, call: &Call) -> Done;
     fn delete_member(profile: ActionProfileId, member: u32) -> Done;
-    fn put_group(profile: ActionProfileId, group: u32, members: &[GroupMember]) -> Done;
+    fn put_group(profile: ActionProfileId, group: u32, selection: Selection, members: &[GroupMember]) -> Done;
     fn delete_group(profile: ActionProfileId, group: u32) -> Done;
     fn set_multicast_group(group: u32, replicas: &[Replica]) -> Done;
     fn set_clone_session(session: u32, clone: Option<&CloneSession>) -> Done;

@@ -62,6 +62,8 @@ pub enum StepText {
     Group {
         profile: String,
         group: u32,
+        #[serde(default, skip_serializing_if = "is_false")]
+        first_live: bool,
         members: Vec<MemberText>,
     },
     DeleteGroup {
@@ -204,4 +206,8 @@ impl CaseFile {
         };
         format!("{{\n  \"about\": {about},\n{chain}{floor}  \"steps\": [\n{steps}\n  ]\n}}\n")
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

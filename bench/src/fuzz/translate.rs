@@ -1,7 +1,7 @@
 //! Steps in the names of their program, and back.
 
 use pointsman_p4::dataplane::{
-    CloneSession, CounterData, GroupMember, MeterConfig, Operation, Replica, TableEntry,
+    CloneSession, CounterData, GroupMember, MeterConfig, Operation, Replica, Selection, TableEntry,
 };
 use pointsman_p4::ir::Program;
 
@@ -76,10 +76,15 @@ impl StepText {
             StepText::Group {
                 profile,
                 group,
+                first_live,
                 members,
             } => Operation::PutGroup {
                 profile: names.profile(profile)?,
                 group: *group,
+                selection: match first_live {
+                    true => Selection::FirstLive,
+                    false => Selection::Hash,
+                },
                 members: members
                     .iter()
                     .map(|m| GroupMember {
@@ -202,10 +207,12 @@ fn write(names: &Names, operation: &Operation) -> StepText {
         Operation::PutGroup {
             profile,
             group,
+            selection,
             members,
         } => StepText::Group {
             profile: profile_name(profile),
             group: *group,
+            first_live: *selection == Selection::FirstLive,
             members: members
                 .iter()
                 .map(|m| MemberText {

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, CounterData, EntryAction, EntryKey, GroupMember, Match, Operation,
-    Replica, TableEntry,
+    Replica, Selection, TableEntry,
 };
 use pointsman_p4::interpreter::Lookup;
 use pointsman_p4::ir::{
@@ -329,6 +329,10 @@ impl<'a> Writes<'a> {
         Step::Write(Operation::PutGroup {
             profile,
             group,
+            selection: match random.one_in(4) {
+                true => Selection::FirstLive,
+                false => Selection::Hash,
+            },
             members: once,
         })
     }

@@ -94,7 +94,7 @@ fn text(explanation: &Explanation<'_>) -> String {
         "\nstate:    {}, revision {}\n",
         objective.state, objective.revision
     );
-    if !objective.is_applied() {
+    if !objective.is_well() {
         text += &format!("because:  {}\n", objective.why());
     }
     let refers_to: Vec<_> = objective

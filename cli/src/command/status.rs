@@ -21,6 +21,8 @@ struct Overview {
     cluster: ClusterView,
     devices: Vec<DeviceView>,
     unapplied: Vec<ObjectiveView>,
+    /// Applied, but a port is down that they use.
+    degraded: Vec<ObjectiveView>,
 }
 
 /// Runs the command. Fails when a device or objective is not as wanted.
@@ -31,23 +33,25 @@ pub async fn run(global: &Global, output: &mut Output) -> Result<ExitCode, CliEr
     let mut controller = connect::controller(&global.controller).await?;
     let cluster = get::cluster(&mut controller).await?;
     let devices = get::devices(&mut controller).await?;
-    let mut unapplied = get::objectives(&mut controller, "", false)
+    let mut unwell = get::objectives(&mut controller, "", false)
         .await?
         .objectives;
-    unapplied.retain(|objective| !objective.is_applied());
+    unwell.retain(|objective| !objective.is_well());
+    let (degraded, unapplied) = unwell.into_iter().partition(ObjectiveView::is_applied);
     let overview = Overview {
         cluster,
         devices,
         unapplied,
+        degraded,
     };
     output.value(&overview, |output| {
         output.text(&format!("{}\n", nodes::summary(&overview.cluster)))?;
         output.table(&devices::table(&overview.devices))?;
-        let shown = overview.unapplied.iter().take(MOST_SHOWN);
-        let mut unapplied = objectives::table(shown);
-        let more = overview.unapplied.len().saturating_sub(MOST_SHOWN);
-        unapplied.and_more(more, "pointsman get objectives");
-        output.table(&unapplied)?;
+        let unwell = overview.unapplied.iter().chain(&overview.degraded);
+        let mut shown = objectives::table(unwell.take(MOST_SHOWN));
+        let all = overview.unapplied.len() + overview.degraded.len();
+        shown.and_more(all.saturating_sub(MOST_SHOWN), "pointsman get objectives");
+        output.table(&shown)?;
         output.text(&format!("{}\n", verdict(&overview)))
     })?;
     Ok(if is_well(&overview) {
@@ -71,10 +75,11 @@ fn verdict(overview: &Overview) -> String {
             .map(|device| device.objectives.applied)
             .sum();
         let applied = usize::try_from(applied).unwrap_or(usize::MAX);
-        return format!(
-            "all is as wanted: {} applied",
-            words::count(applied, "objective")
-        );
+        let applied = words::count(applied, "objective");
+        return match overview.degraded.len() {
+            0 => format!("all is as wanted: {applied} applied"),
+            degraded => format!("all is as wanted: {applied} applied, {degraded} of them degraded"),
+        };
     }
     let out_of_sync = overview
         .devices

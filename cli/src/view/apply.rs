@@ -112,12 +112,13 @@ impl ApplyView {
                 }
             }
             let Subject { device, kind, name } = subject.clone();
+            let (state, style) = words::state(&status);
             unapplied.push(UnappliedView {
                 device,
                 kind,
                 name,
-                state: words::state(status.state()),
-                style: words::state_style(status.state()),
+                state,
+                style,
                 reason: words::reason(status.reason()),
                 message: status.message,
             });

@@ -43,6 +43,8 @@ pub struct AgentView {
     pub ports_up: u32,
     pub ports_total: u32,
     pub objectives: Counts,
+    /// Of those applied.
+    pub objectives_degraded: u32,
     pub revision: u64,
     pub master: String,
     pub slow_path_packets: u64,
@@ -105,6 +107,7 @@ impl From<agent_pb::AgentStatus> for AgentView {
                 pending: status.objectives_pending,
                 failed: status.objectives_failed,
             },
+            objectives_degraded: status.objectives_degraded,
             revision: status.revision,
             master: status.master,
             slow_path_packets: status.slow_path_packets,
@@ -214,7 +217,12 @@ pub fn agent_table(agent: &AgentView) -> Table {
         ),
         (
             "objectives",
-            format!("{applied} applied, {pending} pending, {failed} failed"),
+            match agent.objectives_degraded {
+                0 => format!("{applied} applied, {pending} pending, {failed} failed"),
+                degraded => format!(
+                    "{applied} applied ({degraded} degraded), {pending} pending, {failed} failed"
+                ),
+            },
         ),
         ("revision", agent.revision.to_string()),
         ("master", master.to_owned()),

@@ -28,6 +28,8 @@ pub struct ObjectiveView {
     pub model: Objective,
     #[serde(skip)]
     style: anstyle::Style,
+    #[serde(skip)]
+    is_applied: bool,
 }
 
 impl ObjectiveView {
@@ -41,12 +43,14 @@ impl ObjectiveView {
         let model = Objective::try_from(&objective)
             .map_err(|error| bad_answer(format!("{}: {error}", objective.name)))?;
         let status = answer.status.unwrap_or_default();
+        let (state, style) = words::state(&status);
         Ok(Self {
             device: device.to_owned(),
             kind: model.kind().name(),
             name: model.name.to_string(),
-            state: words::state(status.state()),
-            style: words::state_style(status.state()),
+            state,
+            style,
+            is_applied: status.state() == pb::State::Applied,
             reason: words::reason(status.reason()),
             message: status.message,
             revision: status.revision,
@@ -58,10 +62,15 @@ impl ObjectiveView {
 
     /// Is it in the data plane?
     pub fn is_applied(&self) -> bool {
-        self.state == words::state(pb::State::Applied)
+        self.is_applied
     }
 
-    /// Why it is not applied, in words.
+    /// Is it in the data plane, and all of it of use?
+    pub fn is_well(&self) -> bool {
+        self.is_applied && self.reason.is_empty()
+    }
+
+    /// Why it is not applied, or degraded, in words.
     pub fn why(&self) -> String {
         why(self.reason, &self.message)
     }
@@ -84,7 +93,7 @@ fn as_json(device: &str, objective: &Objective) -> Result<serde_json::Value, Str
     Ok(document["objectives"][0].take())
 }
 
-/// Objectives for people; what is not applied has the reason below it.
+/// Objectives for people; what is not as wanted has the reason below it.
 pub fn table<'o>(objectives: impl IntoIterator<Item = &'o ObjectiveView>) -> Table {
     let mut table = Table::new(["DEVICE", "KIND", "NAME", "STATE", "REVISION", "WHAT"]);
     for objective in objectives {
@@ -96,7 +105,7 @@ pub fn table<'o>(objectives: impl IntoIterator<Item = &'o ObjectiveView>) -> Tab
             Cell::number(objective.revision),
             summary(&objective.model).into(),
         ]);
-        if !objective.is_applied() {
+        if !objective.is_well() {
             table.note(objective.why());
         }
         for entry in &objective.entries {

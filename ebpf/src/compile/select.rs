@@ -6,7 +6,9 @@ use crate::asm::{Alu, Cond, Label, Reg, Size};
 use crate::switch::ports::LIVE_OFFSET;
 use crate::switch::ports::MAX_PORTS;
 use crate::tables::records::{GROUP, HEADER_BYTES, MEMBER};
-use crate::tables::selector::{BLOCK_BYTES, BLOCK_HEADER_BYTES, MAX_GROUP_MEMBERS};
+use crate::tables::selector::{
+    BLOCK_BYTES, BLOCK_COUNT_AT, BLOCK_HEADER_BYTES, BLOCK_STARTS_AT, MAX_GROUP_MEMBERS,
+};
 
 use super::Emitter;
 use super::layout::Control;
@@ -49,8 +51,8 @@ impl Emitter<'_> {
         self.asm.place(done);
     }
 
-    /// R8 = a member of the group in R8: the hash modulo the number of members, or the first one
-    /// after it whose port is up. With all ports down, the one that the hash says.
+    /// R8 = a member of the group in R8: the hash modulo the number of members at which packets begin, or the
+    /// first one after it whose port is up. With all ports down, the one that the hash says.
     fn choose_member(
         &mut self,
         id: ActionProfileId,
@@ -72,12 +74,13 @@ impl Emitter<'_> {
         self.asm.alu_imm(Alu::Mul, Reg::R8, BLOCK_BYTES as i32);
         self.tables(Reg::R9, plan.blocks);
         self.asm.alu(Alu::Add, Reg::R9, Reg::R8);
-        self.asm.load(Size::W, Reg::R8, Reg::R9, 0);
+        self.asm
+            .load(Size::W, Reg::R8, Reg::R9, BLOCK_STARTS_AT as i32);
         self.asm.jump_if_imm(Cond::Eq, Reg::R8, 0, no_action);
         self.calculate(calculation);
         self.asm.alu(Alu::Mod, Reg::R0, Reg::R8);
 
-        // R0 = position, R8 = members, R5 = tries.
+        // R0 = position, R5 = tries. From the first dead member on R8 = members.
         self.asm.mov_imm(Reg::R5, 0);
         self.asm.place(next);
         self.asm
@@ -96,6 +99,8 @@ impl Emitter<'_> {
         self.asm.load(Size::B, Reg::R4, Reg::R3, 0);
         self.asm.jump_if_imm(Cond::Ne, Reg::R4, 0, found);
         self.asm.alu_imm(Alu::Add, Reg::R0, 1);
+        self.asm
+            .load(Size::W, Reg::R8, Reg::R9, BLOCK_COUNT_AT as i32);
         self.asm.jump_if(Cond::Lt, Reg::R0, Reg::R8, wrapped);
         self.asm.mov_imm(Reg::R0, 0);
         self.asm.place(wrapped);
@@ -104,7 +109,8 @@ impl Emitter<'_> {
         self.asm
             .store(Size::W, Reg::R7, Control::TEMPORARY, Reg::R0);
         self.asm.load(Size::W, Reg::R0, Reg::R7, Control::TEMPORARY);
-        self.asm.load(Size::W, Reg::R8, Reg::R9, 0);
+        self.asm
+            .load(Size::W, Reg::R8, Reg::R9, BLOCK_COUNT_AT as i32);
         self.asm.alu_imm(Alu::Add, Reg::R5, 1);
         if self.options.may_goto {
             self.asm.may_goto(found);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
-    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, Selection, TableEntry,
 };
 use pointsman_p4::ir::{
     self, ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId,
@@ -238,10 +238,11 @@ impl DataPlane for Pipeline {
         &self,
         profile: ActionProfileId,
         group: u32,
+        selection: Selection,
         members: &[GroupMember],
     ) -> Result<(), DataPlaneError> {
         self.profile_mut(profile)
-            .put_group(&self.grace, group, members)
+            .put_group(&self.grace, group, selection, members)
             .map_err(|e| self.profile_error(profile, e))
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! members  u32 each: the slot of the member's record, 0 for none
 //! groups   u32 each: the number of the group's block, 0 for none
-//! block    u32 count | u32 unused | 127 times (u32 member | u32 watched port + 1, 0 for none)
+//! block    u32 starts | u32 count | 127 times (u32 member | u32 watched port + 1, 0 for none)
 //! live     one byte for each port, in the switch's memory: 1 while it can carry packets
 //! ```
 //!
@@ -11,12 +11,16 @@
 //! whole by one release store in `members` or `groups`, whatever refers to it. Blocks and records are
 //! complete before they are published and are used again only after a grace period.
 //! A member appears in a block as often as its weight says; see [`in_shares`] for weights that need more.
+//!
+//! The program begins at the hash modulo `starts`, and goes on until it finds one whose port is up, among all `count`
+//! of them. So a group that is chosen from by hash has both words the same; of one whose first live member takes all
+//! (`Selection::FirstLive`), `starts` is 1, and each packet begins with the first. That costs no group anything.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 
-use pointsman_p4::dataplane::GroupMember;
+use pointsman_p4::dataplane::{GroupMember, Selection};
 
 use crate::sys::SharedMemory;
 
@@ -31,6 +35,10 @@ pub const MAX_GROUP_MEMBERS: u32 = 127;
 pub const BLOCK_BYTES: u32 = 1024;
 /// Where the members begin in a block.
 pub const BLOCK_HEADER_BYTES: u32 = 8;
+/// Where a block says at how many of its members a packet may begin.
+pub const BLOCK_STARTS_AT: u32 = 0;
+/// Where it says how many there are.
+pub const BLOCK_COUNT_AT: u32 = 4;
 
 const MAX_GROUPS: u32 = 4096;
 
@@ -192,9 +200,10 @@ impl Profile {
         &mut self,
         grace: &Grace,
         id: u32,
+        selection: Selection,
         members: &[GroupMember],
     ) -> Result<(), ProfileError> {
-        let slots = self.slots(members)?;
+        let slots = self.slots(selection, members)?;
         let index = match self.groups.get(&id) {
             Some(index) => *index,
             None => *self.free_groups.last().ok_or(ProfileError::Full {
@@ -207,7 +216,14 @@ impl Profile {
             .take(grace)
             .map_err(|e| full("groups", self.plan.group_count, e))?;
         let at = self.block_at(block);
-        self.memory.u32(at).store(slots.len() as u32, Relaxed);
+        let count = slots.len() as u32;
+        let starts = match selection {
+            Selection::Hash => count,
+            Selection::FirstLive => count.min(1),
+        };
+        let word = |offset: u32| self.memory.u32(at + offset as usize);
+        word(BLOCK_STARTS_AT).store(starts, Relaxed);
+        word(BLOCK_COUNT_AT).store(count, Relaxed);
         for (position, (member, watch)) in slots.iter().enumerate() {
             let slot_at = at + BLOCK_HEADER_BYTES as usize + 8 * position;
             self.memory.u32(slot_at).store(*member, Relaxed);
@@ -235,7 +251,11 @@ impl Profile {
     }
 
     /// Members in the order given, then the extra copies that weights ask for: BMv2's order.
-    fn slots(&self, members: &[GroupMember]) -> Result<Vec<(u32, u32)>, ProfileError> {
+    fn slots(
+        &self,
+        selection: Selection,
+        members: &[GroupMember],
+    ) -> Result<Vec<(u32, u32)>, ProfileError> {
         let mut slots = Vec::new();
         let mut extra = Vec::new();
         for member in members {
@@ -243,7 +263,11 @@ impl Profile {
             let index = index.ok_or(ProfileError::NoSuchMember(member.member))?;
             let slot = (index, member.watch_port.map_or(0, |port| port + 1));
             slots.push(slot);
-            extra.extend(std::iter::repeat_n(slot, member.weight.max(1) as usize - 1));
+            let copies = match selection {
+                Selection::Hash => member.weight.max(1) as usize - 1,
+                Selection::FirstLive => 0,
+            };
+            extra.extend(std::iter::repeat_n(slot, copies));
         }
         slots.append(&mut extra);
         if slots.len() > MAX_GROUP_MEMBERS as usize {

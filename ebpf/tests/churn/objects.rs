@@ -9,7 +9,8 @@ use pointsman_ebpf::plane::Plane;
 use pointsman_ebpf::switch::Switch;
 use pointsman_ebpf::sys::Program;
 use pointsman_p4::dataplane::{
-    Bits, Call, DataPlane, EntryAction, EntryKey, GroupMember, Match, Operation, TableEntry,
+    Bits, Call, DataPlane, EntryAction, EntryKey, GroupMember, Match, Operation, Selection,
+    TableEntry,
 };
 use pointsman_p4::ir::{
     ActionId, ActionProfileId, BinaryOp, Expr, LValue, Op, Register, RegisterId, TableId,
@@ -59,7 +60,7 @@ fn member(member: u32, weight: u32, watch_port: Option<u32>) -> GroupMember {
 const PROFILE: ActionProfileId = ActionProfileId(0);
 
 /// The routed path leads to a group; member `n` leaves by port `n`.
-fn with_group(case: &Case, members: &[GroupMember]) -> Switch {
+fn with_group(case: &Case, selection: Selection, members: &[GroupMember]) -> Switch {
     let switch = switch(case);
     let plane = switch.plane().unwrap();
     apply(
@@ -71,7 +72,7 @@ fn with_group(case: &Case, members: &[GroupMember]) -> Switch {
         let call = routing(case, number, number);
         plane.put_member(PROFILE, number as u32, &call).unwrap();
     }
-    plane.put_group(PROFILE, GROUP, members).unwrap();
+    plane.put_group(PROFILE, GROUP, selection, members).unwrap();
     let entry = TableEntry {
         key: EntryKey {
             table: table(case, ".hashed"),
@@ -154,12 +155,14 @@ fn a_group_that_is_replaced_gives_each_packet_an_old_or_a_new_member() {
         vec![member(3, 2, None)],
         vec![member(1, 5, None), member(3, 1, None), member(2, 1, None)],
     ];
-    let switch = with_group(&case, &versions[0]);
+    let switch = with_group(&case, Selection::Hash, &versions[0]);
     let program = Arc::clone(switch.root());
     let plane = switch.plane().unwrap();
     let numbers = under_flows(&program, || {
         for version in versions.iter().cycle().take(15_000) {
-            plane.put_group(PROFILE, GROUP, version).unwrap();
+            plane
+                .put_group(PROFILE, GROUP, Selection::Hash, version)
+                .unwrap();
         }
     });
     assert!(numbers.is_subset(&HashSet::from([1, 2, 3])), "{numbers:?}");
@@ -171,7 +174,11 @@ fn a_member_that_changes_is_seen_whole_by_the_packets_of_its_group() {
         return;
     }
     let case = leaf_spine();
-    let switch = with_group(&case, &[member(1, 1, None), member(2, 1, None)]);
+    let switch = with_group(
+        &case,
+        Selection::Hash,
+        &[member(1, 1, None), member(2, 1, None)],
+    );
     let program = Arc::clone(switch.root());
     let plane = switch.plane().unwrap();
     let numbers = under_flows(&program, || {
@@ -195,7 +202,7 @@ fn flows_leave_a_member_whose_port_goes_down_and_none_is_lost() {
         member(2, 2, Some(2)),
         member(3, 1, Some(3)),
     ];
-    let mut switch = with_group(&case, &members);
+    let mut switch = with_group(&case, Selection::Hash, &members);
     for port in 1..=3 {
         switch.set_port_up(port, true);
     }
@@ -218,12 +225,68 @@ fn flows_leave_a_member_whose_port_goes_down_and_none_is_lost() {
 }
 
 #[test]
+fn all_flows_take_the_first_live_member_and_come_back_to_it() {
+    if !privileged() {
+        return;
+    }
+    let case = leaf_spine();
+    let members = [
+        member(3, 1, Some(3)),
+        member(1, 1, Some(1)),
+        member(2, 1, Some(2)),
+    ];
+    let mut switch = with_group(&case, Selection::FirstLive, &members);
+    for port in 1..=3 {
+        switch.set_port_up(port, true);
+    }
+    let program = Arc::clone(switch.root());
+    // Ports that go down or up, and the member that is the first live one from then on.
+    let turns = [
+        (1, false, 3),
+        (3, false, 2),
+        (1, true, 1),
+        (2, false, 1),
+        (3, true, 3),
+        (1, false, 3),
+        // None is left, which is as with a group that is chosen from by hash.
+        (3, false, 3),
+        (2, true, 2),
+        (1, true, 1),
+        (3, true, 3),
+    ];
+    for (port, up, first) in turns {
+        switch.set_port_up(port, up);
+        let chosen: HashSet<u64> = (0..64).map(|flow| chosen(&program, flow)).collect();
+        assert_eq!(chosen, HashSet::from([first]), "port {port} up: {up}");
+    }
+    let numbers = under_flows(&program, || {
+        for _ in 0..400 {
+            switch.set_port_up(3, false);
+            assert_eq!(chosen(&program, 7), 1, "the port is down");
+            switch.set_port_up(3, true);
+            assert_eq!(chosen(&program, 7), 3, "the port is back");
+        }
+    });
+    assert!(numbers.is_subset(&HashSet::from([1, 3])), "{numbers:?}");
+    let plane = switch.plane().unwrap();
+    plane
+        .put_group(PROFILE, GROUP, Selection::Hash, &members)
+        .unwrap();
+    let spread: HashSet<u64> = (0..64).map(|flow| chosen(&program, flow)).collect();
+    assert_eq!(spread.len(), 3, "a group can become an ordinary one");
+}
+
+#[test]
 fn flows_spread_by_weight() {
     if !privileged() {
         return;
     }
     let case = leaf_spine();
-    let switch = with_group(&case, &[member(1, 3, None), member(2, 1, None)]);
+    let switch = with_group(
+        &case,
+        Selection::Hash,
+        &[member(1, 3, None), member(2, 1, None)],
+    );
     let first = (0..2048).filter(|flow| chosen(switch.root(), *flow) == 1);
     let share = first.count() as f64 / 2048.0;
     assert!(

@@ -9,7 +9,7 @@ use proto::update::Type as UpdateType;
 
 use crate::dataplane::{
     Args, BackupReplica, Bits, Call, CloneSession, EntryAction, EntryKey, GroupMember, Matches,
-    Operation, Replica, TableEntry,
+    Operation, Replica, Selection, TableEntry,
 };
 use crate::ir::ActionId;
 use crate::p4info::{Action, ActionProfile, Pipeline, Table};
@@ -281,6 +281,7 @@ fn profile_group(
     Ok(Operation::PutGroup {
         profile: profile.profile,
         group: group.group_id,
+        selection: Selection::Hash,
         members: GroupMember::in_order(&members),
     })
 }

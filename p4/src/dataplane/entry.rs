@@ -134,6 +134,17 @@ pub struct GroupMember {
     pub watch_port: Option<u32>,
 }
 
+/// How a packet gets a member of its group. Members whose `watch_port` is down are passed over either way, while
+/// another is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Selection {
+    /// By the selector's hash over its fields, each as often as its weight says.
+    #[default]
+    Hash,
+    /// The first one, in the order given: the others wait until it is down. Weights mean nothing.
+    FirstLive,
+}
+
 impl GroupMember {
     /// The members of a group as BMv2 counts them: by their own number, in whatever order the group
     /// names them.

@@ -18,7 +18,7 @@ pub use bits::Bits;
 pub use declared::declared_entries;
 pub use entry::{
     BackupReplica, Call, CloneSession, Color, ColorCounts, CounterData, EntryAction, EntryKey,
-    EntryRef, GroupMember, Match, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryRef, GroupMember, Match, MeterConfig, Occupancy, Replica, Selection, TableEntry,
 };
 pub use error::DataPlaneError;
 pub use operation::Operation;
@@ -74,6 +74,7 @@ pub trait DataPlane: Send + Sync {
         &self,
         profile: ActionProfileId,
         group: u32,
+        selection: Selection,
         members: &[GroupMember],
     ) -> Result<(), DataPlaneError>;
 

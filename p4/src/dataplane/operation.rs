@@ -4,7 +4,7 @@ use crate::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueS
 
 use super::{
     Bits, Call, CloneSession, CounterData, DataPlane, DataPlaneError, EntryAction, EntryKey,
-    GroupMember, MeterConfig, Replica, TableEntry,
+    GroupMember, MeterConfig, Replica, Selection, TableEntry,
 };
 
 /// A change to a data plane: the methods of [`DataPlane`] as data.
@@ -30,6 +30,7 @@ pub enum Operation {
     PutGroup {
         profile: ActionProfileId,
         group: u32,
+        selection: Selection,
         members: Vec<GroupMember>,
     },
     DeleteGroup {
@@ -86,8 +87,9 @@ impl Operation {
             Operation::PutGroup {
                 profile,
                 group,
+                selection,
                 members,
-            } => data_plane.put_group(*profile, *group, members),
+            } => data_plane.put_group(*profile, *group, *selection, members),
             Operation::DeleteGroup { profile, group } => data_plane.delete_group(*profile, *group),
             Operation::SetMulticastGroup { group, replicas } => {
                 data_plane.set_multicast_group(*group, replicas)

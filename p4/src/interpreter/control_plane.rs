@@ -6,7 +6,7 @@ use num_bigint::BigUint;
 
 use crate::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlaneError, EntryAction, EntryKey,
-    EntryRef, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryRef, GroupMember, MeterConfig, Occupancy, Replica, Selection, TableEntry,
 };
 use crate::ir::{
     ActionProfileId, CounterId, Implementation, MeterId, RegisterId, TableId, ValueSetId,
@@ -15,7 +15,7 @@ use crate::ir::{
 use super::Machine;
 use super::bits::ones;
 use super::meter::Meter;
-use super::profile::ProfileState;
+use super::profile::{GroupState, ProfileState};
 use super::table::Direct;
 
 type Done = Result<(), DataPlaneError>;
@@ -167,8 +167,10 @@ impl Machine {
 
     pub(super) fn delete_member(&mut self, profile: ActionProfileId, member: u32) -> Done {
         self.check_member(profile, member)?;
-        let mut groups = self.profile(profile).groups.values().flatten();
-        if groups.any(|m| m.member == member) || self.is_used(profile, &EntryAction::Member(member))
+        let groups = self.profile(profile).groups.values();
+        let mut members = groups.flat_map(|group| &group.members);
+        if members.any(|m| m.member == member)
+            || self.is_used(profile, &EntryAction::Member(member))
         {
             return Err(DataPlaneError::InUse {
                 what: format!("member {member} of {}", self.profile_name(profile)),
@@ -182,13 +184,15 @@ impl Machine {
         &mut self,
         profile: ActionProfileId,
         group: u32,
+        selection: Selection,
         members: &[GroupMember],
     ) -> Done {
         for member in members {
             self.check_member(profile, member.member)?;
         }
         let groups = &mut self.state.profiles[profile.index()].groups;
-        groups.insert(group, members.to_vec());
+        let members = members.to_vec();
+        groups.insert(group, GroupState { selection, members });
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
-    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, TableEntry,
+    EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, Selection, TableEntry,
 };
 use crate::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
@@ -81,7 +81,7 @@ delegate! {
     fn set_default(table: TableId, action: Option<&EntryAction>) -> Done;
     fn put_member(profile: ActionProfileId, member: u32, call: &Call) -> Done;
     fn delete_member(profile: ActionProfileId, member: u32) -> Done;
-    fn put_group(profile: ActionProfileId, group: u32, members: &[GroupMember]) -> Done;
+    fn put_group(profile: ActionProfileId, group: u32, selection: Selection, members: &[GroupMember]) -> Done;
     fn delete_group(profile: ActionProfileId, group: u32) -> Done;
     fn set_multicast_group(group: u32, replicas: &[Replica]) -> Done;
     fn set_clone_session(session: u32, clone: Option<&CloneSession>) -> Done;

@@ -10,10 +10,10 @@ use std::ops::RangeInclusive;
 
 use pointsman_model::reader::{Reader, optional};
 use pointsman_model::yaml::{self, Entry, Node, Span};
-use pointsman_model::{Problems, Source};
+use pointsman_model::{NextType, Problems, Source};
 use pointsman_p4::dataplane::Bits;
 
-use super::manifest::{Manifest, Role, Rule, When};
+use super::manifest::{Manifest, Role, Rule, Template, When};
 use crate::schema::Schema;
 
 const MANIFEST_FIELDS: &[&str] = &[
@@ -88,7 +88,7 @@ fn read_manifest(reader: &mut Reader<'_>, node: &Node, schema: &Schema) -> Optio
     let filters = read_rules(reader, &context, &entries, "filters");
     context.types = &["specific", "versatile", "egress"];
     let forwards = read_rules(reader, &context, &entries, "forwards");
-    context.types = &["simple", "hashed", "broadcast", "failover"];
+    context.types = NextType::WORDS;
     context.nexts = true;
     let nexts = read_rules(reader, &context, &entries, "nexts");
     let (next_ids, group_ids) = ids?;
@@ -174,7 +174,7 @@ fn read_rule(reader: &mut Reader<'_>, context: &Context<'_>, node: &Node) -> Opt
         return None;
     };
     let name = reader.text(name, "the name of a rule")?.to_owned();
-    let when = match reader.required(&entries, "when", "the rule", node.span) {
+    let rule_when = match reader.required(&entries, "when", "the rule", node.span) {
         Some(node) => when::read(reader, context, node),
         None => When::default(),
     };
@@ -195,6 +195,16 @@ fn read_rule(reader: &mut Reader<'_>, context: &Context<'_>, node: &Node) -> Opt
             "move this to `entries`",
         );
     }
+    if let Some(when) = optional(&entries, "when").filter(|_| *role == Role::Rule)
+        && rule_when.names_failover()
+        && !once.iter().any(Template::selects)
+    {
+        reader.error(
+            when.span,
+            "a failover next is an action selector's: nothing else knows which ports are up",
+            "give the rule an entry with `select`",
+        );
+    }
     let empty = once.is_empty() && each_bucket.is_empty();
     if reader.count() == 0 && empty != (*role == Role::Refuse) {
         let message = if empty {
@@ -207,7 +217,7 @@ fn read_rule(reader: &mut Reader<'_>, context: &Context<'_>, node: &Node) -> Opt
     Some(Rule {
         role: *role,
         name,
-        when,
+        when: rule_when,
         entries: once,
         each_bucket,
     })

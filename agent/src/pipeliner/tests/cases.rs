@@ -1,4 +1,4 @@
-//! `cases/*.yaml` on both pipelines: what each objective becomes, or why it is refused. The
+//! `cases/*.yaml` on each pipeline: what each objective becomes, or why it is refused. The
 //! expected text is `cases/NAME.PIPELINE.txt`; `UPDATE_EXPECT=1` rewrites it.
 
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use expect_test::expect_file;
 use pointsman_model::Operation;
 
-use super::support::{Pipeline, changes, leaf_spine, onos_fabric, ports, text_of};
+use super::support::{Pipeline, changes, leaf_spine, onos_basic, onos_fabric, ports, text_of};
 use crate::pipeliner::{Book, Ids, merge};
 
 fn cases() -> Vec<PathBuf> {
@@ -72,6 +72,13 @@ fn objectives_become_entries_of_leaf_spine() {
 #[test]
 fn objectives_become_entries_of_onos_fabric() {
     if let Some(pipeline) = onos_fabric() {
+        check(&pipeline);
+    }
+}
+
+#[test]
+fn objectives_become_entries_of_onos_basic() {
+    if let Some(pipeline) = onos_basic() {
         check(&pipeline);
     }
 }

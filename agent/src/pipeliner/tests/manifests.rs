@@ -4,16 +4,16 @@ use expect_test::expect;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use pointsman_p4::programs;
 
-use super::support::{leaf_spine, onos_fabric};
+use super::support::{leaf_spine, onos_basic, onos_fabric};
 use crate::pipeliner::Pipeliner;
 
 #[test]
 fn a_pipeline_finds_the_manifest_that_fits_it() {
     let found = Pipeliner::find(&leaf_spine().schema).map(|pipeliner| pipeliner.name().to_owned());
     assert_eq!(found.as_deref(), Some("leaf_spine"));
-    if let Some(fabric) = onos_fabric() {
-        let found = Pipeliner::find(&fabric.schema).map(|pipeliner| pipeliner.name().to_owned());
-        assert_eq!(found.as_deref(), Some("onos_fabric"));
+    for onos in [onos_basic(), onos_fabric()].into_iter().flatten() {
+        let found = Pipeliner::find(&onos.schema).map(|pipeliner| pipeliner.name().to_owned());
+        assert_eq!(found.as_deref(), Some(onos.name));
     }
 }
 

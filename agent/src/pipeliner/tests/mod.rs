@@ -4,6 +4,7 @@ mod anything;
 mod bench;
 mod cases;
 mod changes;
+mod failover;
 mod manifests;
 mod packets;
 mod support;

@@ -50,10 +50,19 @@ pub(super) fn leaf_spine() -> Pipeline {
 
 /// ONOS's fabric, where the shared vectors are present.
 pub(super) fn onos_fabric() -> Option<Pipeline> {
+    shared("onos_fabric", "pipelines/onos-fabric")
+}
+
+/// ONOS's basic, where the shared vectors are present.
+pub(super) fn onos_basic() -> Option<Pipeline> {
+    shared("onos_basic", "pipelines/onos-basic")
+}
+
+fn shared(name: &'static str, directory: &str) -> Option<Pipeline> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared");
     let root =
         std::env::var_os("POINTSMAN_VECTORS").map_or_else(|| PathBuf::from(default), PathBuf::from);
-    let directory = root.join("pipelines/onos-fabric");
+    let directory = root.join(directory);
     let Ok(json) = fs::read_to_string(directory.join("bmv2.json")) else {
         println!(
             "skipped: {} is not there (set POINTSMAN_VECTORS)",
@@ -62,7 +71,7 @@ pub(super) fn onos_fabric() -> Option<Pipeline> {
         return None;
     };
     let info = fs::read_to_string(directory.join("p4info.txtpb")).expect("p4info is beside it");
-    Some(pipeline("onos_fabric", &json, &info))
+    Some(pipeline(name, &json, &info))
 }
 
 /// Ports swp1..swp64 with the numbers 1..64.

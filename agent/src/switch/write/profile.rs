@@ -5,7 +5,7 @@ use pointsman_p4::ir::ActionProfileId;
 use super::super::error::UpdateError;
 use super::super::store::{StoredGroup, StoredMember};
 use super::{Undo, Writer};
-use crate::entity::{Entity, Group, GroupMember, Member, Update};
+use crate::entity::{Entity, Group, GroupMember, Member, Selection, Update};
 
 impl Writer<'_> {
     pub(super) fn insert_member(
@@ -211,6 +211,7 @@ impl Writer<'_> {
             .put_group(
                 group.profile,
                 group.id,
+                Selection::Hash,
                 &GroupMember::in_order(&group.members),
             )
             .map_err(self.refused(&Entity::Group(group.clone())))

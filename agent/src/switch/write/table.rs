@@ -9,7 +9,7 @@ use pointsman_p4::ir::{ActionProfileId, TableId};
 use super::super::error::UpdateError;
 use super::super::store::{OneShotGroup, StoredEntry};
 use super::{Undo, Writer};
-use crate::entity::{Entity, ExtraFields, OneShotAction, TableAction, TableEntry, Update};
+use crate::entity::{Entity, ExtraFields, OneShot, TableAction, TableEntry, Update};
 use crate::schema::TableSchema;
 
 /// What packets had counted before a change that takes it away.
@@ -261,7 +261,7 @@ impl Writer<'_> {
                 }
             }
             TableAction::OneShot(set) => {
-                let group = self.make_one_shot(self.profile_of(table), &set.actions)?;
+                let group = self.make_one_shot(self.profile_of(table), set)?;
                 Ok((EntryAction::Group(group.group), Some(group)))
             }
         }
@@ -284,7 +284,7 @@ impl Writer<'_> {
     fn make_one_shot(
         &mut self,
         profile: ActionProfileId,
-        actions: &[OneShotAction],
+        set: &OneShot,
     ) -> Result<OneShotGroup, UpdateError> {
         if self.store.profile(profile).has_explicit_members() {
             return Err(UpdateError::MixedSelector {
@@ -295,10 +295,10 @@ impl Writer<'_> {
         let ids = &mut self.store.profile_mut(profile).one_shots;
         let made = OneShotGroup {
             group: ids.take(),
-            members: actions.iter().map(|_| ids.take()).collect(),
+            members: set.actions.iter().map(|_| ids.take()).collect(),
         };
         ids.users += 1;
-        let result = self.fill_one_shot(profile, &made, actions);
+        let result = self.fill_one_shot(profile, &made, set);
         if let Err(error) = result {
             self.remove_one_shot(profile, &made);
             return Err(UpdateError::DataPlane {
@@ -313,10 +313,10 @@ impl Writer<'_> {
         &mut self,
         profile: ActionProfileId,
         group: &OneShotGroup,
-        actions: &[OneShotAction],
+        set: &OneShot,
     ) -> Result<(), DataPlaneError> {
-        let mut members = Vec::with_capacity(actions.len());
-        for (id, action) in group.members.iter().zip(actions) {
+        let mut members = Vec::with_capacity(set.actions.len());
+        for (id, action) in group.members.iter().zip(&set.actions) {
             self.plane.put_member(profile, *id, &action.call)?;
             members.push(GroupMember {
                 member: *id,
@@ -324,7 +324,8 @@ impl Writer<'_> {
                 watch_port: action.watch_port,
             });
         }
-        self.plane.put_group(profile, group.group, &members)
+        self.plane
+            .put_group(profile, group.group, set.selection, &members)
     }
 
     /// Removes the group of a one-shot action that no entry refers to any more.

@@ -9,7 +9,7 @@ use pointsman_p4::dataplane::EntryKey;
 use pointsman_p4::ir::{ActionProfileId, LearnListId, MeterId, TableId, ValueSetId};
 
 use crate::entity::{
-    Entity, EntryName, Extra, ExtraFields, OneShot, Operation, TableAction, Update,
+    Entity, EntryName, Extra, ExtraFields, OneShot, Operation, Selection, TableAction, Update,
 };
 
 /// What makes an entity the one it is.
@@ -146,7 +146,7 @@ pub(super) fn comparable(entity: Entity) -> Entity {
             if let Some(TableAction::OneShot(group)) = &mut entry.action {
                 let mut actions = std::mem::take(&mut group.actions);
                 actions.sort_by_key(|action| format!("{action:?}"));
-                *group = OneShot::new(actions);
+                *group = OneShot::new(Selection::Hash, actions);
             }
             Entity::TableEntry(entry)
         }

@@ -1,6 +1,6 @@
 //! Members and groups of action profiles.
 
-use crate::dataplane::{Call, EntryAction, GroupMember, Operation};
+use crate::dataplane::{Call, EntryAction, GroupMember, Operation, Selection};
 use crate::ir::{ActionProfileId, Implementation, Program, TableId};
 
 use super::value::{number, numbers};
@@ -38,6 +38,7 @@ pub(super) fn group(program: &Program, text: &str) -> Parsed<Operation> {
     Ok(Operation::PutGroup {
         profile,
         group: *group,
+        selection: Selection::Hash,
         members: GroupMember::in_order(&weighed),
     })
 }
