@@ -20,6 +20,7 @@ pub mod objectives;
 pub mod p4runtime;
 pub mod pipeliner;
 pub mod ports;
+pub mod reactive;
 pub mod reload;
 pub mod schema;
 pub mod server;

@@ -14,7 +14,7 @@ use pointsman_agent::discovery::Discovery;
 use pointsman_agent::doctor::{self, Severity};
 use pointsman_agent::notify::{State, notify};
 use pointsman_agent::server::{self, Admission};
-use pointsman_agent::{ports, start};
+use pointsman_agent::{ports, reactive, start};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -105,6 +105,12 @@ async fn serve(
         async move { admission.watch(cancel).await }
     });
     let discovery = tokio::spawn(discovery.run(agent.clone(), cancel.clone()));
+    let policies = config.reactive.clone();
+    let policies = tokio::spawn(reactive::shell::run(
+        policies,
+        agent.clone(),
+        cancel.clone(),
+    ));
     let listener = server::bind(config.listen).await?;
     tracing::info!(
         name = config.name, device_id = config.device_id, listen = %config.listen,
@@ -142,6 +148,7 @@ async fn serve(
     discovery
         .await
         .context("the task that looks for neighbours")?;
+    policies.await.context("the task of local policies")?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{CPU_PORT, DEVICE, TestAgent, codes, config, read, update};
-use pointsman_agent::config::PipelineChoice;
+use pointsman_agent::config::{BridgeSection, PipelineChoice, ReactiveSection};
 use pointsman_model::{Kind, Model, Name, Objective, ObjectiveId};
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity;
@@ -310,6 +310,97 @@ async fn a_snapshot_takes_away_what_is_not_in_it() {
     master.put(&format!("{NEXT}{ROUTE}")).await;
     let acks = master.send(puts(NEXT), true).await;
     assert_eq!(acks, ["forward rack2: gone", "next out: applied"]);
+}
+
+/// How an objective of the switch's own fares, once it is like that.
+async fn local_status(agent: &TestAgent, id: (Kind, &str), state: State) -> String {
+    let id = ObjectiveId {
+        kind: id.0,
+        name: Name::new(id.1).expect("a name"),
+    };
+    let reached = async {
+        loop {
+            let status = {
+                let state = agent.agent.shared();
+                let wanted = state.objectives.get(&id);
+                wanted.map(|wanted| wanted.status.clone())
+            };
+            match status {
+                Some(status) if status.state == state => return status.message,
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let reached = tokio::time::timeout(Duration::from_secs(20), reached).await;
+    reached.unwrap_or_else(|_| panic!("{id} is never {state:?}"))
+}
+
+#[tokio::test]
+async fn what_a_controller_wants_goes_before_what_the_switch_does_by_itself() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut config = config(dir.path());
+    let section = ReactiveSection {
+        bridges: Some(vec![BridgeSection {
+            vlan: 10,
+            untagged: Some(vec!["swp[12]".to_owned()]),
+            tagged: None,
+            stations_per_port: None,
+            idle_seconds: None,
+        }]),
+        ..ReactiveSection::default()
+    };
+    config.reactive = section.try_into().expect("it is in order");
+    let agent = TestAgent::start(&config).await;
+    local_status(
+        &agent,
+        (Kind::Forward, "local/bridge10/flood"),
+        State::Applied,
+    )
+    .await;
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 0, 7]);
+    frame.resize(60, 0);
+    agent.engine.receive(1, frame);
+    let learnt = (Kind::Forward, "local/bridge10/station/02:00:00:00:00:07");
+    local_status(&agent, learnt, State::Applied).await;
+
+    // Nobody is told of it, it stays when all else goes, and its name is taken.
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    assert!(master.hello.statuses.is_empty());
+    assert_eq!(master.send(puts(NEXT), true).await, ["next out: applied"]);
+    local_status(&agent, learnt, State::Applied).await;
+    let acks = master
+        .put(&NEXT.replace("next: out", "next: local/out"))
+        .await;
+    assert_eq!(acks, ["next local/out: Failed BadParameters"]);
+
+    let elsewhere = "
+  - forward: by-hand
+    flag: specific
+    selector: { vlan_vid: 10, eth_dst: 02:00:00:00:00:07 }
+    next: out
+";
+    assert_eq!(master.put(elsewhere).await, ["forward by-hand: applied"]);
+    let message = local_status(&agent, learnt, State::Failed).await;
+    assert!(
+        message.contains("gives way to forward by-hand"),
+        "{message}"
+    );
+    let acks = master.delete(&["forward by-hand"]).await;
+    assert_eq!(acks, ["forward by-hand: gone"]);
+    local_status(&agent, learnt, State::Applied).await;
+
+    // And so does what others of its own need.
+    let tagged = "
+  - filter: tagged
+    key: { in_port: swp1 }
+    conditions: { vlan_vid: 10 }
+";
+    assert_eq!(master.put(tagged).await, ["filter tagged: applied"]);
+    let admission = (Kind::Filter, "local/bridge10/port/swp1");
+    local_status(&agent, admission, State::Failed).await;
+    master.delete(&["filter tagged"]).await;
+    local_status(&agent, admission, State::Applied).await;
 }
 
 #[tokio::test]

@@ -9,20 +9,25 @@
 //! are limited for each kind and port, so that a storm at one port leaves room for the others; what is
 //! beyond the limit, or finds the ring buffer full, is counted, and goes its way through the pipeline.
 //!
+//! A bridge that is the agent's own learns from all frames, whatever they are: the program looks their senders up in
+//! [`Stations`], and hands up the headers of those that are not where they are known to be.
+//!
 //! ```text
 //! 0        u32 for each kind: 0 not asked for, 1 copied, 2 taken
-//! 16       u32 for each kind: how many frames of a port are copied in a window
-//! 32       u64 for each kind: frames that found the ring buffer full
-//! 64       for each kind, for each port: the cell of its window, see `windows`
+//! 32       u32 for each kind: how many frames of a port are copied in a window
+//! 64       u64 for each kind: frames that found the ring buffer full
+//! 128      for each kind, for each port: the cell of its window, see `windows`
 //! ```
 
 mod frames;
 mod kind;
 mod program;
+mod stations;
 
 pub use frames::{Frames, FramesError, LocalFrame};
 pub use kind::{LocalKind, is_link_local};
 pub(crate) use program::emit;
+pub use stations::{NO_VLAN, Station, Stations};
 
 use std::path::Path;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -33,9 +38,9 @@ use crate::windows::{self, CELL_BYTES};
 
 const KINDS: u32 = LocalKind::ALL.len() as u32;
 const WANTED: u32 = 0;
-const LIMITS: u32 = 16;
-const FULL: u32 = 32;
-const CELLS: u32 = 64;
+const LIMITS: u32 = 32;
+const FULL: u32 = 64;
+const CELLS: u32 = 128;
 const MEMORY_BYTES: u32 = CELLS + KINDS * MAX_PORTS * CELL_BYTES;
 const RING_BYTES: u32 = 1 << 20;
 
@@ -61,12 +66,14 @@ pub struct Lost {
     pub limited: u64,
 }
 
-/// The memory and the ring buffer.
+/// The memory, the ring buffer, and the stations that are known.
 #[derive(Debug)]
 pub struct Front {
     map: Map,
     memory: SharedMemory,
     ring: Map,
+    /// Who is where, as far as the agent's own bridges know.
+    pub stations: Stations,
 }
 
 impl Front {
@@ -78,24 +85,27 @@ impl Front {
             map,
             memory,
             ring: Map::create(MapKind::RingBuffer, "local", RING_BYTES, 1)?,
+            stations: Stations::new()?,
         })
     }
 
-    /// Opens one whose memory and ring buffer were pinned; what was asked for goes on.
-    pub fn open(memory: &Path, ring: &Path) -> Result<Front, SysError> {
+    /// Opens one that was pinned; what was asked for goes on.
+    pub fn open(memory: &Path, ring: &Path, stations: &Path) -> Result<Front, SysError> {
         let map = Map::open(MapKind::Shared, "front", MEMORY_BYTES, 1, memory)?;
         let memory = map.memory()?;
         Ok(Front {
             map,
             memory,
             ring: Map::open(MapKind::RingBuffer, "local", RING_BYTES, 1, ring)?,
+            stations: Stations::open(stations)?,
         })
     }
 
-    /// Keeps both when this process ends.
-    pub fn pin(&self, memory: &Path, ring: &Path) -> Result<(), SysError> {
+    /// Keeps all of it when this process ends.
+    pub fn pin(&self, memory: &Path, ring: &Path, stations: &Path) -> Result<(), SysError> {
         self.map.pin(memory)?;
-        self.ring.pin(ring)
+        self.ring.pin(ring)?;
+        self.stations.pin(stations)
     }
 
     /// Asks for frames of a kind, at most about so many a second from each port.

@@ -6,7 +6,7 @@ mod support;
 use std::cell::RefCell;
 
 use pointsman_ebpf::compile::Options;
-use pointsman_ebpf::front::{LocalKind, Lost, Wanted, is_link_local};
+use pointsman_ebpf::front::{LocalKind, Lost, NO_VLAN, Station, Wanted, is_link_local};
 use pointsman_ebpf::switch::Switch;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -157,4 +157,122 @@ fn a_storm_at_a_port_is_limited_and_counted() {
     switch.root().test_run(&lldp(), 1).unwrap();
     assert_eq!(read.next_frame().unwrap().port, PORT + 1);
     assert_eq!(front.lost(LocalKind::Arp), Lost::default());
+}
+
+/// A frame from a station, with a tag if `vlan` is not 0.
+fn from_station(mac: [u8; 6], vlan: u16) -> Vec<u8> {
+    let mut frame = vec![0xff; 6];
+    frame.extend(mac);
+    if vlan != 0 {
+        frame.extend([0x81, 0x00]);
+        // With a priority, which is no part of who it is.
+        frame.extend((vlan | 0xa000).to_be_bytes());
+    }
+    frame.extend([0x12, 0x34]);
+    frame.resize(100, 7);
+    frame
+}
+
+#[test]
+fn a_station_is_handed_up_until_it_is_known_and_again_where_it_moves_to() {
+    if !privileged() {
+        return;
+    }
+    let switch = switch();
+    let front = &switch.shared().front;
+    let mut read = front.frames().unwrap();
+    let mac = [2, 0xfe, 3, 4, 5, 0xff];
+    let station = Station { mac, vlan: 10 };
+    let frame = from_station(mac, 10);
+    assert_eq!(Station::of(&frame, 20), Some(station));
+    let mut comes = || {
+        switch.root().test_run(&frame, 1).unwrap();
+        read.next_frame()
+    };
+    front.want(LocalKind::NewStation, Wanted::Copy, u32::MAX);
+    assert_eq!(comes(), None, "nobody learns at the port");
+    front.stations.learn(PORT, Some(20));
+    let first = comes().unwrap();
+    assert_eq!((first.kind, first.port), (LocalKind::NewStation, PORT));
+    assert_eq!(first.bytes, frame[..64], "the headers are enough");
+    assert!(comes().is_some(), "until it is known");
+
+    assert!(front.stations.put(station, PORT));
+    assert!(front.stations.take_seen(station), "as it was put");
+    assert!(!front.stations.take_seen(station), "nothing came since");
+    assert_eq!(comes(), None);
+    assert!(front.stations.take_seen(station));
+    let elsewhere = Some(PORT + 1);
+    switch.shared().ports.set_interface(LOOPBACK, elsewhere);
+    front.stations.learn(PORT + 1, Some(NO_VLAN));
+    assert_eq!(comes().unwrap().port, PORT + 1);
+    assert!(
+        !front.stations.take_seen(station),
+        "not where it is known to be"
+    );
+    assert!(front.stations.put(station, PORT + 1));
+    assert_eq!(comes(), None);
+    front.stations.remove(station);
+    assert!(comes().is_some());
+    front.want(LocalKind::NewStation, Wanted::No, 0);
+    assert_eq!(comes(), None);
+}
+
+#[test]
+fn a_frame_of_a_new_station_is_handed_up_as_what_it_is_as_well() {
+    if !privileged() {
+        return;
+    }
+    let switch = switch();
+    let front = &switch.shared().front;
+    let mut read = front.frames().unwrap();
+    want_all(&switch, Wanted::Copy);
+    front.stations.learn(PORT, Some(20));
+    let mut arp = from_station([2, 0, 0, 0, 0, 1], 0);
+    arp[12..14].copy_from_slice(&[0x08, 0x06]);
+    switch.root().test_run(&arp, 1).unwrap();
+    let kinds = [(); 3].map(|()| read.next_frame().map(|frame| frame.kind));
+    assert_eq!(
+        kinds,
+        [Some(LocalKind::NewStation), Some(LocalKind::Arp), None]
+    );
+}
+
+#[test]
+fn as_many_stations_are_known_as_fit_and_each_is_found() {
+    if !privileged() {
+        return;
+    }
+    let switch = switch();
+    let front = &switch.shared().front;
+    let stations = (0..40_000u32).map(|n| {
+        let [a, b, c, d] = n.to_be_bytes();
+        let vlan = 19 + (n % 3) as u16;
+        Station {
+            mac: [2, 0, a, b, c, d],
+            vlan,
+        }
+    });
+    let put: Vec<_> = stations.filter(|s| front.stations.put(*s, PORT)).collect();
+    // Buckets of eight, filled to three fifths.
+    assert!(put.len() > 37_000, "{}", put.len());
+    assert!(put.iter().all(|station| front.stations.take_seen(*station)));
+    front.want(LocalKind::NewStation, Wanted::Copy, u32::MAX);
+    front.stations.learn(PORT, Some(20));
+    let mut read = front.frames().unwrap();
+    for station in put.iter().step_by(97) {
+        // Frames without a tag are in VLAN 20 at this port.
+        let tag = if station.vlan == 20 { 0 } else { station.vlan };
+        switch
+            .root()
+            .test_run(&from_station(station.mac, tag), 1)
+            .unwrap();
+        assert_eq!(read.next_frame(), None, "{station:?}");
+        assert!(front.stations.take_seen(*station));
+    }
+    front.stations.clear();
+    assert!(
+        put.iter()
+            .all(|station| !front.stations.take_seen(*station))
+    );
 }

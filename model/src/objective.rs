@@ -16,6 +16,14 @@ pub const DEFAULT_PRIORITY: u16 = 32768;
 pub struct Name(String);
 
 impl Name {
+    /// What names begin with that switches give to objectives of their own.
+    pub const LOCAL: &'static str = "local/";
+
+    /// Whether the objective is a switch's own; nobody else may name one like that.
+    pub fn is_local(&self) -> bool {
+        self.0.starts_with(Name::LOCAL)
+    }
+
     /// Refuses what could not be typed on a command line or in a URL.
     pub fn new(name: &str) -> Option<Self> {
         let fits = |c: char| c.is_ascii_alphanumeric() || "-_.:/@+".contains(c);

@@ -51,6 +51,7 @@ use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::objectives::Objectives;
 use crate::ports::Ports;
+use crate::reactive;
 use crate::schema::Presentation;
 use crate::switch::Switch;
 
@@ -120,6 +121,8 @@ pub struct Agent {
     pub inventory: Arc<Inventory>,
     /// What became of frames of the agent's own protocols.
     pub discovery: Arc<Counters>,
+    /// What became of those that its own policies were shown.
+    pub reactive: reactive::Counters,
     state: RwLock<State>,
     journal: Journal,
 }
@@ -148,6 +151,7 @@ impl Agent {
             notices: Arc::clone(&state.notices),
             inventory,
             discovery: Arc::default(),
+            reactive: reactive::Counters::default(),
             state: RwLock::new(state),
             journal,
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use pointsman_model::Change;
+use pointsman_model::{Change, Objective};
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::{StateObjectives, StateRecord};
 use pointsman_proto::pointsman::objective::v1::Reason;
@@ -35,12 +35,8 @@ pub enum PipelinerState {
 impl PipelinerState {
     /// Reads the manifest of a pipeline.
     pub fn read(pipeline: &Pipeline) -> PipelinerState {
-        let missing = |message| {
-            PipelinerState::Missing(Refusal {
-                reason: Reason::UnsupportedByPipeline,
-                message,
-                field: None,
-            })
+        let missing = |message: String| {
+            PipelinerState::Missing(Refusal::new(Reason::UnsupportedByPipeline, message))
         };
         let name = &pipeline.schema.name;
         let Some(manifest) = &pipeline.source.manifest else {
@@ -182,6 +178,13 @@ impl State {
         self.objectives_record()
     }
 
+    /// The objectives that are the switch's own.
+    pub fn local_objectives(&self) -> Vec<Objective> {
+        let all = self.objectives.iter();
+        let local = all.filter(|wanted| wanted.objective.name.is_local());
+        local.map(|wanted| wanted.objective.clone()).collect()
+    }
+
     /// Whether an objective waits until other entries are gone.
     pub fn lacks_room(&self) -> bool {
         self.objectives.iter().any(Wanted::lacks_room)
@@ -203,7 +206,9 @@ impl State {
         if changed.is_empty() {
             return None;
         }
-        let acks: Vec<_> = changed.iter().map(|id| self.objectives.ack(id)).collect();
+        // What is the switch's own is no controller's.
+        let told = changed.iter().filter(|id| !id.name.is_local());
+        let acks: Vec<_> = told.map(|id| self.objectives.ack(id)).collect();
         self.acks.extend(acks);
         Some(self.objectives.to_record(&changed))
     }
@@ -265,6 +270,22 @@ impl Agent {
         ticket.wait()?;
         tracing::debug!(revision, changes = size, "objectives taken");
         Ok(pb::AckBatch { acks, revision })
+    }
+
+    /// Changes objectives that are the switch's own. How they fare is in their status; nobody waits for the disk.
+    pub fn change_local_objectives(&self, changes: Vec<Change>) {
+        let changes = changes.into_iter().map(|change| (change, 0));
+        let batch = Batch {
+            changes: changes.collect(),
+            snapshot: false,
+        };
+        let mut state = self.exclusive();
+        let record = state.change_objectives(|objectives, context, sink| {
+            objectives.take(batch, context, sink);
+        });
+        self.objectives_changed(&mut state, record);
+        drop(state);
+        self.compact();
     }
 
     /// Would these changes, one after the other, be accepted? Changes nothing.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::discovery::DiscoverySection;
+use super::reactive::ReactiveSection;
 use super::serving::{AuditSection, TlsSection};
 use super::upstream::UpstreamSection;
 use super::{ConfigError, TargetKind};
@@ -53,6 +54,8 @@ pub struct ConfigFile {
     pub translations: Option<BTreeMap<String, BTreeMap<String, u64>>>,
     /// How the switch looks around itself.
     pub discovery: Option<DiscoverySection>,
+    /// What it does by itself for stations that it sees.
+    pub reactive: Option<ReactiveSection>,
 }
 
 /// Reads the file.

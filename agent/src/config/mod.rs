@@ -8,6 +8,7 @@ mod discovery;
 mod file;
 mod load;
 mod pins;
+mod reactive;
 mod serving;
 mod upstream;
 
@@ -16,6 +17,7 @@ pub use discovery::{DiscoveryConfig, DiscoverySection, GatewaySection, LldpMode}
 pub use file::ConfigFile;
 pub use load::load;
 pub use pins::{DEFAULT_PIN_DIR, Pins};
+pub use reactive::{BridgeSection, ReactiveError, ReactiveSection};
 pub use serving::{AuditSection, Serving, TlsSection, Transport};
 pub use upstream::{UpstreamConfig, UpstreamSection};
 
@@ -101,6 +103,8 @@ pub struct Config {
     pub translations: BTreeMap<String, BTreeMap<String, u64>>,
     /// How the switch looks around itself.
     pub discovery: DiscoveryConfig,
+    /// What the switch does by itself for stations that it sees.
+    pub reactive: crate::reactive::Settings,
 }
 
 impl Config {
@@ -190,6 +194,9 @@ pub enum ConfigError {
         "a certificate for the switch's server needs --upstream-cert, --upstream-key and --upstream-ca"
     )]
     UpstreamHalfIdentity,
+    /// A policy is not possible.
+    #[error(transparent)]
+    Reactive(#[from] ReactiveError),
     /// Hosts would be asked all the time, or never.
     #[error("discovery: host_idle_seconds {0} is not possible; 1 to 86400 are")]
     HostIdle(u32),
@@ -251,6 +258,7 @@ impl TryFrom<ConfigFile> for Config {
             byte_strings: raw.byte_strings.unwrap_or_default(),
             translations: raw.translations.unwrap_or_default(),
             discovery: raw.discovery.unwrap_or_default().try_into()?,
+            reactive: raw.reactive.unwrap_or_default().try_into()?,
         })
     }
 }
@@ -304,6 +312,7 @@ impl fmt::Display for Config {
             }
         }
         self.discovery.fmt(f)?;
+        self.reactive.fmt(f)?;
         if self.ports.is_empty() {
             return writeln!(f, "ports: []");
         }
@@ -361,6 +370,16 @@ mod tests {
                     ip: IpAddr::from([10, 0, 1, 1]),
                     mac: "00:00:00:00:01:00".to_owned(),
                     vlan: Some(10),
+                }]),
+            }),
+            reactive: Some(ReactiveSection {
+                frames_per_second: Some(70),
+                bridges: Some(vec![BridgeSection {
+                    vlan: 10,
+                    untagged: Some(vec!["swp[1-4]".to_owned(), "uplink".to_owned()]),
+                    tagged: None,
+                    stations_per_port: Some(5),
+                    idle_seconds: Some(60),
                 }]),
             }),
             ..insecure()

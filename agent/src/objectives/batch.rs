@@ -40,6 +40,7 @@ impl Objectives {
                 .map(|(change, _)| change.objective.id())
                 .collect();
             let gone = self.wanted.keys().filter(|id| !named.contains(*id));
+            let gone = gone.filter(|id| !id.name.is_local());
             deletes.extend(gone.cloned());
         }
         let mut puts = VecDeque::new();
@@ -149,8 +150,9 @@ impl Objectives {
                 continue;
             };
             let revision = wanted.status.revision;
-            let mut status = match realise(&mut self.book, &wanted.objective, context, sink) {
-                Ok(()) => in_force(&self.book, &wanted.objective, context.ports, revision),
+            let objective = wanted.objective.clone();
+            let mut status = match self.realise(&objective, context, sink) {
+                Ok(()) => in_force(&self.book, &objective, context.ports, revision),
                 Err(refusal) => match refusal.reason {
                     Reason::WaitsForNext | Reason::NoPipeline => {
                         Status::pending(revision, refusal.reason, refusal.message)
@@ -173,6 +175,62 @@ impl Objectives {
                 queue.extend(waiting.cloned());
             }
         }
+    }
+
+    /// Realises an objective. What is the switch's own gives way to what is not.
+    fn realise(
+        &mut self,
+        objective: &Objective,
+        context: &Context<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<(), Refusal> {
+        loop {
+            let refusal = match realise(&mut self.book, objective, context, sink) {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refusal,
+            };
+            let rival = refusal
+                .rival
+                .clone()
+                .filter(|rival| rival.name.is_local() && !objective.name.is_local());
+            let Some(rival) = rival else {
+                return Err(refusal);
+            };
+            if !self.give_way(&rival, &objective.id(), context, sink) {
+                return Err(refusal);
+            }
+        }
+    }
+
+    /// Takes a local objective out of the data plane, and those that need it. It comes back when there is room. Says
+    /// whether it is out.
+    fn give_way(
+        &mut self,
+        id: &ObjectiveId,
+        to: &ObjectiveId,
+        context: &Context<'_>,
+        sink: &mut dyn Sink,
+    ) -> bool {
+        if id.kind == Kind::Next {
+            for user in self.book.users(&id.name) {
+                if !user.name.is_local() || !self.give_way(&user, to, context, sink) {
+                    return false;
+                }
+            }
+        }
+        let out = pipeliner(context)
+            .and_then(|pipeliner| pipeliner.delete(&self.book, id))
+            .and_then(|staged| write(&mut self.book, staged, sink));
+        if let Err(refusal) = out {
+            tracing::error!(objective = %id, reason = refusal.message, "cannot give way");
+            return false;
+        }
+        if let Some(wanted) = self.wanted.get_mut(id) {
+            let refusal = refusal(Reason::Conflict, format!("it gives way to {to}"));
+            wanted.status = Status::failed(wanted.status.revision, refusal);
+            self.changed.insert(id.clone());
+        }
+        true
     }
 
     fn waits_for_next(&self, id: &ObjectiveId) -> bool {
@@ -295,9 +353,5 @@ fn refusal_of(error: &UpdateError) -> Refusal {
 }
 
 fn refusal(reason: Reason, message: String) -> Refusal {
-    Refusal {
-        reason,
-        message,
-        field: None,
-    }
+    Refusal::new(reason, message)
 }

@@ -135,7 +135,10 @@ impl Pipeliner {
             } else {
                 format!("{id} contradicts {owner}, which needs {held}; change or delete that first")
             };
-            Refusal::new(Reason::Conflict, message)
+            Refusal {
+                rival: (id != owner).then_some(owner),
+                ..Refusal::new(Reason::Conflict, message)
+            }
         })
     }
 

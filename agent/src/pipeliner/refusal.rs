@@ -1,5 +1,6 @@
 //! Why an objective cannot be realised.
 
+use pointsman_model::ObjectiveId;
 use pointsman_proto::pointsman::objective::v1::Reason;
 
 /// An answer for the operator: what was refused, why, and what would be accepted.
@@ -12,14 +13,18 @@ pub struct Refusal {
     pub message: String,
     /// The field of the objective that it is about, as a name or path in its YAML.
     pub field: Option<String>,
+    /// The objective that stands in its way.
+    pub rival: Option<ObjectiveId>,
 }
 
 impl Refusal {
-    pub(super) fn new(reason: Reason, message: impl Into<String>) -> Refusal {
+    /// About the objective as a whole.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Refusal {
         Refusal {
             reason,
             message: message.into(),
             field: None,
+            rival: None,
         }
     }
 

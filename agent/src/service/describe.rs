@@ -62,6 +62,7 @@ fn losses(agent: &Agent, target: &dyn Target) -> Vec<pb::Loss> {
     let losses = target.losses().into_iter();
     let losses = losses.chain(agent.packet_io.losses()).chain([digests]);
     let losses = losses.chain(agent.discovery.losses(local.as_deref()));
+    let losses = losses.chain(agent.reactive.losses(local.as_deref()));
     losses
         .filter(|loss| loss.packets > 0)
         .map(|loss| pb::Loss {

@@ -7,8 +7,8 @@ mod sync;
 
 use std::sync::Arc;
 
+use pointsman_model::PortRef;
 use pointsman_model::wire::WireError;
-use pointsman_model::{Change, PortRef};
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::agent_server::Agent as AgentRpc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -189,9 +189,10 @@ fn check(
     agent: &Agent,
     request: &pb::CheckObjectivesRequest,
 ) -> Vec<pointsman_proto::pointsman::objective::v1::Status> {
-    let changes: Vec<_> = request.changes.iter().map(Change::try_from).collect();
-    let good = changes.iter().filter_map(|change| change.clone().ok());
-    let mut statuses = agent.check_objectives(good.collect()).into_iter();
+    let changes: Vec<_> = request.changes.iter().map(sync::read_change).collect();
+    let good = changes.iter().filter_map(|change| change.as_ref().ok());
+    let good = good.cloned().collect();
+    let mut statuses = agent.check_objectives(good).into_iter();
     let results = changes.iter().map(|change| match change {
         Ok(_) => statuses
             .next()

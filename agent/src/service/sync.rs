@@ -11,11 +11,12 @@
 use std::sync::Arc;
 
 use pointsman_model::wire::WireError;
-use pointsman_model::{Change, Kind};
+use pointsman_model::{Change, Kind, Name};
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::sync_request::Message;
 use pointsman_proto::pointsman::agent::v1::sync_response;
 use pointsman_proto::pointsman::objective::v1::{self as objective, Reason};
+use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -233,6 +234,7 @@ fn hello(agent: &Agent, cluster_id: &str) -> pb::SyncResponse {
     let objectives = &state.objectives;
     let ours = objectives.cluster_id == cluster_id;
     let ids = objectives.iter().map(|wanted| wanted.objective.id());
+    let ids = ids.filter(|id| !id.name.is_local());
     response(sync_response::Message::Hello(pb::AgentHello {
         boot_id: agent.identity.boot_id.clone(),
         revision: if ours { objectives.revision } else { 0 },
@@ -253,8 +255,8 @@ fn take(
     for revised in &batch.changes {
         let change = revised.change.as_ref();
         match change
-            .ok_or(WireError::Missing("change"))
-            .and_then(Change::try_from)
+            .ok_or(WireError::Missing("change").into())
+            .and_then(read_change)
         {
             Ok(change) => changes.push((change, revised.revision)),
             Err(error) => bad.extend(bad_ack(change, &error, revised.revision)),
@@ -269,9 +271,32 @@ fn take(
     Ok(acks)
 }
 
+/// Why a change makes no sense on any switch.
+#[derive(Debug, Error)]
+pub(super) enum ChangeError {
+    /// It is not in order.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// It is about what is the switch's own.
+    #[error(
+        "{0}: names that begin with {local} are of objectives that switches have by themselves; choose another",
+        local = Name::LOCAL
+    )]
+    Local(Name),
+}
+
+/// Reads a change of a controller.
+pub(super) fn read_change(change: &objective::Change) -> Result<Change, ChangeError> {
+    let change = Change::try_from(change)?;
+    match change.objective.name.is_local() {
+        true => Err(ChangeError::Local(change.objective.name)),
+        false => Ok(change),
+    }
+}
+
 fn bad_ack(
     change: Option<&objective::Change>,
-    error: &WireError,
+    error: &ChangeError,
     revision: u64,
 ) -> Option<pb::Ack> {
     let objective = change?.objective.as_ref()?;
@@ -289,15 +314,9 @@ fn bad_ack(
 }
 
 /// The status of a change that makes no sense on any switch.
-pub(super) fn bad_change(error: &WireError, revision: u64) -> objectives::Status {
-    objectives::Status::failed(
-        revision,
-        Refusal {
-            reason: Reason::BadParameters,
-            message: error.to_string(),
-            field: None,
-        },
-    )
+pub(super) fn bad_change(error: &ChangeError, revision: u64) -> objectives::Status {
+    let refusal = Refusal::new(Reason::BadParameters, error.to_string());
+    objectives::Status::failed(revision, refusal)
 }
 
 fn sync_status(error: &SyncError) -> Status {

@@ -4,11 +4,11 @@
 //! Packets are run by [`Engine::receive`], on the thread that received them, under a lock of
 //! the interpreter alone, so that a long Write does not wait for traffic longer than a packet.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pointsman_ebpf::front::{LocalFrame, LocalKind, Wanted};
+use pointsman_ebpf::front::{LocalFrame, LocalKind, Station, Wanted};
 use pointsman_ebpf::sys::monotonic_clock;
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Interpreter, Output, Packet};
@@ -108,6 +108,22 @@ impl Local for Engine {
 
     fn listen(&self) -> mpsc::Receiver<LocalFrame> {
         self.local.queue.listen()
+    }
+
+    fn listen_for_stations(&self) -> mpsc::Receiver<LocalFrame> {
+        self.local.listen_for_stations()
+    }
+
+    fn learn(&self, ports: &BTreeMap<u32, u16>) {
+        self.local.learn(ports);
+    }
+
+    fn know(&self, station: Station, port: Option<u32>) {
+        self.local.know(station, port);
+    }
+
+    fn take_seen(&self, station: Station) -> bool {
+        self.local.take_seen(station)
     }
 
     fn send(&self, port: u32, frame: &[u8]) {

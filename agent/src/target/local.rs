@@ -1,9 +1,10 @@
 //! Frames of the protocols that the agent speaks itself, past the pipeline: in, out, and those that were lost.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pointsman_ebpf::front::{LocalFrame, LocalKind, Wanted, is_link_local};
+use pointsman_ebpf::front::{LocalFrame, LocalKind, Station, Wanted, is_link_local};
 use tokio::sync::mpsc;
 
 /// Frames that wait for the agent; more are lost and counted.
@@ -14,8 +15,21 @@ pub trait Local: Send + Sync {
     /// Asks for frames of a kind, at most about so many a second from each port where the target can tell.
     fn want(&self, kind: LocalKind, wanted: Wanted, per_second: u32);
 
-    /// Where they come from now on; whoever listened before hears no more.
+    /// Where frames of the protocols come from now on; whoever listened before hears no more.
     fn listen(&self) -> mpsc::Receiver<LocalFrame>;
+
+    /// The same for the headers of frames of new stations. None are known then.
+    fn listen_for_stations(&self) -> mpsc::Receiver<LocalFrame>;
+
+    /// Stations of these ports, and of no others, are looked for from now on. With each stands the VLAN of its frames
+    /// without a tag, [`NO_VLAN`](pointsman_ebpf::front::NO_VLAN) if they have none.
+    fn learn(&self, ports: &BTreeMap<u32, u16>);
+
+    /// Where a station is, or that it is known no more. Frames of a known one are not handed up.
+    fn know(&self, station: Station, port: Option<u32>);
+
+    /// Whether a station has sent something since the last call, or since it became known.
+    fn take_seen(&self, station: Station) -> bool;
 
     /// Sends a frame by a port. One that cannot be sent is lost, as on any wire.
     fn send(&self, port: u32, frame: &[u8]);
@@ -24,27 +38,49 @@ pub trait Local: Send + Sync {
     fn lost(&self, kind: LocalKind) -> u64;
 }
 
-/// The queue to whoever listens.
+/// The queues to those who listen.
 #[derive(Debug, Default)]
 pub(super) struct LocalQueue {
-    listener: Mutex<Option<mpsc::Sender<LocalFrame>>>,
+    protocols: Listener,
+    stations: Listener,
     lost: [AtomicU64; LocalKind::ALL.len()],
+}
+
+/// Who listens.
+#[derive(Debug, Default)]
+struct Listener(Mutex<Option<mpsc::Sender<LocalFrame>>>);
+
+impl Listener {
+    fn listen(&self) -> mpsc::Receiver<LocalFrame> {
+        let (sender, receiver) = mpsc::channel(LOCAL_QUEUE);
+        *lock(&self.0) = Some(sender);
+        receiver
+    }
+
+    /// Says whether somebody has room for it.
+    fn offer(&self, frame: LocalFrame) -> bool {
+        let listener = lock(&self.0);
+        let listener = listener.as_ref();
+        listener.is_some_and(|listener| listener.try_send(frame).is_ok())
+    }
 }
 
 impl LocalQueue {
     pub(super) fn listen(&self) -> mpsc::Receiver<LocalFrame> {
-        let (sender, receiver) = mpsc::channel(LOCAL_QUEUE);
-        *self.listener() = Some(sender);
-        receiver
+        self.protocols.listen()
+    }
+
+    pub(super) fn listen_for_stations(&self) -> mpsc::Receiver<LocalFrame> {
+        self.stations.listen()
     }
 
     pub(super) fn offer(&self, frame: LocalFrame) {
         let kind = frame.kind;
-        let is_taken = self
-            .listener()
-            .as_ref()
-            .is_some_and(|listener| listener.try_send(frame).is_ok());
-        if !is_taken {
+        let listener = match kind {
+            LocalKind::NewStation => &self.stations,
+            _ => &self.protocols,
+        };
+        if !listener.offer(frame) {
             self.lost[kind as usize].fetch_add(1, Relaxed);
         }
     }
@@ -52,17 +88,22 @@ impl LocalQueue {
     pub(super) fn lost(&self, kind: LocalKind) -> u64 {
         self.lost[kind as usize].load(Relaxed)
     }
-
-    fn listener(&self) -> std::sync::MutexGuard<'_, Option<mpsc::Sender<LocalFrame>>> {
-        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// For targets that see every frame themselves.
 #[derive(Debug, Default)]
 pub(super) struct LocalTap {
     wanted: [AtomicU8; LocalKind::ALL.len()],
+    stations: Mutex<Stations>,
     pub(super) queue: LocalQueue,
+}
+
+/// What [`pointsman_ebpf::front::Stations`] is to programs.
+#[derive(Debug, Default)]
+struct Stations {
+    learns: BTreeMap<u32, u16>,
+    /// Where each is, and whether it was seen.
+    known: HashMap<Station, (u32, bool)>,
 }
 
 const COPY: u8 = 1;
@@ -78,8 +119,51 @@ impl LocalTap {
         self.wanted[kind as usize].store(wanted, Relaxed);
     }
 
+    pub(super) fn listen_for_stations(&self) -> mpsc::Receiver<LocalFrame> {
+        lock(&self.stations).known.clear();
+        self.queue.listen_for_stations()
+    }
+
+    pub(super) fn learn(&self, ports: &BTreeMap<u32, u16>) {
+        lock(&self.stations).learns.clone_from(ports);
+    }
+
+    pub(super) fn know(&self, station: Station, port: Option<u32>) {
+        let known = &mut lock(&self.stations).known;
+        match port {
+            Some(port) => known.insert(station, (port, true)),
+            None => known.remove(&station),
+        };
+    }
+
+    pub(super) fn take_seen(&self, station: Station) -> bool {
+        let known = &mut lock(&self.stations).known;
+        let seen = known.get_mut(&station).map(|(_, seen)| seen);
+        seen.is_some_and(std::mem::take)
+    }
+
+    /// Hands up a frame of a station that is not known where it came in.
+    fn meet(&self, port: u32, bytes: &[u8]) {
+        if self.wanted[LocalKind::NewStation as usize].load(Relaxed) == 0 {
+            return;
+        }
+        let mut stations = lock(&self.stations);
+        let untagged = stations.learns.get(&port).copied();
+        let station = untagged.and_then(|vlan| Station::of(bytes, vlan));
+        let Some(station) = station else { return };
+        match stations.known.get_mut(&station) {
+            Some((at, seen)) if *at == port => *seen = true,
+            _ => self.queue.offer(LocalFrame {
+                kind: LocalKind::NewStation,
+                port,
+                bytes: bytes.to_vec(),
+            }),
+        }
+    }
+
     /// Hands a frame up if it is asked for. Says whether the pipeline is not to see it.
     pub(super) fn takes(&self, port: u32, bytes: &[u8]) -> bool {
+        self.meet(port, bytes);
         let Some(kind) = LocalKind::of(bytes) else {
             return false;
         };
@@ -91,4 +175,9 @@ impl LocalTap {
         }
         is_taken
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each use leaves what is locked whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

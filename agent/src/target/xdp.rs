@@ -4,7 +4,7 @@
 //! what it cannot do) arrives at [`XdpEvents`], which runs the slow path and sends the results through
 //! packet sockets. This file owns those sockets; tables and programs are `pointsman-ebpf`'s.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,11 +13,12 @@ use pnet_datalink::{Channel, Config, DataLinkSender};
 use pointsman_ebpf::compile::Options;
 use pointsman_ebpf::compile::event::EventKind;
 use pointsman_ebpf::compile::handoff::{Cause, Point};
-use pointsman_ebpf::front::{Frames, LocalFrame, LocalKind, Wanted};
+use pointsman_ebpf::front::{Frames, LocalFrame, LocalKind, Station, Wanted};
 use pointsman_ebpf::pipeline::{PipelineError, TableDifference};
 use pointsman_ebpf::plane::SlowPath;
 use pointsman_ebpf::switch::events::{Event, Events};
 use pointsman_ebpf::switch::pins::PinDirectory;
+use pointsman_ebpf::switch::ports::MAX_PORTS;
 use pointsman_ebpf::switch::takeover::Unwanted;
 use pointsman_ebpf::switch::{Shared, Switch, SwitchError};
 use pointsman_ebpf::sys::{AttachMode, interface_index, monotonic_clock};
@@ -241,6 +242,33 @@ impl Local for Slow {
 
     fn listen(&self) -> mpsc::Receiver<LocalFrame> {
         self.local.listen()
+    }
+
+    fn listen_for_stations(&self) -> mpsc::Receiver<LocalFrame> {
+        self.shared.front.stations.clear();
+        self.local.listen_for_stations()
+    }
+
+    fn learn(&self, ports: &BTreeMap<u32, u16>) {
+        let stations = &self.shared.front.stations;
+        for port in 0..MAX_PORTS {
+            stations.learn(port, ports.get(&port).copied());
+        }
+    }
+
+    fn know(&self, station: Station, port: Option<u32>) {
+        let stations = &self.shared.front.stations;
+        match port {
+            Some(port) if !stations.put(station, port) => {
+                tracing::debug!(?station, "no room for a station");
+            }
+            Some(_) => {}
+            None => stations.remove(station),
+        }
+    }
+
+    fn take_seen(&self, station: Station) -> bool {
+        self.shared.front.stations.take_seen(station)
     }
 
     fn send(&self, port: u32, frame: &[u8]) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use pointsman_agent::agent::Agent;
 use pointsman_agent::config::{Config, Pins, PipelineChoice, Serving, TargetKind};
+use pointsman_agent::reactive;
 use pointsman_agent::schema::ByteStrings;
 use pointsman_agent::server::{self, Admission};
 use pointsman_agent::start::{TargetTask, forward_packet_ins, run_target, start_with};
@@ -57,6 +58,7 @@ pub fn config(state_dir: &Path) -> Config {
         byte_strings: ByteStrings::Canonical,
         translations: Default::default(),
         discovery: Default::default(),
+        reactive: Default::default(),
     }
 }
 
@@ -105,6 +107,12 @@ impl TestAgent {
         tokio::spawn(forward_packet_ins(agent.clone(), packet_in, cancel.clone()));
         tokio::spawn(agent.clone().run_notices(learnt, cancel.clone()));
         tokio::spawn(agent.clone().watch_tables(cancel.clone()));
+        let policies = config.reactive.clone();
+        tokio::spawn(reactive::shell::run(
+            policies,
+            agent.clone(),
+            cancel.clone(),
+        ));
         let stop = cancel.clone();
         let served = agent.clone();
         let admission = Admission::load(&config.serving).expect("nothing has to be read");

@@ -1,7 +1,8 @@
 //! What switches learn of their surroundings, in network namespaces: neighbours by LLDP, hosts by ARP and neighbour
-//! discovery, and what garbage does to it (nothing). Needs root, `python3`, and `lldpd` for a part; see
+//! discovery, stations by their first frames, and what garbage does to it (nothing). Needs root, `python3`, and `lldpd` for a part; see
 //! [`net::skipped`].
 
+mod bridging;
 mod garbage;
 mod hosts;
 mod lldp;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! u32 kind | u32 port | u32 bytes of the frame | unused
-//! the frame, at most its first 2048 bytes
+//! the frame, at most its first 2048 bytes; of a new station 64
 //! ```
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -16,6 +16,9 @@ use crate::sys::Map;
 pub(super) const FRAME_HEADER_BYTES: usize = 16;
 /// Room for frames, smallest first: a record's size must be known when it is reserved.
 pub(super) const FRAME_CLASSES: [usize; 3] = [128, 512, 2048];
+
+/// What is handed up of a frame of a new station: its headers.
+pub(super) const STATION_BYTES: usize = 64;
 
 /// Why the ring buffer cannot be read.
 #[derive(Debug, Error)]

@@ -20,18 +20,28 @@ pub enum LocalKind {
     NeighborDiscovery = 2,
     /// DHCP for IPv4 and IPv6, by its UDP ports.
     Dhcp = 3,
+    /// Whatever it is, it comes from a station that is not known to be there: see [`Stations`](super::Stations).
+    NewStation = 4,
 }
 
 impl LocalKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [LocalKind; 4] = [
+    pub const ALL: [LocalKind; 5] = [
+        LocalKind::Lldp,
+        LocalKind::Arp,
+        LocalKind::NeighborDiscovery,
+        LocalKind::Dhcp,
+        LocalKind::NewStation,
+    ];
+    /// Those that are told by what a frame says, in the order of their numbers.
+    pub const PROTOCOLS: [LocalKind; 4] = [
         LocalKind::Lldp,
         LocalKind::Arp,
         LocalKind::NeighborDiscovery,
         LocalKind::Dhcp,
     ];
 
-    /// The kind of a frame; `None` is the pipeline's alone. IPv4 with options and IPv6 with extension
+    /// The protocol of a frame; `None` is the pipeline's alone. IPv4 with options and IPv6 with extension
     /// headers are not looked into: nobody sends these protocols like that.
     pub fn of(frame: &[u8]) -> Option<LocalKind> {
         let mut at = ETHER_TYPE_AT;

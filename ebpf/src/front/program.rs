@@ -5,7 +5,7 @@
 use crate::asm::{Alu, Assembler, Cond, Label, Note, Reg, Size};
 use crate::switch::ports::{INTERFACES_OFFSET, MAX_INTERFACE, MAX_PORTS, Ports};
 
-use super::frames::{FRAME_CLASSES, FRAME_HEADER_BYTES};
+use super::frames::{FRAME_CLASSES, FRAME_HEADER_BYTES, STATION_BYTES};
 use super::kind::MAX_TAGS;
 use super::{CELLS, FULL, Front, LIMITS, LocalKind, WANTED};
 use crate::windows::{self, CELL_BYTES};
@@ -28,28 +28,47 @@ const WANTED_AT: i32 = -8;
 /// context in R6, for all frames that the pipeline is to see.
 pub(crate) fn emit(asm: &mut Assembler, front: &Front, ports: &Ports) {
     asm.note(Note::stage("front"));
-    let kinds = LocalKind::ALL.map(|_| asm.label());
+    let kinds = LocalKind::PROTOCOLS.map(|_| asm.label());
     let pipeline = asm.label();
     asm.mov(Reg::R6, Reg::R1);
+    new_station(asm, front, ports);
     asm.load(Size::W, Reg::R2, Reg::R6, CTX_DATA);
     asm.load(Size::W, Reg::R3, Reg::R6, CTX_DATA_END);
     for tags in 0..=MAX_TAGS {
         classify(asm, tags, &kinds, pipeline);
     }
     let found = asm.label();
-    for (kind, label) in LocalKind::ALL.into_iter().zip(kinds) {
+    for (kind, label) in LocalKind::PROTOCOLS.into_iter().zip(kinds) {
         asm.place(label);
         asm.mov_imm(Reg::R8, kind as u64);
         asm.jump(found);
     }
     asm.place(found);
-    Taker {
+    let mut taker = Taker {
         asm,
         front,
-        pipeline,
-    }
-    .hand_up(ports);
+        goes_on: pipeline,
+    };
+    taker.hand_up(ports);
     asm.place(pipeline);
+}
+
+/// Hands up a frame of a station that is not known where it came in, and goes on with every frame.
+fn new_station(asm: &mut Assembler, front: &Front, ports: &Ports) {
+    let goes_on = asm.label();
+    asm.load(Size::W, Reg::R2, Reg::R6, CTX_DATA);
+    asm.load(Size::W, Reg::R3, Reg::R6, CTX_DATA_END);
+    asm.mov_imm(Reg::R8, LocalKind::NewStation as u64);
+    let mut taker = Taker {
+        asm,
+        front,
+        goes_on,
+    };
+    taker.wanted();
+    taker.port(ports);
+    front.stations.look_up(taker.asm, goes_on);
+    taker.submit_within_limit(STATION_BYTES);
+    asm.place(goes_on);
 }
 
 /// Goes to the label of the frame's kind, which has that many tags (and falls through if it has more), or
@@ -117,21 +136,19 @@ fn swapped(value: u16) -> i32 {
 struct Taker<'a> {
     asm: &'a mut Assembler,
     front: &'a Front,
-    pipeline: Label,
+    /// Where frames go that are not taken.
+    goes_on: Label,
 }
 
 impl Taker<'_> {
-    /// Hands the frame up, if it is asked for. R8 is its kind, and R2 where it begins. Falls through
-    /// or goes to `pipeline` if the pipeline is to see it, too; else the program ends.
+    /// Hands the frame up, if it is asked for. R8 is its kind, and R2 where it begins. Goes on if the pipeline is to
+    /// see it, too; else the program ends.
     fn hand_up(&mut self, ports: &Ports) {
-        let goes_on = self.asm.label();
         self.wanted();
         self.port(ports);
-        self.within_limit(goes_on);
-        self.submit(goes_on);
-        self.asm.place(goes_on);
+        self.submit_within_limit(FRAME_CLASSES[FRAME_CLASSES.len() - 1]);
         self.asm.load(Size::W, Reg::R0, Reg::R10, WANTED_AT);
-        self.asm.jump_if_imm(Cond::Ne, Reg::R0, TAKE, self.pipeline);
+        self.asm.jump_if_imm(Cond::Ne, Reg::R0, TAKE, self.goes_on);
         self.asm.mov_imm(Reg::R0, XDP_DROP);
         self.asm.exit();
     }
@@ -143,17 +160,17 @@ impl Taker<'_> {
         self.front_word(Reg::R1, WANTED, 2);
         let asm = &mut *self.asm;
         asm.load(Size::W, Reg::R0, Reg::R1, 0);
-        asm.jump_if_imm(Cond::Eq, Reg::R0, 0, self.pipeline);
+        asm.jump_if_imm(Cond::Eq, Reg::R0, 0, self.goes_on);
         asm.store(Size::W, Reg::R10, WANTED_AT, Reg::R0);
         asm.jump_if_imm(Cond::Ne, Reg::R8, LocalKind::Lldp as i32, is_asked_for);
         asm.jump_if_imm(Cond::Ne, Reg::R0, TAKE, is_asked_for);
         // What is taken goes to an address that no bridge forwards: see `is_link_local`.
         asm.load(Size::W, Reg::R0, Reg::R2, 0);
-        asm.jump_if_imm(Cond::Ne, Reg::R0, 0x00c2_8001, self.pipeline);
+        asm.jump_if_imm(Cond::Ne, Reg::R0, 0x00c2_8001, self.goes_on);
         asm.load(Size::H, Reg::R0, Reg::R2, 4);
         asm.jump_if_imm(Cond::Eq, Reg::R0, 0x0e00, is_asked_for);
         asm.jump_if_imm(Cond::Eq, Reg::R0, 0x0300, is_asked_for);
-        asm.jump_if_imm(Cond::Ne, Reg::R0, 0x0000, self.pipeline);
+        asm.jump_if_imm(Cond::Ne, Reg::R0, 0x0000, self.goes_on);
         asm.place(is_asked_for);
     }
 
@@ -163,14 +180,14 @@ impl Taker<'_> {
         asm.mov(Reg::R7, Reg::R3);
         asm.alu(Alu::Sub, Reg::R7, Reg::R2);
         asm.load(Size::W, Reg::R1, Reg::R6, CTX_INGRESS_IFINDEX);
-        asm.jump_if_imm(Cond::Gt, Reg::R1, MAX_INTERFACE as i32, self.pipeline);
+        asm.jump_if_imm(Cond::Gt, Reg::R1, MAX_INTERFACE as i32, self.goes_on);
         asm.alu_imm(Alu::Lsh, Reg::R1, 1);
         asm.map_value(Reg::R2, ports.map().insn_fd(), INTERFACES_OFFSET);
         asm.alu(Alu::Add, Reg::R2, Reg::R1);
         asm.load(Size::H, Reg::R9, Reg::R2, 0);
-        asm.jump_if_imm(Cond::Eq, Reg::R9, 0, self.pipeline);
+        asm.jump_if_imm(Cond::Eq, Reg::R9, 0, self.goes_on);
         asm.alu_imm(Alu::Sub, Reg::R9, 1);
-        asm.jump_if_imm(Cond::Ge, Reg::R9, MAX_PORTS as i32, self.pipeline);
+        asm.jump_if_imm(Cond::Ge, Reg::R9, MAX_PORTS as i32, self.goes_on);
     }
 
     /// Counts the frame in its window, or beyond it.
@@ -188,17 +205,28 @@ impl Taker<'_> {
         windows::count(asm, beyond);
     }
 
-    /// Puts the frame on the ring buffer, cut at the largest record.
-    fn submit(&mut self, done: Label) {
+    /// Puts the first bytes of the frame on the ring buffer, at most so many, unless its port has sent up as many as
+    /// it may. R9 is the port, R7 the length.
+    fn submit_within_limit(&mut self, most: usize) {
+        let done = self.asm.label();
+        self.within_limit(done);
+        self.submit(most, done);
+        self.asm.place(done);
+    }
+
+    fn submit(&mut self, most: usize, done: Label) {
         let (fill, full) = (self.asm.label(), self.asm.label());
-        let largest = FRAME_CLASSES[FRAME_CLASSES.len() - 1] as i32;
+        let largest = most as i32;
         let asm = &mut *self.asm;
         let fits = asm.label();
         asm.jump_if_imm(Cond::Le, Reg::R7, largest, fits);
         asm.mov_imm(Reg::R7, largest as u64);
         asm.place(fits);
         asm.jump_if_imm(Cond::Le, Reg::R7, 0, done);
-        for room in FRAME_CLASSES {
+        let first_that_holds_all = FRAME_CLASSES.iter().position(|room| *room >= most);
+        let classes = first_that_holds_all.map_or(FRAME_CLASSES.len(), |at| at + 1);
+        for room in &FRAME_CLASSES[..classes] {
+            let room = *room;
             let larger = asm.label();
             asm.jump_if_imm(Cond::Gt, Reg::R7, room as i32, larger);
             asm.map(Reg::R1, self.front.ring_fd());

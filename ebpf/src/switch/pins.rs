@@ -3,8 +3,8 @@
 //! ```text
 //! DIR/DEVICE/                locked (flock) while an agent has it
 //! DIR/DEVICE/link_PORT       the XDP link of a port; this name never changes
-//! DIR/DEVICE/layout_1/       what the root program of this layout refers to:
-//!     ports events egress front local      maps, see `Shared`
+//! DIR/DEVICE/layout_2/       what the root program of this layout refers to:
+//!     ports events egress front local stations      maps, see `Shared`
 //!     program                  the root program
 //!     root                     its way into the pipeline; pinned last: where it is, the rest is
 //!     pipeline_N/              a pipeline: cells, the programs that packets may enter by (first,
@@ -30,7 +30,7 @@ use thiserror::Error;
 use crate::sys::{FoundLink, Program, SysError, XdpLink, is_bpf_filesystem};
 
 /// To be increased when the maps that pipelines share, or the root program, get another meaning.
-const LAYOUT: u32 = 1;
+const LAYOUT: u32 = 2;
 const LINK: &str = "link_";
 const PIPELINE: &str = "pipeline_";
 

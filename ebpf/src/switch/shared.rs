@@ -66,7 +66,11 @@ impl Shared {
                 &events,
             )?,
             root: Root::open(&pins.shared("root"))?,
-            front: Front::open(&pins.shared("front"), &pins.shared("local"))?,
+            front: Front::open(
+                &pins.shared("front"),
+                &pins.shared("local"),
+                &pins.shared("stations"),
+            )?,
             cpus: cpus(),
             pins: None,
         })
@@ -77,8 +81,11 @@ impl Shared {
         self.ports.map().pin(&pins.shared("ports"))?;
         self.devmap.pin(&pins.shared("egress"))?;
         self.events.pin(&pins.shared("events"))?;
-        self.front
-            .pin(&pins.shared("front"), &pins.shared("local"))?;
+        self.front.pin(
+            &pins.shared("front"),
+            &pins.shared("local"),
+            &pins.shared("stations"),
+        )?;
         self.root.pin(&pins.shared("root"))
     }
 

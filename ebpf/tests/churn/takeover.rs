@@ -310,7 +310,7 @@ fn an_agent_of_another_version_takes_over_the_links_and_settles_what_is_a_port()
     assert_eq!(running(&veth), Some(old_root), "it outlives the process");
     // As if the maps that are there were those of another version.
     let device = bpffs.0.path().join(DEVICE.to_string());
-    std::fs::rename(device.join("layout_1"), device.join("layout_99")).unwrap();
+    std::fs::rename(device.join("layout_2"), device.join("layout_99")).unwrap();
 
     let mut new = bpffs.switch(options);
     let found = new.found();
