@@ -10,6 +10,7 @@
 //!   devices     device                  -> CBOR   DeviceState without its rows
 //!   objectives  (device, kind, name)    -> CBOR   Stored
 //!   tombstones  (device, kind, name)    -> u64    revision of the deletion
+//!   history     revision                -> CBOR   Past: the change set that led to it
 //! ```
 //!
 //! Invariants:
@@ -45,6 +46,7 @@ pub(super) const OBJECTIVES: TableDefinition<(&str, u8, &str), &[u8]> =
     TableDefinition::new("objectives");
 pub(super) const TOMBSTONES: TableDefinition<(&str, u8, &str), u64> =
     TableDefinition::new("tombstones");
+pub(super) const HISTORY: TableDefinition<u64, &[u8]> = TableDefinition::new("history");
 
 /// Why a directory cannot be used as a store.
 #[derive(Debug, Error)]
@@ -282,6 +284,7 @@ fn create(data_dir: &Path, path: &Path, node_id: NodeId) -> Result<(), OpenError
         transaction.open_table(DEVICES)?;
         transaction.open_table(OBJECTIVES)?;
         transaction.open_table(TOMBSTONES)?;
+        transaction.open_table(HISTORY)?;
         Ok(())
     });
     filled.map_err(|fault| io_error(io::Error::other(fault)))?;

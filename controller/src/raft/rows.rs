@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
 
-use super::database::{CLUSTER, DEVICES, DatabaseFault, OBJECTIVES, TOMBSTONES, decode, encode};
+use super::database::{
+    CLUSTER, DEVICES, DatabaseFault, HISTORY, OBJECTIVES, TOMBSTONES, decode, encode,
+};
 use crate::objective::{Kind, ObjectiveKey};
-use crate::state::{ClusterRow, DeviceState, Revision, RowKey, State};
+use crate::state::{ClusterRow, DeviceState, History, Revision, RowKey, State};
 
 /// The one key of the cluster table.
 const CLUSTER_KEY: &str = "";
@@ -69,7 +71,26 @@ pub fn load(transaction: &ReadTransaction) -> Result<State, DatabaseFault> {
             .ok_or_else(|| orphan("tombstones", device))?;
         owner.restore_tombstone(key, Revision(revision.value()));
     }
-    Ok(State::restore(cluster, devices))
+    Ok(State::restore(cluster, devices, load_history(transaction)?))
+}
+
+fn load_history(transaction: &ReadTransaction) -> Result<History, DatabaseFault> {
+    let mut past = BTreeMap::new();
+    match transaction.open_table(HISTORY) {
+        Ok(table) => {
+            for row in table.iter()? {
+                let (revision, value) = row?;
+                past.insert(
+                    Revision(revision.value()),
+                    decode("history", value.value())?,
+                );
+            }
+        }
+        // The version that made the file kept none.
+        Err(TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(History::restore(past))
 }
 
 /// Brings the touched rows to what the state says.
@@ -81,6 +102,7 @@ pub fn store<'a>(
     let mut devices = transaction.open_table(DEVICES)?;
     let mut objectives = transaction.open_table(OBJECTIVES)?;
     let mut tombstones = transaction.open_table(TOMBSTONES)?;
+    let mut history = transaction.open_table(HISTORY)?;
     for row in touched {
         match row {
             RowKey::Cluster => {
@@ -94,6 +116,10 @@ pub fn store<'a>(
                     devices.insert(name.as_str(), encode(&device.without_rows()).as_slice())?;
                 }
                 None => drop(devices.remove(name.as_str())?),
+            },
+            RowKey::Past(revision) => match state.history().get(*revision) {
+                Some(past) => drop(history.insert(revision.0, encode(past).as_slice())?),
+                None => drop(history.remove(revision.0)?),
             },
             RowKey::Objective(device, objective) => {
                 let key = (
@@ -121,6 +147,7 @@ pub fn replace(transaction: &WriteTransaction, state: &State) -> Result<(), Data
     transaction.delete_table(DEVICES)?;
     transaction.delete_table(OBJECTIVES)?;
     transaction.delete_table(TOMBSTONES)?;
+    transaction.delete_table(HISTORY)?;
     store(transaction, state, &all_rows(state))
 }
 
@@ -131,5 +158,7 @@ fn all_rows(state: &State) -> Vec<RowKey> {
         let keys = device.objectives().keys().chain(device.tombstones().keys());
         rows.extend(keys.map(|key| RowKey::Objective(name.clone(), key.clone())));
     }
+    let past = state.history().iter();
+    rows.extend(past.map(|(revision, _)| RowKey::Past(revision)));
     rows
 }

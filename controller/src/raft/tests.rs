@@ -75,7 +75,7 @@ async fn apply(store: &Store, devices: Vec<DeviceChange>, objectives: Vec<Object
     let changes = ChangeSet {
         devices,
         objectives,
-        prune: vec![],
+        ..ChangeSet::default()
     };
     let response = store.submit(Command::Apply(changes)).await.unwrap();
     assert!(matches!(response, Response::Applied { .. }), "{response:?}");
@@ -233,7 +233,7 @@ fn command_strategy() -> impl Strategy<Value = Command> {
         Command::Apply(ChangeSet {
             devices,
             objectives,
-            prune: vec![],
+            ..ChangeSet::default()
         })
     };
     let delete = |device: &str, index| ObjectiveChange {

@@ -42,6 +42,7 @@ pub fn change_set(request: &pb::ApplyRequest) -> Result<ChangeSet, Vec<Rejection
             devices,
             objectives,
             prune: request.prune_devices.clone(),
+            ..ChangeSet::default()
         })
     } else {
         Err(rejections)

@@ -1,5 +1,6 @@
 //! Applies commands to the state, and says which stored rows a command touched.
 
+use super::history::{Past, Replaced};
 use super::plan::DeviceEffect;
 use super::{
     ChangeSet, Command, DeviceState, Mastership, ObjectiveEffect, Plan, Response, Revision, State,
@@ -16,6 +17,8 @@ pub enum RowKey {
     Device(String),
     /// An objective or its tombstone.
     Objective(String, ObjectiveKey),
+    /// The change set that led to a revision.
+    Past(Revision),
 }
 
 /// What a command did.
@@ -77,9 +80,11 @@ impl State {
     }
 
     fn commit(&mut self, changes: &ChangeSet, plan: Plan) -> Effect {
+        let before = self.revision;
         let mut touched = vec![RowKey::Cluster];
+        let mut replaced = Vec::new();
         for effect in plan.devices {
-            self.commit_device(effect, &mut touched);
+            self.commit_device(effect, &mut touched, &mut replaced);
         }
         let mut pruned = Vec::new();
         for ObjectiveEffect {
@@ -98,18 +103,25 @@ impl State {
                 pruned.push((name.clone(), key.clone()));
             }
             touched.push(RowKey::Objective(name.clone(), key.clone()));
-            match objective {
-                Some(objective) => device.put(objective, self.revision),
-                None => {
-                    let forgotten = device.delete(key, self.revision);
-                    touched.extend(
-                        forgotten
-                            .into_iter()
-                            .map(|key| RowKey::Objective(name.clone(), key)),
-                    );
-                }
-            }
-            touched.push(RowKey::Device(name));
+            let (old, forgotten) = match objective {
+                Some(objective) => (device.put(objective, self.revision), vec![]),
+                None => device.delete(key.clone(), self.revision),
+            };
+            let forgotten = forgotten.into_iter();
+            touched.extend(forgotten.map(|key| RowKey::Objective(name.clone(), key)));
+            touched.push(RowKey::Device(name.clone()));
+            replaced.push(Replaced::Objective(name, key, old));
+        }
+        if !replaced.is_empty() {
+            let past = Past {
+                before,
+                note: changes.note.clone(),
+                summary: plan.summary,
+                replaced,
+            };
+            touched.push(RowKey::Past(self.revision));
+            let forgotten = self.history.push(self.revision, past).into_iter();
+            touched.extend(forgotten.map(RowKey::Past));
         }
         touched.sort_unstable();
         touched.dedup();
@@ -128,32 +140,43 @@ impl State {
         Effect { response, touched }
     }
 
-    fn commit_device(&mut self, effect: DeviceEffect, touched: &mut Vec<RowKey>) {
+    /// The revision rises with each change of a device: change sets are told apart by it, and an agent which knew an
+    /// earlier device of a name is below the horizon of the new one and gets a snapshot.
+    fn commit_device(
+        &mut self,
+        effect: DeviceEffect,
+        touched: &mut Vec<RowKey>,
+        replaced: &mut Vec<Replaced>,
+    ) {
+        self.revision = self.revision.next();
         match effect {
             DeviceEffect::Put(spec) => {
-                touched.push(RowKey::Device(spec.name.clone()));
-                match self.devices.get_mut(&spec.name) {
-                    Some(device) => device.spec = spec,
+                let name = spec.name.clone();
+                touched.push(RowKey::Device(name.clone()));
+                let before = match self.devices.get_mut(&name) {
+                    Some(device) => Some(std::mem::replace(&mut device.spec, spec)),
                     None => {
-                        // The revision rises so that an agent which knew an earlier device of
-                        // this name is below the horizon and gets a snapshot.
-                        self.revision = self.revision.next();
                         let device = DeviceState::new(spec, self.revision);
-                        self.devices.insert(device.spec.name.clone(), device);
+                        self.devices.insert(name.clone(), device);
+                        None
                     }
-                }
+                };
+                replaced.push(Replaced::Device(name, before));
             }
             DeviceEffect::Remove(name) => {
                 let device = self
                     .devices
                     .remove(&name)
                     .expect("the plan removes existing devices only");
-                let keys = device
-                    .objectives
-                    .into_keys()
-                    .chain(device.tombstones.into_keys());
+                for (key, stored) in device.objectives {
+                    touched.push(RowKey::Objective(name.clone(), key.clone()));
+                    let objective = Some(stored.objective);
+                    replaced.push(Replaced::Objective(name.clone(), key, objective));
+                }
+                let keys = device.tombstones.into_keys();
                 touched.extend(keys.map(|key| RowKey::Objective(name.clone(), key)));
-                touched.push(RowKey::Device(name));
+                touched.push(RowKey::Device(name.clone()));
+                replaced.push(Replaced::Device(name, Some(device.spec)));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, DeviceSpec, Revision, Summary, Term};
+use super::{Cluster, DeviceSpec, Note, Revision, Summary, Term};
 use crate::objective::{Bucket, Objective, ObjectiveKey};
 use crate::status::Reason;
 
@@ -36,6 +36,12 @@ pub struct ChangeSet {
     pub objectives: Vec<ObjectiveChange>,
     /// Objectives of these devices that `objectives` does not name are deleted.
     pub prune: Vec<String>,
+    /// The revision that it was made for: it is refused at any other one.
+    #[serde(default)]
+    pub base: Option<Revision>,
+    /// What the history says of it.
+    #[serde(default)]
+    pub note: Note,
 }
 
 /// A change to one device.

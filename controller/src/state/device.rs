@@ -167,32 +167,37 @@ impl DeviceState {
         }
     }
 
-    pub(super) fn put(&mut self, objective: Objective, revision: Revision) {
+    /// Adds or replaces an objective; returns the one before it.
+    pub(super) fn put(&mut self, objective: Objective, revision: Revision) -> Option<Objective> {
         let key = objective.key().clone();
         self.forget_change(&key);
         self.changes.insert(revision, key.clone());
-        self.objectives.insert(
-            key,
-            Stored {
-                objective,
-                revision,
-            },
-        );
+        let stored = Stored {
+            objective,
+            revision,
+        };
         self.revision = revision;
+        let before = self.objectives.insert(key, stored);
+        before.map(|before| before.objective)
     }
 
-    /// Deletes an objective; returns the tombstones that were forgotten to make room.
-    pub(super) fn delete(&mut self, key: ObjectiveKey, revision: Revision) -> Vec<ObjectiveKey> {
+    /// Deletes an objective; returns it, and the tombstones that were forgotten to make room.
+    pub(super) fn delete(
+        &mut self,
+        key: ObjectiveKey,
+        revision: Revision,
+    ) -> (Option<Objective>, Vec<ObjectiveKey>) {
         self.forget_change(&key);
-        self.objectives.remove(&key);
+        let before = self.objectives.remove(&key);
+        let before = before.map(|before| before.objective);
         self.changes.insert(revision, key.clone());
         self.tombstones.insert(key, revision);
         self.revision = revision;
-        if self.tombstones.len() > MAX_TOMBSTONES {
-            self.forget_oldest_tombstones()
-        } else {
-            vec![]
-        }
+        let forgotten = match self.tombstones.len() > MAX_TOMBSTONES {
+            true => self.forget_oldest_tombstones(),
+            false => vec![],
+        };
+        (before, forgotten)
     }
 
     /// Drops the older half, so that the cost of finding it is paid rarely.

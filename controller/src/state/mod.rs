@@ -9,6 +9,9 @@
 mod apply;
 mod command;
 mod device;
+mod history;
+#[cfg(test)]
+mod history_tests;
 mod inventory;
 mod plan;
 mod references;
@@ -27,6 +30,9 @@ pub use command::{
     Subject,
 };
 pub use device::{DeviceSpec, DeviceState, Mastership, Stored};
+pub use history::{
+    DeviceDifference, Differences, History, HistoryError, Note, ObjectiveDifference, Past,
+};
 pub use plan::{ObjectiveEffect, Outcome, Plan, Summary, plan};
 pub use tail::{Change, Tail};
 
@@ -72,6 +78,8 @@ pub struct State {
     revision: Revision,
     last_term: Term,
     devices: BTreeMap<String, DeviceState>,
+    #[serde(default)]
+    history: History,
 }
 
 /// The part of the state that is neither a device's nor an objective's.
@@ -84,7 +92,11 @@ pub struct ClusterRow {
 
 impl State {
     /// Builds a state from what a store kept, its indexes included.
-    pub fn restore(row: ClusterRow, mut devices: BTreeMap<String, DeviceState>) -> Self {
+    pub fn restore(
+        row: ClusterRow,
+        mut devices: BTreeMap<String, DeviceState>,
+        history: History,
+    ) -> Self {
         for device in devices.values_mut() {
             device.reindex();
         }
@@ -98,6 +110,7 @@ impl State {
             revision,
             last_term,
             devices,
+            history,
         }
     }
 
@@ -128,6 +141,11 @@ impl State {
     /// One device.
     pub fn device(&self, name: &str) -> Option<&DeviceState> {
         self.devices.get(name)
+    }
+
+    /// What was changed.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// The election id of a term: the cluster's epoch above, the term below.

@@ -101,6 +101,15 @@ pub(super) struct Wanted {
 /// Every reason why the change set is refused, in the order of its changes.
 pub fn plan(state: &State, changes: &ChangeSet) -> Result<Plan, Vec<Rejection>> {
     let mut rejections = Vec::new();
+    if let Some(base) = changes.base
+        && base != state.revision()
+    {
+        let now = state.revision();
+        let message = format!(
+            "it was made for revision {base}, and something else has changed since: now is revision {now}; look at that and try again"
+        );
+        rejections.push(Rejection::new(Subject::Request, Reason::Conflict, message));
+    }
     let mut summary = Summary::default();
     let (devices, specs) = plan_devices(state, &changes.devices, &mut summary, &mut rejections);
     let mut overlays = overlays(state, changes, &specs, &mut rejections);

@@ -9,7 +9,7 @@ use super::*;
 use crate::objective::{Bucket, Objective, ObjectiveKey};
 use crate::status::Reason;
 
-fn spec(name: &str, device_id: u64) -> DeviceSpec {
+pub(super) fn spec(name: &str, device_id: u64) -> DeviceSpec {
     DeviceSpec {
         name: name.into(),
         address: format!("{name}:9559"),
@@ -44,11 +44,11 @@ fn next_to(name: &str, buckets: &[(&str, u32)]) -> Objective {
     .unwrap()
 }
 
-fn next(name: &str) -> Objective {
+pub(super) fn next(name: &str) -> Objective {
     next_to(name, &[])
 }
 
-fn forward(name: &str, next: &str) -> Objective {
+pub(super) fn forward(name: &str, next: &str) -> Objective {
     let forward = pb::Forward {
         next: next.into(),
         ..pb::Forward::default()
@@ -62,7 +62,7 @@ fn forward(name: &str, next: &str) -> Objective {
     .unwrap()
 }
 
-fn with_priority(objective: &Objective, priority: u32) -> Objective {
+pub(super) fn with_priority(objective: &Objective, priority: u32) -> Objective {
     Objective::from_proto(pb::Objective {
         priority,
         ..objective.to_proto()
@@ -70,7 +70,7 @@ fn with_priority(objective: &Objective, priority: u32) -> Objective {
     .unwrap()
 }
 
-fn on_leaf1(operations: impl IntoIterator<Item = Operation>) -> ChangeSet {
+pub(super) fn on_leaf1(operations: impl IntoIterator<Item = Operation>) -> ChangeSet {
     let change = |operation| ObjectiveChange {
         device: "leaf1".into(),
         operation,
@@ -81,12 +81,12 @@ fn on_leaf1(operations: impl IntoIterator<Item = Operation>) -> ChangeSet {
     }
 }
 
-fn puts(objectives: impl IntoIterator<Item = Objective>) -> ChangeSet {
+pub(super) fn puts(objectives: impl IntoIterator<Item = Objective>) -> ChangeSet {
     on_leaf1(objectives.into_iter().map(Operation::Put))
 }
 
 /// A state with one device, leaf1, that holds these objectives.
-fn state_with(objectives: impl IntoIterator<Item = Objective>) -> State {
+pub(super) fn state_with(objectives: impl IntoIterator<Item = Objective>) -> State {
     let mut state = State::default();
     let devices = vec![DeviceChange::Put(spec("leaf1", 1))];
     applied(
@@ -99,7 +99,7 @@ fn state_with(objectives: impl IntoIterator<Item = Objective>) -> State {
     state
 }
 
-fn applied(state: &mut State, changes: ChangeSet) -> Summary {
+pub(super) fn applied(state: &mut State, changes: ChangeSet) -> Summary {
     match state.apply(Command::Apply(changes)).response {
         Response::Applied { summary, .. } => summary,
         other => panic!("{other:?}"),
@@ -107,7 +107,7 @@ fn applied(state: &mut State, changes: ChangeSet) -> Summary {
 }
 
 /// Refused, with the state as it was.
-fn rejected(state: &mut State, changes: ChangeSet) -> Vec<Rejection> {
+pub(super) fn rejected(state: &mut State, changes: ChangeSet) -> Vec<Rejection> {
     let before = state.clone();
     let effect = state.apply(Command::Apply(changes));
     assert_eq!(*state, before);
