@@ -110,6 +110,10 @@ pub enum Command {
     },
     /// Delete objectives or devices
     Delete(DeleteArgs),
+    /// Show what was changed, when, by whom and why
+    History(HistoryArgs),
+    /// Make devices and objectives what they were at an earlier revision
+    Rollback(RollbackArgs),
     /// Compile a P4 program here and show what became of it; asks nobody
     Pipeline {
         #[command(subcommand)]
@@ -145,6 +149,14 @@ pub struct ApplyArgs {
     /// Seconds to wait for the switches; with 0, accepted is enough
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=600))]
     pub wait: u32,
+    /// Why, for the history
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
+    pub reason: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -259,6 +271,43 @@ pub struct DeleteArgs {
     /// Seconds to wait for the switches; with 0, accepted is enough
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=600))]
     pub wait: u32,
+    /// Why, for the history
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// Show all that one change did: that which led to this revision
+    pub revision: Option<u64>,
+    /// Show so many of the newest; 0 is all
+    #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]
+    pub limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// A revision that `history` shows
+    pub revision: u64,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Seconds to wait for the switches; with 0, accepted is enough
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=600))]
+    pub wait: u32,
+    /// Why, for the history
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
+    pub reason: String,
 }
 
 #[cfg(test)]

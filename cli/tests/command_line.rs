@@ -28,6 +28,44 @@ impl Controller for CannedController {
         Ok(Response::new(self.answer.clone()))
     }
 
+    /// As if revision 4 had one next that is not there now.
+    async fn rollback(
+        &self,
+        request: Request<pb::RollbackRequest>,
+    ) -> Result<Response<pb::RollbackResponse>, Status> {
+        if request.into_inner().revision != 4 {
+            return Err(Status::not_found("revision 7 is not one to go back to"));
+        }
+        let objective = objective_pb::Objective {
+            name: "spine".into(),
+            kind: Some(objective_pb::objective::Kind::Next(Default::default())),
+            ..Default::default()
+        };
+        let change = objective_pb::Change {
+            operation: objective_pb::Operation::Delete.into(),
+            objective: Some(objective),
+        };
+        let answer = pb::ApplyResponse {
+            deleted: 1,
+            effects: vec![pb::Effect::Deleted.into()],
+            ..self.answer.clone()
+        };
+        Ok(Response::new(pb::RollbackResponse {
+            answer: Some(answer),
+            objectives: vec![pb::ObjectiveChange {
+                device: "leaf1".into(),
+                change: Some(change),
+            }],
+        }))
+    }
+
+    async fn get_history(
+        &self,
+        _: Request<pb::GetHistoryRequest>,
+    ) -> Result<Response<pb::GetHistoryResponse>, Status> {
+        Ok(Response::new(pb::GetHistoryResponse::default()))
+    }
+
     async fn get_objectives(
         &self,
         _: Request<pb::GetObjectivesRequest>,
@@ -241,6 +279,28 @@ fn a_refusal_is_shown_at_its_place_in_the_file() {
     );
     assert!(stderr.contains("<stdin>:9:43"), "{stderr}");
     assert!(stderr.contains("nothing was changed"), "{stderr}");
+}
+
+#[test]
+fn a_rollback_says_what_it_does_and_an_unknown_revision_is_refused() {
+    let controller = serve(pb::ApplyResponse::default());
+    let address = controller.address.to_string();
+    let output = run(
+        &["--controller", &address, "rollback", "4", "--dry-run"],
+        "",
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("leaf1   next/spine  deleted"),
+        "{}",
+        stdout(&output)
+    );
+    let output = run(&["--controller", &address, "rollback", "7"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("revision 7 is not one to go back to"));
+    let output = run(&["--controller", &address, "history"], "");
+    assert!(output.status.success());
+    assert!(stderr(&output).contains("nothing has been changed yet"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use pointsman_model::Model;
 use pointsman_proto::pointsman::controller::v1 as pb;
 
-use super::send::{Change, send};
+use super::send::{Change, author, send};
 use crate::args::{ApplyArgs, Global};
 use crate::connect;
 use crate::error::CliError;
@@ -33,6 +33,9 @@ pub async fn run(
         },
         dry_run: args.dry_run,
         wait_milliseconds: wait * 1000,
+        author: author(),
+        reason: args.reason,
+        base_revision: None,
     };
     let change = Change {
         request,

@@ -6,7 +6,7 @@ use pointsman_model::{Change as ModelChange, Kind, Model, Name, Objective, Opera
 use pointsman_proto::pointsman::controller::v1 as pb;
 
 use super::apply::subjects_of;
-use super::send::{Change, send};
+use super::send::{Change, author, send};
 use crate::args::{DeleteArgs, Global};
 use crate::connect;
 use crate::error::CliError;
@@ -28,6 +28,8 @@ pub async fn run(
         by_files(&model)
     };
     change.request.wait_milliseconds = args.wait * 1000;
+    change.request.author = author();
+    change.request.reason = args.reason;
     let mut controller = connect::controller(&global.controller).await?;
     send(&mut controller, change, output).await
 }

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::process::ExitCode;
 
-use anstyle::Style;
 use pointsman_model::{Device, Model, Objective, ObjectiveId, Operation};
 use pointsman_proto::pointsman::controller::v1 as pb;
-use serde::Serialize;
 
 use super::get;
 use crate::args::{Files, Global};
@@ -14,17 +12,7 @@ use crate::connect::{self, Controller};
 use crate::error::CliError;
 use crate::files;
 use crate::output::Output;
-use crate::table::paint;
-use crate::words;
-
-/// One thing that would change: its lines in files before and after.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Difference {
-    /// A device's name, or `DEVICE KIND/NAME`.
-    subject: String,
-    before: Vec<String>,
-    after: Vec<String>,
-}
+use crate::view::differences::{Difference, render};
 
 /// Runs the command. Fails, as diff(1) does, when there are differences.
 pub async fn run(
@@ -82,15 +70,10 @@ async fn known_devices(controller: &mut Controller) -> Result<Vec<Device>, CliEr
 }
 
 fn device_differences(known: &[Device], model: &Model) -> Vec<Difference> {
-    let lines = |device: &Device| lines_of(&pointsman_model::devices_to_yaml([device]), 1);
     let differences = model.devices.iter().filter_map(|located| {
         let wanted = &located.value;
         let stored = known.iter().find(|device| device.name == wanted.name);
-        (stored != Some(wanted)).then(|| Difference {
-            subject: format!("device/{}", wanted.name),
-            before: stored.map(lines).unwrap_or_default(),
-            after: lines(wanted),
-        })
+        (stored != Some(wanted)).then(|| Difference::of_device(&wanted.name, stored, Some(wanted)))
     });
     differences.collect()
 }
@@ -126,60 +109,22 @@ fn objective_differences(
     for (device, wanted) in &wanted {
         let known = known.get(*device).map(Vec::as_slice).unwrap_or_default();
         let difference = pointsman_model::diff(known, wanted);
-        let lines =
-            |objective: &Objective| lines_of(&pointsman_model::to_yaml(device, [objective]), 2);
-        let mut add = |objective: &Objective, before: Vec<String>, after: Vec<String>| {
-            let subject = format!("{device} {}/{}", objective.kind().name(), objective.name);
-            differences.push(Difference {
-                subject,
-                before,
-                after,
-            });
+        let mut add = |id: ObjectiveId, before, after| {
+            differences.push(Difference::of_objective(device, &id, before, after));
         };
         for objective in &difference.created {
-            add(objective, vec![], lines(objective));
+            add(objective.id(), None, Some(objective));
         }
         for (before, after) in &difference.changed {
-            add(after, lines(before), lines(after));
+            add(after.id(), Some(before), Some(after));
         }
         for objective in &difference.deleted {
             if prune || deleted.contains(&(*device, objective.id())) {
-                add(objective, lines(objective), vec![]);
+                add(objective.id(), Some(objective), None);
             }
         }
     }
     differences
-}
-
-/// The lines of a document without its first ones, which name the device.
-fn lines_of(yaml: &str, head: usize) -> Vec<String> {
-    yaml.lines().skip(head).map(str::to_owned).collect()
-}
-
-fn render(differences: &[Difference], is_coloured: bool) -> String {
-    let mut text = String::new();
-    let bold = Style::new().bold();
-    for Difference {
-        subject,
-        before,
-        after,
-    } in differences
-    {
-        text += &format!("{}\n", paint(subject, bold, is_coloured));
-        for line in before.iter().filter(|line| !after.contains(line)) {
-            text += &format!("{}\n", paint(&format!("- {line}"), words::BAD, is_coloured));
-        }
-        for line in after {
-            let is_kept = before.contains(line);
-            let (mark, style) = if is_kept {
-                (' ', Style::new())
-            } else {
-                ('+', words::GOOD)
-            };
-            text += &format!("{}\n", paint(&format!("{mark} {line}"), style, is_coloured));
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod delete;
 mod diff;
 mod explain;
 mod get;
+mod history;
 mod pipeline;
 mod send;
 mod status;
@@ -36,6 +37,8 @@ pub async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, CliError> {
             explain::run(&global, &objective, device.as_deref(), output).await
         }
         Command::Delete(args) => delete::run(&without_agent(global)?, args, output).await,
+        Command::History(args) => history::history(&without_agent(global)?, args, output).await,
+        Command::Rollback(args) => history::rollback(&without_agent(global)?, args, output).await,
         Command::Pipeline { command } => pipeline::run(command, output),
         Command::Schema => {
             output.text(&format!("{:#}\n", pointsman_model::json_schema()))?;

@@ -36,27 +36,58 @@ pub async fn send(
         subjects,
         model,
     } = change;
-    let (dry_run, waits) = (request.dry_run, request.wait_milliseconds > 0);
-    let started = Instant::now();
-    // The answer is due once the wait is over and the agents were asked before it.
-    let limit = Duration::from_millis(request.wait_milliseconds.into()) + Duration::from_secs(60);
-    let mut request = tonic::Request::new(request);
-    request.set_timeout(limit);
-    let call = controller.client.apply(request);
+    let asked = Asked::new(request.dry_run, request.wait_milliseconds);
+    let call = controller.client.apply(asked.request(request));
     let answer = match remark_if_slow(call, output).await {
         Ok(answer) => answer.into_inner(),
         Err(status) => return Err(controller.error(status)),
     };
+    show(&asked, &subjects, model, answer, output)
+}
+
+/// How and when a change was asked for.
+pub struct Asked {
+    dry_run: bool,
+    wait: Duration,
+    started: Instant,
+}
+
+impl Asked {
+    /// Asked for now.
+    pub fn new(dry_run: bool, wait_milliseconds: u32) -> Asked {
+        Asked {
+            dry_run,
+            wait: Duration::from_millis(wait_milliseconds.into()),
+            started: Instant::now(),
+        }
+    }
+
+    /// A request whose answer is due once the wait is over and the agents were asked before it.
+    pub fn request<T>(&self, request: T) -> tonic::Request<T> {
+        let mut request = tonic::Request::new(request);
+        request.set_timeout(self.wait + Duration::from_secs(60));
+        request
+    }
+}
+
+/// Shows what became of the changes of these objectives, in order.
+pub fn show(
+    asked: &Asked,
+    subjects: &[Subject],
+    model: Option<&Model>,
+    answer: pb::ApplyResponse,
+    output: &mut Output,
+) -> Result<ExitCode, CliError> {
     if !answer.errors.is_empty() {
         refuse(&answer.errors, model, output);
         return Ok(ExitCode::FAILURE);
     }
-    let view = ApplyView::new(&subjects, answer, started.elapsed(), dry_run);
+    let view = ApplyView::new(subjects, answer, asked.started.elapsed(), asked.dry_run);
     output.value(&view, |output| {
         let text = view.text(output.is_coloured());
         output.text(&text)
     })?;
-    let is_done = !waits || view.unapplied.is_empty();
+    let is_done = asked.wait.is_zero() || view.unapplied.is_empty();
     Ok(if is_done {
         ExitCode::SUCCESS
     } else {
@@ -64,8 +95,18 @@ pub async fn send(
     })
 }
 
+/// Who asks, as the history shows it: the user and the machine.
+pub fn author() -> String {
+    let name = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
+    let user = name("SUDO_USER").or_else(|| name("USER"));
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let parts = [user.unwrap_or_default(), host.trim().to_owned()];
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("@")
+}
+
 /// Waits for an answer, and says after a while that it is being waited for.
-async fn remark_if_slow<T>(answer: impl Future<Output = T>, output: &Output) -> T {
+pub async fn remark_if_slow<T>(answer: impl Future<Output = T>, output: &Output) -> T {
     let mut answer = std::pin::pin!(answer);
     match tokio::time::timeout(PATIENCE, &mut answer).await {
         Ok(answer) => answer,

@@ -214,7 +214,8 @@ impl ApplyView {
 }
 
 impl Tally {
-    fn line(&self, noun: &str) -> Option<String> {
+    /// `3 objectives: 1 created, 2 changed`; nothing if there are none.
+    pub fn line(&self, noun: &str) -> Option<String> {
         let parts = [
             (self.created, "created"),
             (self.changed, "changed"),

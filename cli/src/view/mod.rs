@@ -2,6 +2,8 @@
 
 pub mod apply;
 pub mod devices;
+pub mod differences;
+pub mod history;
 pub mod hosts;
 pub mod links;
 pub mod nodes;

@@ -13,8 +13,8 @@ use crate::agents::AgentError;
 use crate::distribution::Wish;
 use crate::objective::{Objective, ObjectiveKey};
 use crate::state::{
-    Command, DeviceSpec, ObjectiveChange, ObjectiveEffect, Operation, Plan, Rejection, Response,
-    Revision, Subject, Summary, plan,
+    ChangeSet, Command, DeviceSpec, ObjectiveChange, ObjectiveEffect, Operation, Plan, Rejection,
+    Response, Revision, Subject, Summary, plan,
 };
 use crate::status::{Progress, Reason, Status};
 
@@ -26,10 +26,20 @@ impl ControllerService {
         &self,
         request: pb::ApplyRequest,
     ) -> Result<pb::ApplyResponse, GrpcStatus> {
-        let changes = match convert::change_set(&request) {
-            Ok(changes) => changes,
-            Err(rejections) => return Ok(refused(rejections)),
-        };
+        let wait = Duration::from_millis(request.wait_milliseconds.into());
+        match convert::change_set(&request) {
+            Ok(changes) => self.carry_out(changes, request.dry_run, wait).await,
+            Err(rejections) => Ok(refused(rejections)),
+        }
+    }
+
+    /// Carries a change set out, or says why not, or what it would do.
+    pub(super) async fn carry_out(
+        &self,
+        changes: ChangeSet,
+        dry_run: bool,
+        wait: Duration,
+    ) -> Result<pb::ApplyResponse, GrpcStatus> {
         self.store.ensure_current().await.map_err(store_error)?;
         let planned = self
             .store
@@ -42,7 +52,7 @@ impl ControllerService {
         if !rejections.is_empty() {
             return Ok(refused(rejections));
         }
-        if request.dry_run {
+        if dry_run {
             return Ok(would_do(plan, revision));
         }
         let targets: Vec<_> = changes.objectives.iter().map(Target::of).collect();
@@ -59,13 +69,12 @@ impl ControllerService {
                 pruned,
                 summary,
             } => {
-                let wait = Duration::from_millis(request.wait_milliseconds.into()).min(MAX_WAIT);
                 let targets: Vec<_> = targets
                     .into_iter()
                     .zip(revisions)
                     .map(|(target, revision)| Target { revision, ..target })
                     .collect();
-                let statuses = self.wait_for(&targets, wait).await;
+                let statuses = self.wait_for(&targets, wait.min(MAX_WAIT)).await;
                 tracing::info!(
                     revision = revision.0,
                     created = summary.created,
@@ -106,7 +115,7 @@ impl ControllerService {
             let address = &plan.specs.get(device)?.address;
             let changes = effects
                 .iter()
-                .map(|effect| change_to_check(effect))
+                .map(|effect| change_of(&effect.key, effect.objective.as_ref()))
                 .collect();
             match self.agents.check(address, changes).await {
                 Ok(results) => Some(rejections_of(device, &effects, results)),
@@ -235,13 +244,11 @@ impl Target {
     }
 }
 
-fn change_to_check(effect: &ObjectiveEffect) -> objective_pb::Change {
-    let (operation, objective) = match &effect.objective {
+/// What makes an objective of this key what it is to be; without one, it is deleted.
+pub(super) fn change_of(key: &ObjectiveKey, objective: Option<&Objective>) -> objective_pb::Change {
+    let (operation, objective) = match objective {
         Some(objective) => (objective_pb::Operation::Put, objective.to_proto()),
-        None => (
-            objective_pb::Operation::Delete,
-            Objective::bare_proto(&effect.key),
-        ),
+        None => (objective_pb::Operation::Delete, Objective::bare_proto(key)),
     };
     objective_pb::Change {
         operation: operation.into(),

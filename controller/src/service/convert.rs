@@ -1,11 +1,14 @@
 //! Apply requests into change sets, and refusals into messages.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use pointsman_proto::pointsman::controller::v1 as pb;
 use pointsman_proto::pointsman::objective::v1 as objective_pb;
 
 use crate::objective::{Bucket, Kind, Objective, ObjectiveError, ObjectiveKey};
 use crate::state::{
-    ChangeSet, DeviceChange, DeviceSpec, ObjectiveChange, Operation, Outcome, Rejection, Subject,
+    ChangeSet, DeviceChange, DeviceSpec, Note, ObjectiveChange, Operation, Outcome, Rejection,
+    Revision, Subject,
 };
 use crate::status::Reason;
 
@@ -42,10 +45,21 @@ pub fn change_set(request: &pb::ApplyRequest) -> Result<ChangeSet, Vec<Rejection
             devices,
             objectives,
             prune: request.prune_devices.clone(),
-            ..ChangeSet::default()
+            base: request.base_revision.map(Revision),
+            note: note(&request.author, &request.reason),
         })
     } else {
         Err(rejections)
+    }
+}
+
+/// What the history says of a request that comes now.
+pub fn note(author: &str, reason: &str) -> Note {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    Note {
+        time: now.map_or(0, |now| now.as_secs()),
+        author: author.to_owned(),
+        reason: reason.to_owned(),
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Messages come in, are turned into the controller's own types, and answers go
 //! out; nothing is decided here. `apply` carries out change sets, `reads`
-//! puts together what the store, the distribution and the agents say.
+//! puts together what the store, the distribution and the agents say,
+//! `history` says what was changed and leads back.
 
 mod apply;
 mod convert;
+mod history;
 mod reads;
 
 use std::sync::Arc;
@@ -68,6 +70,24 @@ impl Controller for ControllerService {
         request: Request<pb::ApplyRequest>,
     ) -> Result<Response<pb::ApplyResponse>, Status> {
         self.apply_request(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn rollback(
+        &self,
+        request: Request<pb::RollbackRequest>,
+    ) -> Result<Response<pb::RollbackResponse>, Status> {
+        self.rollback_request(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn get_history(
+        &self,
+        request: Request<pb::GetHistoryRequest>,
+    ) -> Result<Response<pb::GetHistoryResponse>, Status> {
+        self.read_history(request.into_inner())
             .await
             .map(Response::new)
     }
