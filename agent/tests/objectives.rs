@@ -5,144 +5,15 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use common::master::{Master, puts, show};
 use common::{CPU_PORT, DEVICE, TestAgent, codes, config, read, update};
 use pointsman_agent::config::{BridgeSection, PipelineChoice, ReactiveSection};
-use pointsman_model::{Kind, Model, Name, Objective, ObjectiveId};
+use pointsman_model::{Kind, Name, ObjectiveId};
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity;
 use pointsman_proto::pointsman::agent::v1 as pb;
-use pointsman_proto::pointsman::agent::v1::sync_request::Message as ToAgent;
-use pointsman_proto::pointsman::agent::v1::sync_response::Message as FromAgent;
-use pointsman_proto::pointsman::objective::v1 as objective;
 use pointsman_proto::pointsman::objective::v1::{Reason, State};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
-
-/// A controller's stream.
-struct Master {
-    requests: mpsc::Sender<pb::SyncRequest>,
-    responses: Streaming<pb::SyncResponse>,
-    hello: pb::AgentHello,
-    revision: u64,
-}
-
-impl Master {
-    async fn open(agent: &TestAgent, election_id: u64) -> Result<Master, Status> {
-        let mut client = agent.service().await;
-        let (requests, stream) = mpsc::channel(4);
-        let hello = ToAgent::Hello(pb::SyncHello {
-            device_id: DEVICE,
-            election_id: Some(pb::ElectionId {
-                high: 0,
-                low: election_id,
-            }),
-            controller: format!("c{election_id}"),
-            cluster_id: "cluster".to_owned(),
-        });
-        let first = pb::SyncRequest {
-            message: Some(hello),
-        };
-        requests.send(first).await.expect("there is room");
-        let stream = ReceiverStream::new(stream);
-        let mut responses = client.sync_objectives(stream).await?.into_inner();
-        let first = responses.message().await?.and_then(|m| m.message);
-        let Some(FromAgent::Hello(hello)) = first else {
-            panic!("not a hello: {first:?}");
-        };
-        let is_new = hello.cluster_id != "cluster";
-        let mut master = Master {
-            requests,
-            responses,
-            revision: hello.revision,
-            hello,
-        };
-        if is_new {
-            // What an agent of no cluster is sent first is everything, here nothing.
-            assert!(master.send(Vec::new(), true).await.is_empty());
-        }
-        Ok(master)
-    }
-
-    /// Sends changes in one batch and returns their statuses by `kind name`.
-    async fn send(&mut self, changes: Vec<objective::Change>, snapshot: bool) -> Vec<String> {
-        let revised = changes.into_iter().map(|change| {
-            self.revision += 1;
-            pb::RevisedChange {
-                change: Some(change),
-                revision: self.revision,
-            }
-        });
-        let batch = pb::ChangeBatch {
-            changes: revised.collect(),
-            snapshot,
-            revision: self.revision,
-        };
-        self.requests
-            .send(pb::SyncRequest {
-                message: Some(ToAgent::Batch(batch)),
-            })
-            .await
-            .expect("the stream is open");
-        let acks = self.acks().await;
-        assert_eq!(acks.revision, self.revision);
-        acks.acks.iter().map(show).collect()
-    }
-
-    async fn put(&mut self, yaml: &str) -> Vec<String> {
-        self.send(puts(yaml), false).await
-    }
-
-    async fn delete(&mut self, ids: &[&str]) -> Vec<String> {
-        let changes = ids.iter().map(|id| {
-            let (kind, name) = id.split_once(' ').expect("kind and name");
-            let kind = match kind {
-                "forward" => Kind::Forward,
-                "next" => Kind::Next,
-                _ => Kind::Filter,
-            };
-            let objective = Objective::empty(kind, Name::new(name).expect("a name"));
-            objective::Change {
-                operation: objective::Operation::Delete.into(),
-                objective: Some((&objective).into()),
-            }
-        });
-        self.send(changes.collect(), false).await
-    }
-
-    async fn acks(&mut self) -> pb::AckBatch {
-        let message = self.responses.message().await.expect("no error");
-        match message.and_then(|m| m.message) {
-            Some(FromAgent::Acks(acks)) => acks,
-            other => panic!("not acknowledgements: {other:?}"),
-        }
-    }
-}
-
-fn show(ack: &pb::Ack) -> String {
-    let kind = match ack.kind() {
-        objective::Kind::Filter => "filter",
-        objective::Kind::Forward => "forward",
-        objective::Kind::Next => "next",
-        objective::Kind::Unspecified => "?",
-    };
-    let name = &ack.name;
-    match &ack.status {
-        _ if !ack.exists => format!("{kind} {name}: gone"),
-        Some(status) if status.state() == State::Applied => format!("{kind} {name}: applied"),
-        Some(status) => format!("{kind} {name}: {:?} {:?}", status.state(), status.reason()),
-        None => format!("{kind} {name}: ?"),
-    }
-}
-
-fn puts(yaml: &str) -> Vec<objective::Change> {
-    let text = format!("device: switch\nobjectives:\n{yaml}");
-    let model = Model::parse("test.yaml", &text).unwrap_or_else(|problems| panic!("{problems:?}"));
-    let changes = model.objectives.iter();
-    changes
-        .map(|located| (&located.value.change).into())
-        .collect()
-}
+use tonic::Code;
 
 const NEXT: &str = "
   - next: out

@@ -244,6 +244,29 @@ objectives:
     }
 
     #[test]
+    fn a_next_with_a_port_that_is_down_is_degraded_and_says_where_packets_go() {
+        let model = Model::parse("test.yaml", YAML).expect("valid");
+        let answer = pb::ObjectiveStatus {
+            objective: Some((&model.objectives[1].value.change.objective).into()),
+            status: Some(pb::Status {
+                state: pb::State::Applied.into(),
+                reason: pb::Reason::PortDown.into(),
+                message: "port 49 of bucket 1 is down; its flows take the others".into(),
+                revision: 2,
+            }),
+            entries: vec![],
+        };
+        let view = ObjectiveView::new(&Peer::Agent(String::new()), "leaf1", answer);
+        let view = view.expect("understood");
+        assert!(view.is_applied() && !view.is_well());
+        expect![[r#"
+            DEVICE  KIND  NAME    STATE     REVISION  WHAT
+            leaf1   next  spines  degraded         2  hashed, 2 buckets
+              port down: port 49 of bucket 1 is down; its flows take the others
+        "#]].assert_eq(&table([&view]).render(false));
+    }
+
+    #[test]
     fn json_has_the_objective_as_it_stands_in_a_file() {
         let json = serde_json::to_string_pretty(&views()[2]).expect("serializes");
         expect![[r#"
