@@ -175,6 +175,13 @@ impl State {
     pub fn ports_turned(&mut self) -> Option<StateObjectives> {
         let ports = self.pipeliner_ports();
         self.objectives.ports_turned(&ports);
+        if self.switch.relay().is_some() {
+            let held = self.objectives.failovers();
+            if let Err(error) = self.switch.ports_turned(self.ports_down(), &held) {
+                // It is compared with what is stored when it is back.
+                tracing::warn!(%error, "the switch was not told which ports are down");
+            }
+        }
         self.objectives_record()
     }
 

@@ -58,6 +58,20 @@ pub enum Entity {
     Digest(DigestEntry),
 }
 
+impl Entity {
+    /// The group that it is of which the first live member takes all packets.
+    pub fn first_live_group(&self) -> Option<&OneShot> {
+        match self {
+            Entity::TableEntry(entry) => match &entry.action {
+                Some(TableAction::OneShot(group)) => Some(group),
+                _ => None,
+            },
+            _ => None,
+        }
+        .filter(|group| group.selection == Selection::FirstLive)
+    }
+}
+
 /// What an update does with its entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {

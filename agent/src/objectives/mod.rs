@@ -27,7 +27,7 @@ pub use status::Status;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use pointsman_model::{Name, Objective, ObjectiveId};
+use pointsman_model::{Kind, Name, Objective, ObjectiveId};
 use pointsman_proto::pointsman::agent::v1::Ack;
 use pointsman_proto::pointsman::objective::v1 as pb;
 use pointsman_proto::pointsman::objective::v1::State;
@@ -82,6 +82,14 @@ impl Objectives {
     /// How many are in a state.
     pub fn count(&self, state: State) -> usize {
         self.iter().filter(|w| w.status.state == state).count()
+    }
+
+    /// What is in the data plane for failover nexts.
+    pub fn failovers(&self) -> Vec<Entity> {
+        let nexts = self.wanted.keys().filter(|id| id.kind == Kind::Next);
+        let entities = nexts.flat_map(|id| self.entities(id));
+        let groups = entities.filter(|entity| entity.first_live_group().is_some());
+        groups.cloned().collect()
     }
 
     /// How many are applied, and not wholly of use.

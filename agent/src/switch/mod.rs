@@ -30,12 +30,13 @@ pub use store::{
 };
 pub use transaction::{FORESEEN, Savepoint, Transaction};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pointsman_p4::dataplane::{DataPlane, Occupancy};
 use write::{Undo, Writer};
 
-use crate::entity::Update;
+use crate::entity::{Entity, Update};
 use crate::schema::TableSchema;
 use crate::target::relay::{Relay, RelayError};
 use crate::target::store_only::StoreOnly;
@@ -182,6 +183,14 @@ impl Switch {
                 let updates = loaded.store.read().updates();
                 relay.bring_in_step(&loaded.pipeline, &updates)
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells a switch in another process which of its ports are down, and what it holds that may go another way.
+    pub fn ports_turned(&self, down: BTreeSet<u32>, held: &[Entity]) -> Result<(), RelayError> {
+        match (self.relay(), self.pipeline()) {
+            (Some(relay), Some(pipeline)) => relay.ports_turned(&pipeline.schema, down, held),
             _ => Ok(()),
         }
     }

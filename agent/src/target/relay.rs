@@ -9,12 +9,14 @@
 //! [`crate::switch`] decides when to send, and what to take back. Targets in the same process have no relay, and pay
 //! for none of this.
 
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 use tonic::Code;
 
 use pointsman_proto::p4::v1 as p4;
 
-use crate::entity::Update;
+use crate::entity::{Entity, Update};
 use crate::schema::Schema;
 use crate::switch::{Pipeline, UpdateError};
 
@@ -77,6 +79,14 @@ pub trait Relay: Send + Sync {
 
     /// Tells the switch that a digest list of its own is dealt with. Lost if the switch is away.
     fn acknowledge(&self, digest_id: u32, list_id: u64);
+
+    /// These ports are down now, and no other. Of what the switch holds, `held` may go another way for it.
+    fn ports_turned(
+        &self,
+        schema: &Schema,
+        down: BTreeSet<u32>,
+        held: &[Entity],
+    ) -> Result<(), RelayError>;
 
     /// Makes the switch hold a pipeline with exactly these entities. `updates` make what it
     /// should be of a switch that has just loaded the pipeline.

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod failover;
 mod faults;
 mod notices;
 mod packets;

@@ -263,7 +263,8 @@ objectives:
             DEVICE  KIND  NAME    STATE     REVISION  WHAT
             leaf1   next  spines  degraded         2  hashed, 2 buckets
               port down: port 49 of bucket 1 is down; its flows take the others
-        "#]].assert_eq(&table([&view]).render(false));
+        "#]]
+        .assert_eq(&table([&view]).render(false));
     }
 
     #[test]

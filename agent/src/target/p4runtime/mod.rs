@@ -13,6 +13,7 @@
 //! | `outcome`, `batch`, `lacking` | batches, and what became of each update |
 //! | `question`, `survey`, `difference`, `step` | what the server has, how it differs from what is stored, and putting that right |
 //! | `live` | counters, registers and last hits |
+//! | `failover` | groups whose first live member takes all, which servers do not know |
 //! | `packet` | packet-ins and packet-outs |
 //! | `notice` | digests and idle entries |
 //!
@@ -21,6 +22,7 @@
 
 mod batch;
 mod difference;
+mod failover;
 mod lacking;
 mod link;
 mod live;
@@ -37,7 +39,8 @@ mod survey;
 pub use notice::Listed;
 pub use options::{Policy, Upstream};
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pointsman_p4::dataplane::{DataPlane, EntryKey};
 use pointsman_p4::interpreter::Interpreter;
@@ -55,7 +58,7 @@ use super::relay::{Relay, RelayError};
 use super::{
     Attachment, DeviceConfig, Fill, Interface, MulticastLimits, PacketOut, Target, TargetError,
 };
-use crate::entity::Update;
+use crate::entity::{Entity, Update};
 use crate::schema::Schema;
 use crate::switch::{Pipeline, UpdateError};
 
@@ -89,6 +92,8 @@ pub struct UpstreamTask {
 struct Server {
     link: Arc<Link>,
     model: Mutex<Option<Arc<Interpreter>>>,
+    /// The ports of the switch that are known to be down.
+    down: Mutex<BTreeSet<u32>>,
 }
 
 impl P4RuntimeTarget {
@@ -102,6 +107,7 @@ impl P4RuntimeTarget {
         let server = Server {
             link: link.clone(),
             model: Mutex::default(),
+            down: Mutex::default(),
         };
         let target = P4RuntimeTarget {
             server: Arc::new(server),
@@ -248,6 +254,11 @@ impl Server {
         let model = self.model.lock();
         model.unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    fn down(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        // It is replaced as a whole.
+        self.down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl PacketOut for Server {
@@ -267,7 +278,8 @@ impl Relay for Server {
         schema: &Schema,
         updates: &[Update],
     ) -> Result<Vec<Result<(), UpdateError>>, RelayError> {
-        let outcomes = lacking::write(&self.link, schema, updates)?;
+        let sent = failover::as_sent(updates, &self.down());
+        let outcomes = lacking::write(&self.link, schema, &sent)?;
         let results = outcomes.into_iter().zip(updates).map(|(outcome, update)| {
             let refused = |code, message| UpdateError::Upstream {
                 what: schema.describe(&update.entity),
@@ -284,7 +296,8 @@ impl Relay for Server {
     }
 
     fn write_atomically(&self, schema: &Schema, updates: &[Update]) -> Result<(), RelayError> {
-        batch::write_atomically(&self.link, batch::messages(schema, updates))
+        let sent = failover::as_sent(updates, &self.down());
+        batch::write_atomically(&self.link, batch::messages(schema, &sent))
     }
 
     fn refresh(&self, schema: &Schema, filters: &[p4::Entity]) -> Vec<Result<(), RelayError>> {
@@ -298,11 +311,31 @@ impl Relay for Server {
         self.link.acknowledge(digest_id, list_id);
     }
 
+    fn ports_turned(
+        &self,
+        schema: &Schema,
+        down: BTreeSet<u32>,
+        held: &[Entity],
+    ) -> Result<(), RelayError> {
+        let before = std::mem::replace(&mut *self.down(), down.clone());
+        let moved = failover::moved(held, &before, &down);
+        // One that is away gets them when it is back.
+        if moved.is_empty() || self.link.connection_in_step().is_err() {
+            return Ok(());
+        }
+        let refused = self.write(schema, &moved)?.into_iter();
+        for error in refused.filter_map(Result::err) {
+            tracing::error!(%error, "packets do not leave a port that is down");
+        }
+        Ok(())
+    }
+
     fn bring_in_step(&self, pipeline: &Pipeline, updates: &[Update]) -> Result<(), RelayError> {
         if !self.link.is_started() {
             return Ok(());
         }
-        let result = step::bring_in_step(&self.link, pipeline, updates);
+        let sent = failover::as_sent(updates, &self.down());
+        let result = step::bring_in_step(&self.link, pipeline, &sent);
         match &result {
             // What it refuses is said; all else is as it should be.
             Ok(()) | Err(RelayError::NotInStep { .. }) => self.link.set_in_step(true),
