@@ -114,6 +114,11 @@ pub enum Command {
     History(HistoryArgs),
     /// Make devices and objectives what they were at an earlier revision
     Rollback(RollbackArgs),
+    /// Keep what `apply --try` put on trial
+    Confirm {
+        /// The revision that it has to be
+        revision: Option<u64>,
+    },
     /// Compile a P4 program here and show what became of it; asks nobody
     Pipeline {
         #[command(subcommand)]
@@ -146,6 +151,9 @@ pub struct ApplyArgs {
     /// Delete the objectives of the files' devices that the files do not name
     #[arg(long)]
     pub prune: bool,
+    /// Take it back after so many seconds, unless `pointsman confirm` is run before
+    #[arg(long = "try", value_name = "SECONDS", conflicts_with = "dry_run", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub try_seconds: Option<u32>,
     /// Seconds to wait for the switches; with 0, accepted is enough
     #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=600))]
     pub wait: u32,

@@ -3,6 +3,8 @@
 use anstyle::{AnsiColor, Style};
 use pointsman_proto::pointsman::agent::v1::{LinkState, OperState};
 use pointsman_proto::pointsman::objective::v1 as pb;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// All is well.
 pub const GOOD: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
@@ -73,6 +75,13 @@ pub fn kind(kind: pb::Kind) -> &'static str {
         pb::Kind::Forward => "forward",
         pb::Kind::Next => "next",
     }
+}
+
+/// Seconds since 1970 as UTC, as in RFC 3339.
+pub fn time(seconds: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    time.and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
 }
 
 /// `1 objective`, `2 objectives`.

@@ -59,6 +59,13 @@ impl Controller for CannedController {
         }))
     }
 
+    async fn confirm(
+        &self,
+        _: Request<pb::ConfirmRequest>,
+    ) -> Result<Response<pb::ConfirmResponse>, Status> {
+        Err(Status::failed_precondition("nothing is on trial"))
+    }
+
     async fn get_history(
         &self,
         _: Request<pb::GetHistoryRequest>,

@@ -17,6 +17,7 @@ use crate::distribution::Distribution;
 use crate::raft::{StartError, Store, StoreConfig};
 use crate::service::ControllerService;
 use crate::state::Cluster;
+use crate::trials;
 
 /// Requests hold whole fabrics.
 const MAX_REQUEST_BYTES: usize = 256 << 20;
@@ -54,6 +55,7 @@ pub struct Server {
     store: Store,
     distribution: Distribution,
     drain: CancellationToken,
+    trials: JoinHandle<()>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
@@ -97,6 +99,7 @@ impl Server {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
         let drain = CancellationToken::new();
+        let trials = tokio::spawn(trials::run(store.clone(), drain.clone()));
         let router = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .add_service(health)
@@ -115,6 +118,7 @@ impl Server {
             store,
             distribution,
             drain,
+            trials,
             serving,
         })
     }
@@ -144,6 +148,9 @@ impl Server {
         {
             tracing::warn!("some requests did not finish in time and were cut off");
             stop.abort();
+        }
+        if let Err(error) = self.trials.await {
+            tracing::error!(%error, "the task that takes changes on trial back died");
         }
         self.distribution.stop().await;
         self.store.shutdown().await;

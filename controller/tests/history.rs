@@ -6,7 +6,7 @@ mod support;
 use pointsman_proto::pointsman::controller::v1 as pb;
 use pointsman_proto::pointsman::objective::v1::State;
 use support::fake_agent::FakeAgent;
-use support::{TestController, delete, device, forward, next, put, request};
+use support::{TestController, delete, device, eventually, forward, next, put, request};
 
 const WAIT_MILLISECONDS: u32 = 10_000;
 
@@ -130,4 +130,56 @@ async fn a_revision_that_is_not_there_is_named_with_those_that_are() {
         status.message(),
         "revision 7 is not one to go back to; nothing has been changed yet"
     );
+}
+
+/// A next on leaf1 for so many seconds.
+fn on_trial(name: &str, seconds: u32) -> pb::ApplyRequest {
+    pb::ApplyRequest {
+        try_seconds: seconds,
+        ..request(vec![], [put(next(name))])
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_confirms_is_taken_back_and_what_is_confirmed_stays() {
+    let agent = FakeAgent::start().await;
+    let mut controller = TestController::start().await;
+    let first = request(vec![device("leaf1", agent.address, 1)], [put(next("a"))]);
+    controller.must_apply(first).await;
+
+    controller.must_apply(on_trial("b", 1)).await;
+    eventually("it is taken back", async || agent.held().names() == ["a"]).await;
+    let late = controller
+        .client
+        .confirm(pb::ConfirmRequest::default())
+        .await;
+    let late = late.unwrap_err();
+    assert!(late.message().contains("nothing is on trial"), "{late}");
+
+    let revision = controller.must_apply(on_trial("b", 60)).await.revision;
+    let refused = controller.apply(request(vec![], [put(next("c"))])).await;
+    assert!(
+        refused.errors[0].message.contains("is on trial"),
+        "{refused:?}"
+    );
+    let confirm = pb::ConfirmRequest {
+        revision: Some(revision),
+    };
+    let confirmed = controller.client.confirm(confirm).await.unwrap();
+    assert_eq!(confirmed.into_inner().revision, revision);
+    controller
+        .must_apply(request(vec![], [put(next("c"))]))
+        .await;
+    assert_eq!(agent.held().names(), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn a_trial_that_ended_while_no_controller_ran_is_taken_back_by_the_next() {
+    let agent = FakeAgent::start().await;
+    let mut controller = TestController::start().await;
+    let first = request(vec![device("leaf1", agent.address, 1)], [put(next("a"))]);
+    controller.must_apply(first).await;
+    controller.must_apply(on_trial("b", 1)).await;
+    let _controller = controller.restart().await;
+    eventually("it is taken back", async || agent.held().names() == ["a"]).await;
 }

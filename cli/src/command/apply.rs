@@ -36,6 +36,7 @@ pub async fn run(
         author: author(),
         reason: args.reason,
         base_revision: None,
+        try_seconds: args.try_seconds.unwrap_or(0),
     };
     let change = Change {
         request,

@@ -1,4 +1,4 @@
-//! `pointsman history` and `pointsman rollback`.
+//! `pointsman history`, `pointsman rollback` and `pointsman confirm`.
 
 use std::process::ExitCode;
 
@@ -80,6 +80,24 @@ pub async fn rollback(
         answer.answer.unwrap_or_default(),
         output,
     )
+}
+
+/// Keeps what is on trial.
+pub async fn confirm(
+    global: &Global,
+    revision: Option<u64>,
+    output: &mut Output,
+) -> Result<ExitCode, CliError> {
+    let mut controller = connect::controller(&global.controller).await?;
+    let answer = controller
+        .client
+        .confirm(pb::ConfirmRequest { revision })
+        .await;
+    let answer = answer
+        .map_err(|status| controller.error(status))?
+        .into_inner();
+    output.text(&format!("revision {} stays\n", answer.revision))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn subject(change: &pb::ObjectiveChange) -> Result<Subject, String> {

@@ -39,6 +39,9 @@ pub async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, CliError> {
         Command::Delete(args) => delete::run(&without_agent(global)?, args, output).await,
         Command::History(args) => history::history(&without_agent(global)?, args, output).await,
         Command::Rollback(args) => history::rollback(&without_agent(global)?, args, output).await,
+        Command::Confirm { revision } => {
+            history::confirm(&without_agent(global)?, revision, output).await
+        }
         Command::Pipeline { command } => pipeline::run(command, output),
         Command::Schema => {
             output.text(&format!("{:#}\n", pointsman_model::json_schema()))?;

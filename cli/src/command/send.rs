@@ -37,12 +37,21 @@ pub async fn send(
         model,
     } = change;
     let asked = Asked::new(request.dry_run, request.wait_milliseconds);
+    let try_seconds = request.try_seconds;
     let call = controller.client.apply(asked.request(request));
     let answer = match remark_if_slow(call, output).await {
         Ok(answer) => answer.into_inner(),
         Err(status) => return Err(controller.error(status)),
     };
-    show(&asked, &subjects, model, answer, output)
+    let is_taken = answer.errors.is_empty();
+    let code = show(&asked, &subjects, model, answer, output)?;
+    if is_taken && try_seconds > 0 {
+        let seconds = words::count(try_seconds as usize, "second");
+        output.remark(&format!(
+            "on trial: it is taken back {seconds} after it was applied, unless you run `pointsman confirm`"
+        ));
+    }
+    Ok(code)
 }
 
 /// How and when a change was asked for.

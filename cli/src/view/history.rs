@@ -3,13 +3,12 @@
 use pointsman_model::{Device, Objective, ObjectiveId};
 use pointsman_proto::pointsman::controller::v1 as pb;
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::apply::Tally;
 use super::differences::{Difference, render};
 use crate::error::{CliError, Peer};
 use crate::table::{Cell, Table};
+use crate::words;
 
 /// One change set.
 #[derive(Debug, Serialize)]
@@ -31,7 +30,6 @@ pub struct PastView {
 impl PastView {
     /// Takes what the controller says of a change set.
     pub fn new(peer: &Peer, past: pb::PastChange) -> Result<PastView, CliError> {
-        let time = OffsetDateTime::from_unix_timestamp(past.time).ok();
         let devices = past.devices.into_iter().map(device_difference);
         let mut differences: Vec<_> = devices.collect();
         for difference in past.objectives {
@@ -44,9 +42,7 @@ impl PastView {
         Ok(PastView {
             revision: past.revision,
             before: past.before,
-            time: time
-                .and_then(|time| time.format(&Rfc3339).ok())
-                .unwrap_or_default(),
+            time: words::time(past.time),
             author: past.author,
             reason: past.reason,
             objectives: Tally {

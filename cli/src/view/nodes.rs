@@ -16,6 +16,18 @@ pub struct ClusterView {
     pub revision: u64,
     pub term: u64,
     pub version: String,
+    /// What is taken back unless it is confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialView>,
+}
+
+/// A change on trial.
+#[derive(Debug, Serialize)]
+pub struct TrialView {
+    pub revision: u64,
+    pub back_to: u64,
+    /// UTC, as in RFC 3339.
+    pub until: String,
 }
 
 impl From<pb::ClusterStatus> for ClusterView {
@@ -28,6 +40,11 @@ impl From<pb::ClusterStatus> for ClusterView {
             revision: status.revision,
             term: status.term,
             version: status.version,
+            trial: status.trial.map(|trial| TrialView {
+                revision: trial.revision,
+                back_to: trial.back_to,
+                until: words::time(trial.until),
+            }),
         }
     }
 }
@@ -66,8 +83,14 @@ pub fn summary(cluster: &ClusterView) -> String {
         None => "without a leader: nothing can be changed".to_owned(),
     };
     let nodes = words::count(cluster.nodes.len(), "node");
+    let trial = match &cluster.trial {
+        Some(TrialView { back_to, until, .. }) => {
+            format!(", on trial: back to {back_to} at {until} unless `pointsman confirm`")
+        }
+        None => String::new(),
+    };
     format!(
-        "cluster {} of {nodes}, {leader}, revision {}",
+        "cluster {} of {nodes}, {leader}, revision {}{trial}",
         cluster.cluster_id, cluster.revision
     )
 }
@@ -88,6 +111,7 @@ mod tests {
             revision: 42,
             term: 3,
             version: "0.1.0".into(),
+            trial: None,
         });
         expect![[r#"
             NODE          ROLE    TERM  REVISION  CLUSTER  VERSION

@@ -41,12 +41,16 @@ pub fn change_set(request: &pb::ApplyRequest) -> Result<ChangeSet, Vec<Rejection
         });
     let objectives = objectives.collect();
     if rejections.is_empty() {
+        let note = note(&request.author, &request.reason);
         Ok(ChangeSet {
             devices,
             objectives,
             prune: request.prune_devices.clone(),
             base: request.base_revision.map(Revision),
-            note: note(&request.author, &request.reason),
+            try_until: (request.try_seconds > 0)
+                .then(|| note.time + u64::from(request.try_seconds)),
+            ends_trial: false,
+            note,
         })
     } else {
         Err(rejections)

@@ -1,4 +1,4 @@
-//! What was changed, and the way back.
+//! What was changed, the way back, and what is on trial.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use super::apply::change_of;
 use super::{ControllerService, convert, store_error};
 use crate::objective::Objective;
 use crate::state::{
-    DeviceDifference, ObjectiveChange, ObjectiveDifference, Operation, Past, Revision, State,
+    Command, DeviceDifference, ObjectiveChange, ObjectiveDifference, Operation, Past, Response,
+    Revision, State,
 };
 
 impl ControllerService {
@@ -33,6 +34,29 @@ impl ControllerService {
             answer: Some(answer),
             objectives,
         })
+    }
+
+    pub(super) async fn confirm_request(
+        &self,
+        request: &pb::ConfirmRequest,
+    ) -> Result<pb::ConfirmResponse, GrpcStatus> {
+        let command = Command::Confirm(request.revision.map(Revision));
+        match self.store.submit(command).await.map_err(store_error)? {
+            Response::Confirmed(revision) => {
+                tracing::info!(revision = revision.0, "a change on trial is confirmed");
+                Ok(pb::ConfirmResponse {
+                    revision: revision.0,
+                })
+            }
+            Response::Rejected(rejections) => {
+                let messages = rejections.into_iter().map(|rejection| rejection.message);
+                let message = messages.collect::<Vec<_>>().join("; ");
+                Err(GrpcStatus::failed_precondition(message))
+            }
+            other => Err(GrpcStatus::internal(format!(
+                "the store answered a confirmation with {other:?}"
+            ))),
+        }
     }
 
     pub(super) async fn read_history(

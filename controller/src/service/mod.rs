@@ -83,6 +83,15 @@ impl Controller for ControllerService {
             .map(Response::new)
     }
 
+    async fn confirm(
+        &self,
+        request: Request<pb::ConfirmRequest>,
+    ) -> Result<Response<pb::ConfirmResponse>, Status> {
+        self.confirm_request(request.get_ref())
+            .await
+            .map(Response::new)
+    }
+
     async fn get_history(
         &self,
         request: Request<pb::GetHistoryRequest>,

@@ -180,9 +180,9 @@ impl ControllerService {
     /// What this node knows of the cluster, also without a majority.
     pub(super) fn read_status(&self) -> pb::ClusterStatus {
         let membership = self.store.membership();
-        let (cluster_id, revision) = self
+        let (cluster_id, revision, trial) = self
             .store
-            .read(|state| (state.cluster().id.clone(), state.revision()));
+            .read(|state| (state.cluster().id.clone(), state.revision(), state.trial()));
         pb::ClusterStatus {
             cluster_id,
             node: self.node_name.clone(),
@@ -198,6 +198,11 @@ impl ControllerService {
             revision: revision.0,
             term: membership.term,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            trial: trial.map(|trial| pb::Trial {
+                revision: trial.revision.0,
+                back_to: trial.back_to.0,
+                until: i64::try_from(trial.until).unwrap_or(i64::MAX),
+            }),
         }
     }
 }

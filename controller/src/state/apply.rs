@@ -4,7 +4,7 @@ use super::history::{Past, Replaced};
 use super::plan::DeviceEffect;
 use super::{
     ChangeSet, Command, DeviceState, Mastership, ObjectiveEffect, Plan, Response, Revision, State,
-    Term, plan,
+    Term, Trial, plan,
 };
 use crate::objective::ObjectiveKey;
 
@@ -45,6 +45,7 @@ impl State {
             }
             Command::Claim { node, devices } => self.claim(node, devices),
             Command::Apply(changes) => self.apply_changes(&changes),
+            Command::Confirm(revision) => self.confirm(revision),
         }
     }
 
@@ -112,7 +113,15 @@ impl State {
             touched.push(RowKey::Device(name.clone()));
             replaced.push(Replaced::Objective(name, key, old));
         }
+        if changes.ends_trial {
+            self.trial = None;
+        }
         if !replaced.is_empty() {
+            self.trial = changes.try_until.map(|until| Trial {
+                revision: self.revision,
+                back_to: before,
+                until,
+            });
             let past = Past {
                 before,
                 note: changes.note.clone(),

@@ -25,6 +25,8 @@ pub enum Command {
     },
     /// Changes devices and objectives, all or nothing.
     Apply(ChangeSet),
+    /// Keeps what is on trial: the change set that led to this revision, or whichever it is.
+    Confirm(Option<Revision>),
 }
 
 /// Changes that are made together or not at all.
@@ -42,6 +44,12 @@ pub struct ChangeSet {
     /// What the history says of it.
     #[serde(default)]
     pub note: Note,
+    /// When it is taken back unless it is confirmed, in seconds since 1970.
+    #[serde(default)]
+    pub try_until: Option<u64>,
+    /// It takes back what is on trial.
+    #[serde(default)]
+    pub ends_trial: bool,
 }
 
 /// A change to one device.
@@ -173,6 +181,8 @@ pub enum Response {
         /// Counts.
         summary: Summary,
     },
+    /// The change set that led to this revision is on trial no more.
+    Confirmed(Revision),
     /// The change set was refused and changed nothing.
     Rejected(Vec<Rejection>),
 }

@@ -196,6 +196,7 @@ impl State {
         let mut changes = ChangeSet {
             base: Some(self.revision),
             note,
+            ends_trial: self.trial.is_some_and(|trial| trial.back_to == revision),
             ..ChangeSet::default()
         };
         for (name, before) in then.devices {

@@ -144,6 +144,59 @@ fn what_is_far_back_is_forgotten() {
     );
 }
 
+fn on_trial(changes: ChangeSet) -> ChangeSet {
+    ChangeSet {
+        try_until: Some(1_800_000_060),
+        ..changes
+    }
+}
+
+#[test]
+fn nothing_else_is_changed_while_something_is_on_trial() {
+    let mut state = state_with([next("a")]);
+    let before = state.revision();
+    applied(&mut state, on_trial(puts([next("b")])));
+    let trial = state.trial().unwrap();
+    assert_eq!((trial.back_to, trial.revision), (before, state.revision()));
+    let rejections = rejected(&mut state, puts([next("c")]));
+    assert_eq!(rejections[0].reason, Reason::Conflict);
+    let others = [Some(before), Some(Revision(99))];
+    for other in others {
+        let response = state.apply(Command::Confirm(other)).response;
+        assert!(matches!(response, Response::Rejected(_)), "{response:?}");
+    }
+    let response = state.apply(Command::Confirm(None)).response;
+    assert_eq!(response, Response::Confirmed(trial.revision));
+    applied(&mut state, puts([next("c")]));
+    let response = state.apply(Command::Confirm(None)).response;
+    assert!(matches!(response, Response::Rejected(_)), "{response:?}");
+}
+
+#[test]
+fn what_is_taken_back_is_as_it_was_and_ends_the_trial() {
+    let mut state = state_with([next("a"), forward("x", "a")]);
+    let before = wanted(&state);
+    let delete = Operation::Delete(forward("x", "a").key().clone());
+    let changes = on_leaf1([delete, Operation::Put(with_priority(&next("a"), 9))]);
+    applied(&mut state, on_trial(changes));
+    let trial = state.trial().unwrap();
+    let changes = state.take_back(trial).unwrap();
+    applied(&mut state, changes);
+    assert_eq!((wanted(&state), state.trial()), (before, None));
+    // So does the way back that somebody takes himself.
+    applied(&mut state, on_trial(puts([next("b")])));
+    let trial = state.trial().unwrap();
+    back_to(&mut state, trial.back_to);
+    assert_eq!(state.trial(), None);
+}
+
+#[test]
+fn what_changes_nothing_is_not_on_trial() {
+    let mut state = state_with([next("a")]);
+    applied(&mut state, on_trial(puts([next("a")])));
+    assert_eq!(state.trial(), None);
+}
+
 fn change_set() -> impl Strategy<Value = ChangeSet> {
     let name = || prop::sample::select(vec!["leaf1", "leaf2"]);
     let id = |name: &str| if name == "leaf1" { 1 } else { 2 };

@@ -18,6 +18,7 @@ mod references;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +36,7 @@ pub use history::{
 };
 pub use plan::{ObjectiveEffect, Outcome, Plan, Summary, plan};
 pub use tail::{Change, Tail};
+pub use trial::Trial;
 
 /// A point in the history of all changes of this cluster; rises by one for each.
 #[derive(
@@ -80,6 +82,8 @@ pub struct State {
     devices: BTreeMap<String, DeviceState>,
     #[serde(default)]
     history: History,
+    #[serde(default)]
+    trial: Option<Trial>,
 }
 
 /// The part of the state that is neither a device's nor an objective's.
@@ -88,6 +92,8 @@ pub struct ClusterRow {
     cluster: Cluster,
     revision: Revision,
     last_term: Term,
+    #[serde(default)]
+    trial: Option<Trial>,
 }
 
 impl State {
@@ -104,6 +110,7 @@ impl State {
             cluster,
             revision,
             last_term,
+            trial,
         } = row;
         Self {
             cluster,
@@ -111,6 +118,7 @@ impl State {
             last_term,
             devices,
             history,
+            trial,
         }
     }
 
@@ -120,6 +128,7 @@ impl State {
             cluster: self.cluster.clone(),
             revision: self.revision,
             last_term: self.last_term,
+            trial: self.trial,
         }
     }
 

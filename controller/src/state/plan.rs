@@ -100,7 +100,7 @@ pub(super) struct Wanted {
 /// # Errors
 /// Every reason why the change set is refused, in the order of its changes.
 pub fn plan(state: &State, changes: &ChangeSet) -> Result<Plan, Vec<Rejection>> {
-    let mut rejections = Vec::new();
+    let mut rejections: Vec<_> = state.check_trial(changes).into_iter().collect();
     if let Some(base) = changes.base
         && base != state.revision()
     {
