@@ -14,6 +14,7 @@ const PROTO_FILES: &[&str] = &[
     "pointsman/objective/v1/objective.proto",
     "pointsman/agent/v1/inventory.proto",
     "pointsman/agent/v1/agent.proto",
+    "pointsman/agent/v1/trace.proto",
     "pointsman/agent/v1/state.proto",
     "pointsman/controller/v1/controller.proto",
 ];

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pointsman_model::PortRef;
 
 use crate::view::pipeline::selection::SourceLine;
 
@@ -32,7 +33,7 @@ pub struct Global {
         value_name = "HOST:PORT"
     )]
     pub controller: String,
-    /// Ask this agent directly, without a controller (get, status)
+    /// Ask this agent directly, without a controller (get, explain, status, trace)
     #[arg(long, global = true, env = "POINTSMAN_AGENT", value_name = "HOST:PORT")]
     pub agent: Option<String>,
     #[command(flatten)]
@@ -108,6 +109,16 @@ pub enum Command {
         #[arg(short, long)]
         device: Option<String>,
     },
+    /// Show what would happen to a packet: every table that it meets, the entry, whose it is, and why it is dropped
+    #[command(
+        override_usage = "pointsman trace DEVICE --port PORT PACKET\n       \
+                          pointsman --agent HOST:PORT trace --port PORT PACKET",
+        after_help = "Nothing is sent, counted or learnt. A packet is given\n  \
+                      in hexadecimal   ffffffffffff 020000000001 0806 ...\n  \
+                      by its fields    ipv4_dst=10.0.2.1 udp_dst=80 vlan=10 (names of criteria)\n  \
+                      out of a file    --pcap FILE --number N"
+    )]
+    Trace(TraceArgs),
     /// Delete objectives or devices
     Delete(DeleteArgs),
     /// Show what was changed, when, by whom and why
@@ -230,6 +241,22 @@ pub enum Emit {
     Asm,
     /// Instructions, tables and memory in numbers
     Stats,
+}
+
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// The device (not with --agent), then the packet: hexadecimal, or NAME=VALUE for each field
+    #[arg(value_name = "DEVICE|PACKET")]
+    pub words: Vec<String>,
+    /// Where the packet comes in: the number or the name of a port
+    #[arg(short, long, value_name = "NAME|N", value_parser = crate::command::trace_port)]
+    pub port: Option<PortRef>,
+    /// A packet of this capture (pcap or pcapng)
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub pcap: Option<PathBuf>,
+    /// Which packet of the capture
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "pcap")]
+    pub number: usize,
 }
 
 #[derive(Debug, Args)]

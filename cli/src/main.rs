@@ -9,6 +9,7 @@ mod connect;
 mod error;
 mod files;
 mod output;
+mod packet;
 mod table;
 mod view;
 mod words;

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
+use pointsman_proto::pointsman::agent::v1 as agent_pb;
+use pointsman_proto::pointsman::agent::v1::trace_end::Fate;
 use pointsman_proto::pointsman::controller::v1 as pb;
 use pointsman_proto::pointsman::controller::v1::controller_server::{Controller, ControllerServer};
 use pointsman_proto::pointsman::objective::v1 as objective_pb;
@@ -110,6 +112,19 @@ impl Controller for CannedController {
         ))
     }
 
+    async fn trace(
+        &self,
+        request: Request<pb::TraceRequest>,
+    ) -> Result<Response<agent_pb::TraceResponse>, Status> {
+        let pb::TraceRequest { device, packet } = request.into_inner();
+        if device != "leaf1" {
+            let message = format!("there is no device {device:?}; known devices: leaf1");
+            return Err(Status::not_found(message));
+        }
+        let packet = packet.unwrap_or_default().packet;
+        Ok(Response::new(traced(packet)))
+    }
+
     async fn get_status(
         &self,
         _: Request<pb::GetStatusRequest>,
@@ -122,6 +137,33 @@ impl Controller for CannedController {
             ..pb::ClusterStatus::default()
         };
         Ok(Response::new(status))
+    }
+}
+
+/// A packet that leaves as it came.
+fn traced(packet: Vec<u8>) -> agent_pb::TraceResponse {
+    let port = agent_pb::TracePort {
+        number: 2,
+        name: "swp2".into(),
+        up: true,
+        is_cpu: false,
+    };
+    agent_pb::TraceResponse {
+        target: "xdp".into(),
+        pipeline: "leaf_spine".into(),
+        port: Some(agent_pb::TracePort {
+            number: 1,
+            name: "swp1".into(),
+            ..port.clone()
+        }),
+        ends: vec![agent_pb::TraceEnd {
+            fate: Fate::Leaves.into(),
+            text: "leaves at port 2 (swp2)".into(),
+            port: Some(port),
+            packet,
+            ..agent_pb::TraceEnd::default()
+        }],
+        ..agent_pb::TraceResponse::default()
     }
 }
 
@@ -401,4 +443,89 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 fn there_are_no_colours_off_a_terminal() {
     let output = run(&["check", "-f", "-"], "nonsense: true\n");
     assert!(!stderr(&output).contains('\u{1b}'), "{}", stderr(&output));
+}
+
+#[test]
+fn a_packet_is_traced_in_whichever_form_it_is_given() {
+    let served = serve(pb::ApplyResponse::default());
+    let address = served.address.to_string();
+    let trace = |arguments: &[&str]| {
+        let command = [&["trace", "--controller", &address, "leaf1"], arguments].concat();
+        run(&command, "")
+    };
+    let fields = "eth_dst=ff:ff:ff:ff:ff:ff eth_type=0x9000";
+    let output = trace(
+        &[
+            &["--port", "swp1"],
+            &fields.split(' ').collect::<Vec<_>>()[..],
+        ]
+        .concat(),
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let expected = "leaves at port 2 (swp2)
+  as 02:00:00:00:00:01 > ff:ff:ff:ff:ff:ff, EtherType 0x9000, 60 bytes
+";
+    assert!(stdout(&output).ends_with(expected), "{}", stdout(&output));
+
+    let hex = "ff:ff:ff:ff:ff:ff 020000000001 9000";
+    let output = trace(&["-o", "json", "--port", "1", hex]);
+    let text = "\"hex\": \"ffffffffffff0200000000019000\"";
+    assert_eq!(
+        stdout(&output).matches(text).count(),
+        2,
+        "{}",
+        stdout(&output)
+    );
+
+    let directory = tempfile::tempdir().unwrap();
+    let capture = directory.path().join("one.pcap");
+    let header = [0xa1b2_c3d4_u32, 0x0002_0004, 0, 0, 65535, 1, 0, 0, 14, 14];
+    let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_be_bytes()).collect();
+    bytes.extend([0xff; 12]);
+    bytes.extend([0x90, 0x00]);
+    std::fs::write(&capture, bytes).unwrap();
+    let capture = capture.display().to_string();
+    let output = trace(&["-p", "swp1", "--pcap", &capture]);
+    let expected = "as ff:ff:ff:ff:ff:ff > ff:ff:ff:ff:ff:ff, EtherType 0x9000, 14 bytes";
+    assert!(stdout(&output).contains(expected), "{}", stdout(&output));
+    let output = trace(&["-p", "swp1", "--pcap", &capture, "--number", "2"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("has 1 packets, no number 2"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn what_cannot_be_traced_is_refused_with_what_to_do() {
+    let served = serve(pb::ApplyResponse::default());
+    let address = served.address.to_string();
+    for (arguments, code, expected) in [
+        (
+            &["leaf1", "vlan=1"][..],
+            2,
+            "say where the packet comes in, with --port NAME",
+        ),
+        (
+            &["leaf1", "--port", "1"],
+            2,
+            "there is no packet; give its bytes",
+        ),
+        (
+            &["leaf1", "in_port=1", "ipv4_dst=10"],
+            2,
+            "ipv4_dst: `10` is not an IPv4 address",
+        ),
+        (
+            &["leaf7", "in_port=1", "vlan=1"],
+            1,
+            "there is no device \"leaf7\"; known devices: leaf1",
+        ),
+    ] {
+        let command = [&["trace", "--controller", &address], arguments].concat();
+        let output = run(&command, "");
+        assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    }
 }

@@ -167,6 +167,19 @@ impl Agents {
             .tables)
     }
 
+    /// What would happen to a packet there.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or with an error.
+    pub async fn trace(
+        &self,
+        address: &str,
+        packet: pb::TraceRequest,
+    ) -> Result<pb::TraceResponse, AgentError> {
+        let mut client = self.client(address)?;
+        self.ask(address, READ_TIMEOUT, client.trace(packet)).await
+    }
+
     /// Its objectives with the entries that realise them.
     ///
     /// # Errors

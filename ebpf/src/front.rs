@@ -30,7 +30,7 @@ pub(crate) use program::emit;
 pub use stations::{NO_VLAN, Station, Stations};
 
 use std::path::Path;
-use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::switch::ports::MAX_PORTS;
 use crate::sys::{Map, MapFd, MapKind, SharedMemory, SysError};
@@ -41,6 +41,8 @@ const WANTED: u32 = 0;
 const LIMITS: u32 = 32;
 const FULL: u32 = 64;
 const CELLS: u32 = 128;
+/// The word of a kind that is taken.
+const TAKE: u32 = 2;
 const MEMORY_BYTES: u32 = CELLS + KINDS * MAX_PORTS * CELL_BYTES;
 const RING_BYTES: u32 = 1 << 20;
 
@@ -116,9 +118,16 @@ impl Front {
         let word = match wanted {
             Wanted::No => 0,
             Wanted::Copy => 1,
-            Wanted::Take => 2,
+            Wanted::Take => TAKE,
         };
         self.memory.u32(WANTED as usize + at).store(word, Release);
+    }
+
+    /// Whether the pipeline does not see this frame, which is of that kind.
+    pub fn takes(&self, kind: LocalKind, frame: &[u8]) -> bool {
+        let wanted = self.memory.u32(WANTED as usize + 4 * kind as usize);
+        let is_for_bridges = kind == LocalKind::Lldp && !is_link_local(frame);
+        wanted.load(Acquire) == TAKE && !is_for_bridges
     }
 
     /// Frames of a kind that were asked for and did not come, since the start.

@@ -13,7 +13,9 @@ use pointsman_p4::dataplane::{
     Bits, Call, CloneSession, ColorCounts, CounterData, DataPlane, DataPlaneError, EntryAction,
     EntryKey, EntryRef, GroupMember, MeterConfig, Occupancy, Replica, Selection, TableEntry,
 };
-use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet, SharedCells, SharedTables};
+use pointsman_p4::interpreter::{
+    Digest, Interpreter, Output, Packet, SharedCells, SharedTables, Trace,
+};
 use pointsman_p4::ir::{
     ActionProfileId, CounterId, MeterId, Program, RegisterId, TableId, ValueSetId,
 };
@@ -101,6 +103,12 @@ impl SlowPath {
     /// Takes a packet in at a port.
     pub fn process(&self, packet: &Packet, now: Duration) -> Vec<Output> {
         self.interpreter.process(packet, now)
+    }
+
+    /// What would happen to a packet that came in at a port now, in whichever plane: they agree, and it is found
+    /// out here. Nothing is sent or counted.
+    pub fn trace(&self, packet: &Packet, now: Duration) -> Trace {
+        self.interpreter.trace(packet, now)
     }
 }
 

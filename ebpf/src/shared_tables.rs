@@ -6,9 +6,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use pointsman_p4::dataplane::{Bits, Call, EntryAction};
+use pointsman_p4::dataplane::{Bits, Call, EntryAction, EntryKey, Match};
 use pointsman_p4::interpreter::{Hit, Passing, SharedTables};
-use pointsman_p4::ir::{ActionId, ActionProfileId, Implementation, Program, TableId};
+use pointsman_p4::ir::{
+    ActionId, ActionProfileId, Implementation, MatchKind, Program, Table, TableId,
+};
 
 use crate::tables::records::{GROUP, MEMBER, RecordPool};
 use crate::tables::selector::Profile;
@@ -106,6 +108,16 @@ impl SharedTables for KernelTables {
         Some(Hit { action, color })
     }
 
+    fn find(&self, table: TableId, key: &[Bits]) -> Option<(EntryKey, EntryAction)> {
+        let profile = self.profile_of(table);
+        let writer = self.table(table);
+        let slot = writer.lookup(key)?;
+        let action = self.action(profile.as_deref(), writer.records(), slot);
+        let mut keys = matching_keys(table, &self.program.tables[table.index()], key);
+        let entry = keys.find(|entry| writer.slot(entry) == Some(slot))?;
+        Some((entry, action))
+    }
+
     fn has_action(&self, table: TableId, action: &EntryAction) -> bool {
         let what = self.profile_of(table).and_then(|profile| match action {
             EntryAction::Call(_) => None,
@@ -114,4 +126,26 @@ impl SharedTables for KernelTables {
         });
         what.is_some_and(|what| self.table(table).refers_to(what))
     }
+}
+
+/// The entries of a shared table that match these values, if they are there: of one with prefixes, one for each length,
+/// the longest first.
+fn matching_keys(id: TableId, table: &Table, key: &[Bits]) -> impl Iterator<Item = EntryKey> {
+    let lengths = table.key.iter().find(|part| part.kind == MatchKind::Lpm);
+    let lengths = (0..=lengths.map_or(0, |part| part.width)).rev();
+    lengths.map(move |prefix_len| {
+        let parts = table.key.iter().zip(key);
+        let matches = parts.map(|(part, value)| match part.kind {
+            MatchKind::Lpm => Match::Lpm {
+                value: value.and(&Bits::prefix_mask(prefix_len, part.width)),
+                prefix_len,
+            },
+            _ => Match::Exact(value.clone()),
+        });
+        EntryKey {
+            table: id,
+            matches: matches.collect(),
+            priority: 0,
+        }
+    })
 }

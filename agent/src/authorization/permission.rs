@@ -57,7 +57,7 @@ impl Permission {
             (
                 "pointsman.agent.v1.Agent",
                 "GetStatus" | "ListPorts" | "WatchInventory" | "ListTables" | "ListObjectives"
-                | "CheckObjectives",
+                | "CheckObjectives" | "Trace",
             ) => &[P::Status],
             ("grpc.health.v1.Health", _) => &[P::Health],
             ("grpc.reflection.v1.ServerReflection", _) => &[P::Reflection],

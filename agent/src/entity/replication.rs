@@ -39,3 +39,28 @@ pub struct CloneSession {
     /// The clone is cut to this many bytes; 0 does not cut.
     pub packet_length_bytes: u32,
 }
+
+impl MulticastGroup {
+    /// A group with nothing but its id, to be deleted or found.
+    pub fn of_id(id: u32) -> MulticastGroup {
+        MulticastGroup {
+            id,
+            replicas: Vec::new(),
+            ports: PortForm::default(),
+            metadata: Vec::new(),
+        }
+    }
+}
+
+impl CloneSession {
+    /// A session with nothing but its id, to be deleted or found.
+    pub fn of_id(id: u32) -> CloneSession {
+        CloneSession {
+            id,
+            replicas: Vec::new(),
+            ports: PortForm::default(),
+            class_of_service: 0,
+            packet_length_bytes: 0,
+        }
+    }
+}

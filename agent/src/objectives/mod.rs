@@ -102,6 +102,11 @@ impl Objectives {
         self.book.owner(entity)
     }
 
+    /// All objectives that an entity belongs to.
+    pub fn owners(&self, entity: &Entity) -> impl Iterator<Item = &ObjectiveId> {
+        self.book.owners(entity)
+    }
+
     /// What belongs to objectives now.
     pub fn owned(&self) -> Owned {
         self.book.owned()

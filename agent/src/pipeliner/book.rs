@@ -110,6 +110,12 @@ impl Book {
         self.slots.get(&key)?.owners.first()
     }
 
+    /// All objectives that need the entity of that key.
+    pub fn owners(&self, entity: &Entity) -> impl Iterator<Item = &ObjectiveId> {
+        let slot = EntityKey::find(entity).and_then(|key| self.slots.get(&key));
+        slot.into_iter().flat_map(|slot| &slot.owners)
+    }
+
     /// What objectives need, as it is now.
     pub fn owned(&self) -> Owned {
         let owned = self

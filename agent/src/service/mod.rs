@@ -4,6 +4,7 @@
 mod describe;
 mod inventory;
 mod sync;
+mod trace;
 
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use crate::agent::Agent;
 use crate::authorization::Caller;
 use crate::p4runtime::status;
 use crate::ports::{PortError, PortSpec, links};
+use crate::service::trace::TraceError;
+use crate::target::TargetError;
 
 /// The agent's service.
 #[derive(Clone)]
@@ -163,6 +166,21 @@ impl AgentRpc for AgentService {
         Ok(Response::new(response))
     }
 
+    async fn trace(
+        &self,
+        request: Request<pb::TraceRequest>,
+    ) -> Result<Response<pb::TraceResponse>, Status> {
+        let pb::TraceRequest { port, packet } = request.into_inner();
+        let port = port.ok_or_else(|| Status::invalid_argument("the port is missing"))?;
+        let port = PortRef::try_from(&port).map_err(|error| refused(&error))?;
+        let traced = self
+            .blocking(move |agent| {
+                trace::trace(agent, &port, packet).map_err(|error| trace_status(&error))
+            })
+            .await?;
+        Ok(Response::new(traced))
+    }
+
     async fn check_objectives(
         &self,
         request: Request<pb::CheckObjectivesRequest>,
@@ -212,6 +230,15 @@ fn port_status(error: &PortError) -> Status {
         PortError::NumberTaken { .. }
         | PortError::NameTaken { .. }
         | PortError::InterfaceTaken { .. } => Status::already_exists(error.to_string()),
+    }
+}
+
+fn trace_status(error: &TraceError) -> Status {
+    match error {
+        TraceError::Length(_) => Status::invalid_argument(error.to_string()),
+        TraceError::Port(error) => port_status(error),
+        TraceError::Target(TargetError::Away(_)) => Status::unavailable(error.to_string()),
+        TraceError::Target(_) => Status::failed_precondition(error.to_string()),
     }
 }
 

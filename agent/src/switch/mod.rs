@@ -34,6 +34,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pointsman_p4::dataplane::{DataPlane, Occupancy};
+use pointsman_p4::interpreter::{Packet, Trace};
 use write::{Undo, Writer};
 
 use crate::entity::{Entity, Update};
@@ -124,6 +125,16 @@ impl Switch {
     /// What forwards.
     pub fn target_mut(&mut self) -> &mut dyn Target {
         self.target.as_mut()
+    }
+
+    /// What would happen to a packet; nothing does.
+    pub fn trace(&self, packet: &Packet) -> Result<Trace, TargetError> {
+        match &self.loaded {
+            None => Err(TargetError::NoPipeline),
+            Some(loaded) if loaded.pipeline.is_p4info_only() => Err(TargetError::NoProgram),
+            Some(loaded) if !loaded.pipeline.is_understood => Err(TargetError::Opaque),
+            Some(_) => self.target.trace(packet),
+        }
     }
 
     /// By which packets go through the pipeline. Another pipeline may have another one.

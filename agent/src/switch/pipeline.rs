@@ -18,6 +18,8 @@ pub struct Pipeline {
     pub source: PipelineSource,
     /// The device config, read; made of the p4info where that is all there is to read.
     pub program: Arc<Program>,
+    /// Whether the program is all that the target runs, and not only what its p4info tells of it.
+    pub is_understood: bool,
     /// p4info joined with the program.
     pub schema: Arc<Schema>,
 }
@@ -77,16 +79,16 @@ impl Pipeline {
         device_config: DeviceConfig,
         presentation: &Presentation,
     ) -> Result<Pipeline, PipelineError> {
-        let program = match device_config {
-            _ if source.device_config.is_empty() => program_of(&source.p4info)?,
-            DeviceConfig::Bmv2Json => read_json(&source)?,
+        let (program, is_understood) = match device_config {
+            _ if source.device_config.is_empty() => (program_of(&source.p4info)?, false),
+            DeviceConfig::Bmv2Json => (read_json(&source)?, true),
             // JSON says more than a p4info: declared entries, default actions, sizes. What else it may
             // hold is for the target to judge.
             DeviceConfig::Opaque => match read_json(&source) {
-                Ok(program) => program,
+                Ok(program) => (program, true),
                 Err(error) => {
                     tracing::debug!(%error, "the device config is passed on unread");
-                    program_of(&source.p4info)?
+                    (program_of(&source.p4info)?, false)
                 }
             },
         };
@@ -94,6 +96,7 @@ impl Pipeline {
         Ok(Pipeline {
             source,
             program: Arc::new(program),
+            is_understood,
             schema: Arc::new(schema),
         })
     }

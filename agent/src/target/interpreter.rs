@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pointsman_ebpf::front::{LocalFrame, LocalKind, Station, Wanted};
 use pointsman_ebpf::sys::monotonic_clock;
 use pointsman_p4::dataplane::DataPlane;
-use pointsman_p4::interpreter::{Interpreter, Output, Packet};
+use pointsman_p4::interpreter::{Interpreter, Output, Packet, Trace};
 use tokio::sync::mpsc;
 
 use super::learnt::Learner;
@@ -132,6 +132,10 @@ impl Local for Engine {
         }
     }
 
+    fn takes(&self, frame: &[u8]) -> bool {
+        self.local.would_take(frame)
+    }
+
     fn lost(&self, kind: LocalKind) -> u64 {
         self.local.queue.lost(kind)
     }
@@ -223,6 +227,11 @@ impl Target for InterpreterTarget {
 
     fn packet_out(&self) -> Arc<dyn PacketOut> {
         self.engine.clone()
+    }
+
+    fn trace(&self, packet: &Packet) -> Result<Trace, TargetError> {
+        let plane = self.plane.as_ref().ok_or(TargetError::NoPipeline)?;
+        Ok(plane.trace(packet, monotonic_clock()))
     }
 
     fn slow_path_packets(&self) -> u64 {

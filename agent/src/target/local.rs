@@ -34,6 +34,9 @@ pub trait Local: Send + Sync {
     /// Sends a frame by a port. One that cannot be sent is lost, as on any wire.
     fn send(&self, port: u32, frame: &[u8]);
 
+    /// Whether the agent takes such a frame, so that the pipeline does not see it.
+    fn takes(&self, frame: &[u8]) -> bool;
+
     /// Frames of a kind that were asked for and did not come.
     fn lost(&self, kind: LocalKind) -> u64;
 }
@@ -161,15 +164,22 @@ impl LocalTap {
         }
     }
 
+    /// Whether the pipeline is not to see a frame.
+    pub(super) fn would_take(&self, bytes: &[u8]) -> bool {
+        LocalKind::of(bytes).is_some_and(|kind| {
+            let wanted = self.wanted[kind as usize].load(Relaxed);
+            wanted == TAKE && (kind != LocalKind::Lldp || is_link_local(bytes))
+        })
+    }
+
     /// Hands a frame up if it is asked for. Says whether the pipeline is not to see it.
     pub(super) fn takes(&self, port: u32, bytes: &[u8]) -> bool {
         self.meet(port, bytes);
         let Some(kind) = LocalKind::of(bytes) else {
             return false;
         };
-        let wanted = self.wanted[kind as usize].load(Relaxed);
-        let is_taken = wanted == TAKE && (kind != LocalKind::Lldp || is_link_local(bytes));
-        if wanted == COPY || is_taken {
+        let is_taken = self.would_take(bytes);
+        if is_taken || self.wanted[kind as usize].load(Relaxed) == COPY {
             let bytes = bytes.to_vec();
             self.queue.offer(LocalFrame { kind, port, bytes });
         }

@@ -25,6 +25,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pointsman_p4::dataplane::DataPlane;
+use pointsman_p4::interpreter::{Packet, Trace};
 use thiserror::Error;
 
 use self::relay::Relay;
@@ -112,6 +113,11 @@ pub trait Target: Send + Sync {
 
     /// By which packets from controllers go in.
     fn packet_out(&self) -> Arc<dyn PacketOut>;
+
+    /// What would happen to a packet that came now. It is not sent, and nothing counts or remembers it.
+    fn trace(&self, _packet: &Packet) -> Result<Trace, TargetError> {
+        Err(TargetError::NoProgram)
+    }
 
     /// Packets that did not take the fast path since start.
     fn slow_path_packets(&self) -> u64;
@@ -246,6 +252,11 @@ pub enum TargetError {
          packets through; set the pipeline with its p4_device_config"
     )]
     NoProgram,
+    /// The switch behind the target runs something that only it understands.
+    #[error(
+        "the device config is none that can be read here (BMv2 JSON can): the switch behind this agent runs it, and          what it does with packets only that switch knows"
+    )]
+    Opaque,
     /// An interface cannot be attached.
     #[error("port {port}: interface {interface}: {reason}")]
     Attach {

@@ -23,7 +23,7 @@ use pointsman_ebpf::switch::takeover::Unwanted;
 use pointsman_ebpf::switch::{Shared, Switch, SwitchError};
 use pointsman_ebpf::sys::{AttachMode, interface_index, monotonic_clock};
 use pointsman_p4::dataplane::DataPlane;
-use pointsman_p4::interpreter::{Output, Packet};
+use pointsman_p4::interpreter::{Output, Packet, Trace};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
@@ -279,6 +279,10 @@ impl Local for Slow {
         }
     }
 
+    fn takes(&self, frame: &[u8]) -> bool {
+        LocalKind::of(frame).is_some_and(|kind| self.shared.front.takes(kind, frame))
+    }
+
     fn lost(&self, kind: LocalKind) -> u64 {
         let lost = self.shared.front.lost(kind);
         lost.full + lost.limited + self.local.lost(kind)
@@ -454,6 +458,12 @@ impl Target for XdpTarget {
 
     fn packet_out(&self) -> Arc<dyn PacketOut> {
         self.slow.clone()
+    }
+
+    fn trace(&self, packet: &Packet) -> Result<Trace, TargetError> {
+        let path = self.slow.lock().path.clone();
+        let path = path.ok_or(TargetError::NoPipeline)?;
+        Ok(path.trace(packet, monotonic_clock()))
     }
 
     fn slow_path_packets(&self) -> u64 {

@@ -1,5 +1,8 @@
 //! A program in the kernel and in the interpreter, told the same, sent the same, compared after each step.
 //!
+//! Each packet is followed first through the tables that the kernel has, which must foretell where it goes and leave
+//! nothing behind.
+//!
 //! What a program makes of the time is found out, not guessed: where time stands still for the interpreter, two
 //! more live at the kernel's time and at random ones, and a byte that they do not agree on is not compared.
 
@@ -13,7 +16,7 @@ use pointsman_ebpf::compile;
 use pointsman_ebpf::rig::{MIN_FRAME_BYTES, Rig, RigError};
 use pointsman_ebpf::sys::monotonic_clock;
 use pointsman_p4::dataplane::{DataPlaneError, Operation};
-use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet};
+use pointsman_p4::interpreter::{Digest, Interpreter, Output, Packet, Trace, TraceStep};
 use pointsman_p4::ir::Program;
 
 use crate::conformance::{compare_state, hex, reads_the_clock};
@@ -180,6 +183,7 @@ impl Pair {
             port,
             bytes: bytes.to_vec(),
         };
+        let trace = self.rig.plane.slow_path().trace(&packet, monotonic_clock());
         let expected = self.oracle.process(&packet, Duration::ZERO);
         let expected = self.visible(expected);
         let others: Vec<Vec<Output>> = (0..self.twins.len())
@@ -204,16 +208,36 @@ impl Pair {
             tally.by_time += 1;
             return None;
         };
-        if same(&masked, &found) {
-            return None;
-        }
+        let is_reordered = !same(&masked, &found);
         // The order between what the kernel sends and what the slow path does is not defined.
-        if same(&sorted(&masked), &sorted_outputs(&found)) {
-            tally.reordered += 1;
+        if is_reordered && !same(&sorted(&masked), &sorted_outputs(&found)) {
+            let what = format!("what leaves for {}", hex(bytes));
+            return Some((what, text(&expected), text(&found)));
+        }
+        tally.reordered += u64::from(is_reordered);
+        self.foretold(trace, &masked, bytes, tally)
+    }
+
+    /// Whether what was foretold by following the packet is what left. What is foretold by an assumption may be wrong.
+    fn foretold(
+        &self,
+        trace: Trace,
+        left: &[Masked],
+        bytes: &[u8],
+        tally: &mut Tally,
+    ) -> Option<(String, String, String)> {
+        let assumed = |step: &TraceStep| matches!(step, TraceStep::Metered { .. });
+        if trace.steps.iter().any(assumed) {
             return None;
         }
-        let what = format!("what leaves for {}", hex(bytes));
-        Some((what, text(&expected), text(&found)))
+        tally.foretold += 1;
+        let foretold = self.visible(trace.outputs);
+        if same(&sorted(left), &sorted_outputs(&foretold)) {
+            return None;
+        }
+        let left: Vec<Output> = left.iter().map(|(output, _)| output.clone()).collect();
+        let what = format!("what is foretold of {}", hex(bytes));
+        Some((what, text(&left), text(&foretold)))
     }
 
     /// What both say to the control plane about the last packet.

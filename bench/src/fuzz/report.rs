@@ -23,6 +23,8 @@ pub struct Tally {
     pub reordered: u64,
     /// Packets of which not even ports and lengths can be compared: they depend on the time.
     pub by_time: u64,
+    /// Packets whose outputs were compared with what was foretold by following them.
+    pub foretold: u64,
 }
 
 impl Tally {
@@ -36,6 +38,7 @@ impl Tally {
         self.no_room += other.no_room;
         self.reordered += other.reordered;
         self.by_time += other.by_time;
+        self.foretold += other.foretold;
     }
 }
 

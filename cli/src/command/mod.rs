@@ -10,6 +10,7 @@ mod history;
 mod pipeline;
 mod send;
 mod status;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,8 @@ use crate::error::CliError;
 use crate::files;
 use crate::output::Output;
 use crate::words;
+
+pub use trace::port as trace_port;
 
 /// Runs the command that the user gave.
 pub async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, CliError> {
@@ -36,6 +39,7 @@ pub async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, CliError> {
         Command::Explain { objective, device } => {
             explain::run(&global, &objective, device.as_deref(), output).await
         }
+        Command::Trace(args) => trace::run(&global, args, output).await,
         Command::Delete(args) => delete::run(&without_agent(global)?, args, output).await,
         Command::History(args) => history::history(&without_agent(global)?, args, output).await,
         Command::Rollback(args) => history::rollback(&without_agent(global)?, args, output).await,

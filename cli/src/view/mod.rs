@@ -11,3 +11,4 @@ pub mod objectives;
 pub mod pipeline;
 pub mod ports;
 pub mod tables;
+pub mod trace;

@@ -12,6 +12,7 @@ mod reads;
 
 use std::sync::Arc;
 
+use pointsman_proto::pointsman::agent::v1 as agent_pb;
 use pointsman_proto::pointsman::controller::v1 as pb;
 use pointsman_proto::pointsman::controller::v1::controller_server::Controller;
 use tonic::{Request, Response, Status};
@@ -131,6 +132,15 @@ impl Controller for ControllerService {
         request: Request<pb::GetTablesRequest>,
     ) -> Result<Response<pb::GetTablesResponse>, Status> {
         self.read_tables(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn trace(
+        &self,
+        request: Request<pb::TraceRequest>,
+    ) -> Result<Response<agent_pb::TraceResponse>, Status> {
+        self.trace_packet(request.into_inner())
             .await
             .map(Response::new)
     }

@@ -6,11 +6,13 @@
 use std::collections::HashMap;
 
 use futures::future::join_all;
+use pointsman_proto::pointsman::agent::v1 as agent_pb;
 use pointsman_proto::pointsman::controller::v1 as pb;
 use pointsman_proto::pointsman::objective::v1 as objective_pb;
 use tonic::Status as GrpcStatus;
 
 use super::{ControllerService, convert, store_error};
+use crate::agents::AgentError;
 use crate::objective::Objective;
 use crate::state::{DeviceSpec, DeviceState, Mastership};
 use crate::status::{Progress, Status};
@@ -174,6 +176,27 @@ impl ControllerService {
         });
         Ok(pb::GetTablesResponse {
             devices: join_all(devices).await,
+        })
+    }
+
+    pub(super) async fn trace_packet(
+        &self,
+        request: pb::TraceRequest,
+    ) -> Result<agent_pb::TraceResponse, GrpcStatus> {
+        let pb::TraceRequest { device, packet } = request;
+        let packet = packet.ok_or_else(|| GrpcStatus::invalid_argument("the packet is missing"))?;
+        if device.is_empty() {
+            let message = "a packet is traced on one device; name it";
+            return Err(GrpcStatus::invalid_argument(message));
+        }
+        let devices = self.select(&device, |device| device.spec().address.clone());
+        let address = devices.await?.pop().unwrap_or_default();
+        let traced = self.agents.trace(&address, packet).await;
+        traced.map_err(|error| match error {
+            AgentError::Unreachable { .. } | AgentError::TimedOut { .. } => {
+                GrpcStatus::unavailable(error.to_string())
+            }
+            error => GrpcStatus::failed_precondition(error.to_string()),
         })
     }
 

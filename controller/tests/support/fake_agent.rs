@@ -210,6 +210,17 @@ impl Agent for Service {
         Ok(Response::new(pb::ListTablesResponse::default()))
     }
 
+    async fn trace(
+        &self,
+        request: Request<pb::TraceRequest>,
+    ) -> Result<Response<pb::TraceResponse>, Status> {
+        let packet = request.into_inner().packet;
+        Ok(Response::new(pb::TraceResponse {
+            packet_bytes: u32::try_from(packet.len()).unwrap_or_default(),
+            ..pb::TraceResponse::default()
+        }))
+    }
+
     async fn list_objectives(
         &self,
         _request: Request<pb::ListObjectivesRequest>,

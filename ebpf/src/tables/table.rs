@@ -309,6 +309,11 @@ impl TableWriter {
         self.index.lookup(&self.records, words)
     }
 
+    /// The record of an entry.
+    pub fn slot(&self, key: &EntryKey) -> Option<u32> {
+        self.index.get(&self.records, &self.shape.key(key).ok()?)
+    }
+
     /// The records of its entries.
     pub fn records(&self) -> &RecordPool {
         &self.records

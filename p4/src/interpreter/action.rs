@@ -10,6 +10,7 @@ use super::eval::Eval;
 use super::flight::Flight;
 use super::phv::truncate;
 use super::state::count;
+use super::trace::TraceStep;
 
 /// How often one call of an action goes back to an earlier primitive; `for` loops can be endless. The
 /// action ends there.
@@ -191,6 +192,7 @@ impl Runner<'_> {
                 let phv = &mut self.flight.phv;
                 phv.set_standard(program, Some(standard.egress_spec), u64::from(DROP_PORT));
                 phv.set_standard(program, standard.mcast_grp, 0);
+                self.state.note(|| TraceStep::MarkedToDrop);
             }
             Op::Exit => self.flight.requests.exit = true,
             // Jumps are the business of `run`: a parser has none.
@@ -227,7 +229,7 @@ impl Runner<'_> {
         match op {
             Op::Count { counter, index } => {
                 let index = self.index(index);
-                if index < program.counters[counter.index()].size {
+                if index < program.counters[counter.index()].size && !self.state.is_trial() {
                     let length = self.flight.ingress_length;
                     let cell = self.state.counters.entry((*counter, index)).or_default();
                     count(cell, length);
@@ -253,8 +255,13 @@ impl Runner<'_> {
             } => {
                 let index = self.index(index);
                 if index < program.registers[register.index()].size {
-                    let value = BigInt::from(self.state.register(*register, index));
-                    self.store(target, &value);
+                    let value = self.state.register(*register, index);
+                    self.store(target, &BigInt::from(value.clone()));
+                    self.state.note(|| TraceStep::RegisterRead {
+                        register: *register,
+                        index,
+                        value,
+                    });
                 }
             }
             Op::RegisterWrite {
@@ -266,6 +273,11 @@ impl Runner<'_> {
                 let declared = &program.registers[register.index()];
                 if index < declared.size {
                     let value = truncate(&self.value(value), declared.width);
+                    self.state.note(|| TraceStep::RegisterWrite {
+                        register: *register,
+                        index,
+                        value: value.clone(),
+                    });
                     self.state.set_register(*register, index, value);
                 }
             }
@@ -285,6 +297,7 @@ impl Runner<'_> {
                 let (low, high) = (self.value(low), self.value(high));
                 let span = &high - &low + 1u8;
                 if span.sign() == num_bigint::Sign::Plus {
+                    self.state.note(|| TraceStep::Random);
                     let random = BigInt::from(self.state.random());
                     self.store(target, &(low + random % span));
                 }

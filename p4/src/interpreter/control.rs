@@ -5,13 +5,15 @@ use num_traits::ToPrimitive;
 
 use crate::dataplane::{Bits, Call, Color, EntryAction, EntryRef};
 use crate::ir::{
-    ActionId, Expr, FieldRef, Implementation, KeySource, MeterId, Node, Program, Table, TableId,
+    ActionId, ActionProfileId, DefaultAction, Expr, FieldRef, Implementation, KeySource, MeterId,
+    Node, Program, Table, TableId,
 };
 
 use super::action;
 use super::eval::Eval;
 use super::flight::Flight;
 use super::state::{count, units};
+use super::trace::{Candidate, TraceStep};
 use super::{Hit, Lookup, Passing, State};
 
 /// Runs a control from a node on until it ends or exits.
@@ -25,10 +27,14 @@ pub(super) fn run(program: &Program, state: &mut State, flight: &mut Flight, sta
         node = match current {
             Node::Conditional(id) => {
                 let conditional = &program.conditionals[id.index()];
-                if is_true(program, flight, &conditional.condition) {
-                    conditional.then
-                } else {
-                    conditional.otherwise
+                let holds = is_true(program, flight, &conditional.condition);
+                state.note(|| TraceStep::Condition {
+                    conditional: id,
+                    holds,
+                });
+                match holds {
+                    true => conditional.then,
+                    false => conditional.otherwise,
                 }
             }
             Node::Table(id) => apply(program, state, flight, id),
@@ -53,7 +59,10 @@ fn eval<'a>(program: &'a Program, flight: &'a Flight) -> Eval<'a> {
 fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId) -> Option<Node> {
     let table = &program.tables[id.index()];
     let key = key_values(program, flight, table);
-    let found = find(program, state, id, &key, flight.ingress_length);
+    let found = match state.is_trial() {
+        true => look(program, state, id, &key),
+        false => find(program, state, id, &key, flight.ingress_length),
+    };
     let hit = found.is_some();
     let (chosen, color) = match found {
         Some(Hit { action, color }) => (Some(action), color),
@@ -80,12 +89,14 @@ fn apply(program: &Program, state: &mut State, flight: &mut Flight, id: TableId)
                 .iter()
                 .map(|a| BigInt::from(num_bigint::BigUint::from(&a)))
                 .collect();
+            state.note(|| TraceStep::Action(call.clone()));
             let body = &program.actions[call.action.index()];
             action::run(program, state, flight, body, &args);
             call.action
         }),
         // On a miss, what the program says.
         None => table.default.as_ref().map(|default| {
+            state.note(|| TraceStep::Action(default_call(default)));
             let args = action::numbers(&default.call.args);
             let body = &program.actions[default.call.action.index()];
             action::run(program, state, flight, body, &args);
@@ -136,6 +147,39 @@ fn find(
     })
 }
 
+/// The entry that a packet that is followed hits. It counts nowhere, and is green to the meter.
+fn look(program: &Program, state: &mut State, id: TableId, key: &[Bits]) -> Option<Hit> {
+    let table = &program.tables[id.index()];
+    // Whether a meter is configured in the other plane is not known here: then it counts as configured.
+    let mut is_metered = true;
+    let found = match state.shared_table(id) {
+        Some(tables) => tables.find(id, key),
+        None => {
+            let widths: Vec<u32> = table.key.iter().map(|k| k.width).collect();
+            let entry = state.tables[id.index()].find(key, &widths);
+            entry.map(|entry| {
+                is_metered = entry.direct.meter.is_some();
+                (entry.key.clone(), entry.action.clone())
+            })
+        }
+    };
+    let (entry, action) = found.unzip();
+    state.note(|| TraceStep::Lookup {
+        table: id,
+        key: key.to_vec(),
+        entry,
+    });
+    let action = action?;
+    let color = direct_meter(program, table).map(|(meter, _)| {
+        if is_metered {
+            let index = None;
+            state.note(|| TraceStep::Metered { meter, index });
+        }
+        Color::Green
+    });
+    Some(Hit { action, color })
+}
+
 /// Counts and meters a packet that hits no entry, in the default one. An unconfigured meter there says
 /// no color.
 fn miss(program: &Program, state: &mut State, id: TableId, length: usize) -> Option<Color> {
@@ -146,7 +190,15 @@ fn miss(program: &Program, state: &mut State, id: TableId, length: usize) -> Opt
     }
     let (now, cells) = (state.now, state.shared.clone());
     let entry = EntryRef::Default(id);
+    let is_trial = state.is_trial();
     let direct = state.tables[id.index()].direct_mut(entry)?;
+    if is_trial {
+        let is_metered = units.is_some() && direct.meter.is_some();
+        let meter = table.meter.filter(|_| is_metered)?;
+        let index = None;
+        state.note(|| TraceStep::Metered { meter, index });
+        return Some(Color::Green);
+    }
     if table.counter.is_some() {
         count(&mut direct.counter, length);
     }
@@ -203,13 +255,48 @@ fn resolve(
             let id = profile?;
             let selector = program.action_profiles[id.index()].selector?;
             let hash = state.calculate(program, flight, selector.calculation);
-            state.profiles[id.index()].choose(group, hash, &state.ports_down)?
+            let chosen = state.profiles[id.index()].choose(group, hash, &state.ports_down);
+            note_group(state, id, group, chosen);
+            chosen?
         }
     };
-    state.profiles[profile?.index()]
-        .members
-        .get(&member)
-        .cloned()
+    let profile = profile?;
+    state.note(|| TraceStep::Member { profile, member });
+    let members = &state.profiles[profile.index()].members;
+    members.get(&member).cloned()
+}
+
+/// Takes note of a choice, if the packet is followed.
+fn note_group(state: &mut State, profile: ActionProfileId, group: u32, chosen: Option<u32>) {
+    if !state.is_trial() {
+        return;
+    }
+    let known = &state.profiles[profile.index()];
+    let is_up = |port| !state.ports_down.contains(&port);
+    let found = known.groups.get(&group);
+    let selection = found.map(|found| found.selection).unwrap_or_default();
+    let members = found.into_iter().flat_map(|found| &found.members);
+    let members = members.map(|member| Candidate {
+        member: *member,
+        call: known.members.get(&member.member).cloned(),
+        is_alive: member.watch_port.is_none_or(is_up),
+    });
+    let members = members.collect();
+    state.note(|| TraceStep::Group {
+        profile,
+        group,
+        selection,
+        members,
+        chosen,
+    });
+}
+
+/// What the program says of a miss, as an entry would say it.
+fn default_call(default: &DefaultAction) -> Call {
+    Call {
+        action: default.call.action,
+        args: default.call.args.iter().map(Bits::from).collect(),
+    }
 }
 
 /// A member of a profile that several tables share may name another table's copy of an action.

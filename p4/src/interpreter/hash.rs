@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::ir::HashAlgorithm;
 
 /// Computes hashes, and remembers what round robin has to remember.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Hasher {
     round_robin: HashMap<u32, u64>,
     round_robin_consistent: HashMap<u32, HashMap<Vec<u8>, u64>>,

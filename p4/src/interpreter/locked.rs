@@ -46,13 +46,17 @@ impl Interpreter {
         self.lock().version = version;
     }
 
-    fn open(&self) -> RwLockReadGuard<'_, ()> {
+    pub(super) fn open(&self) -> RwLockReadGuard<'_, ()> {
         self.open.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Machine> {
-        // There is no invariant that a panic in the middle could break for good.
-        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+        // There is no invariant that a panic in the middle could break for good, but that a trial ends.
+        self.machine.lock().unwrap_or_else(|poisoned| {
+            let mut machine = poisoned.into_inner();
+            machine.state.end_trial();
+            machine
+        })
     }
 }
 

@@ -12,6 +12,7 @@ mod action;
 mod bits;
 mod control;
 mod control_plane;
+mod copies;
 pub(crate) mod eval;
 mod flight;
 mod handoff;
@@ -25,6 +26,7 @@ mod shared;
 mod state;
 mod switch;
 mod table;
+mod trace;
 
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
@@ -38,6 +40,7 @@ pub use handoff::{Handoff, HeaderValues, Resume, Step};
 pub use shared::{Hit, Passing, SharedCells, SharedTables};
 use state::State;
 use table::TableState;
+pub use trace::{Candidate, InstanceType, MAX_STEPS, Trace, TraceStep};
 
 /// A packet on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use super::State;
 use super::eval::{Eval, TooShort};
 use super::flight::Flight;
 use super::phv::{Phv, truncate};
+use super::trace::TraceStep;
 
 /// The most states that one packet visits; a program can loop without consuming anything.
 const MAX_STATES: usize = 4096;
@@ -50,11 +51,13 @@ pub(super) fn parse(program: &Program, state: &mut State, flight: &mut Flight, d
     };
     let stop = parse.run(state, flight);
     flight.payload = data[parse.position..].to_vec();
-    match stop {
-        Ok(()) => program.error_code("NoError"),
+    let error = match stop {
+        Ok(()) => return program.error_code("NoError"),
         Err(Stop::Error(name)) => program.error_code(name),
         Err(Stop::Code(code)) => code,
-    }
+    };
+    state.note(|| TraceStep::ParserError(error));
+    error
 }
 
 impl Parse<'_> {
@@ -65,6 +68,7 @@ impl Parse<'_> {
             let Some(id) = current else {
                 return Ok(());
             };
+            state.note(|| TraceStep::State(id));
             let parser_state = &program.parser_states[id.index()];
             for (op, _) in &parser_state.ops {
                 self.op(op, state, flight)?;
@@ -88,17 +92,20 @@ impl Parse<'_> {
             ParserOp::Extract(header) => {
                 let id = self.target(header, &flight.phv)?;
                 self.extract(id, 0, &mut flight.phv)?;
+                state.note(|| extracted(id, &flight.phv));
                 self.advance_stack(header, &mut flight.phv);
             }
             ParserOp::ExtractVarbit { header, length } => {
                 let width = self.eval(&flight.phv).try_value(length)?;
                 let id = self.target(header, &flight.phv)?;
                 self.extract_varbit(id, &width, &mut flight.phv)?;
+                state.note(|| extracted(id, &flight.phv));
                 self.advance_stack(header, &mut flight.phv);
             }
             ParserOp::ExtractUnionNext { stack, member } => {
                 let id = self.union_target(*stack, *member, &flight.phv)?;
                 self.extract(id, 0, &mut flight.phv)?;
+                state.note(|| extracted(id, &flight.phv));
                 let next = flight.phv.union_next(*stack) + 1;
                 flight.phv.set_union_next(*stack, next);
             }
@@ -110,6 +117,7 @@ impl Parse<'_> {
                 let width = self.eval(&flight.phv).try_value(length)?;
                 let id = self.union_target(*stack, *member, &flight.phv)?;
                 self.extract_varbit(id, &width, &mut flight.phv)?;
+                state.note(|| extracted(id, &flight.phv));
                 let next = flight.phv.union_next(*stack) + 1;
                 flight.phv.set_union_next(*stack, next);
             }
@@ -221,6 +229,12 @@ impl Parse<'_> {
         });
         Ok(taken.and_then(|t| t.next))
     }
+}
+
+/// A header that was just read.
+fn extracted(header: HeaderId, phv: &Phv) -> TraceStep {
+    let fields = phv.fields(header).to_vec();
+    TraceStep::Extracted { header, fields }
 }
 
 /// A number of bits as bytes.

@@ -103,6 +103,11 @@ impl Phv {
             .unwrap_or_default()
     }
 
+    /// The bits of all fields of a header.
+    pub(super) fn fields(&self, header: HeaderId) -> &[BigUint] {
+        &self.headers[header.index()].fields
+    }
+
     /// Copies the bits and the length of a varbit field.
     pub(super) fn copy_varbit(&mut self, target: FieldRef, source: FieldRef) {
         let width = self.headers[source.header.index()].varbit_width;

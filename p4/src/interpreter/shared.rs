@@ -8,7 +8,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use crate::dataplane::{Bits, Color, EntryAction, EntryRef};
+use crate::dataplane::{Bits, Color, EntryAction, EntryKey, EntryRef};
 use crate::ir::{MeterId, RegisterId, TableId};
 
 /// Cells of another plane. Those that it does not have are `None`, and the interpreter keeps its own.
@@ -39,6 +39,9 @@ pub trait SharedTables: Debug + Send + Sync {
     /// Looks a packet up that has these values for the parts of the table's key. If it hits an entry, it
     /// counts in the direct counter and meter of that.
     fn hit(&self, table: TableId, key: &[Bits], packet: &Passing) -> Option<Hit>;
+
+    /// The entry that such a packet would hit, if one came.
+    fn find(&self, table: TableId, key: &[Bits]) -> Option<(EntryKey, EntryAction)>;
 
     /// Whether an entry of a shared table has this action.
     fn has_action(&self, table: TableId, action: &EntryAction) -> bool;

@@ -21,6 +21,7 @@ use super::phv::truncate;
 use super::profile::ProfileState;
 use super::shared::{SharedCells, SharedTables};
 use super::table::TableState;
+use super::trace::{TraceStep, Trial};
 use super::{Anomalies, Lookup};
 
 /// What a switch remembers from packet to packet. Cells that nobody wrote are not stored.
@@ -44,8 +45,20 @@ pub(super) struct State {
     pub(super) anomalies: Anomalies,
     /// What was looked up, while somebody wants to know.
     pub(super) lookups: Option<Vec<Lookup>>,
+    /// While a packet is followed, which is to leave all the rest as it is.
+    pub(super) trial: Option<Box<Trial>>,
     /// Since the switch started.
     pub(super) now: Duration,
+    hasher: Hasher,
+    random: u64,
+}
+
+/// What the switch remembers of packets beside cells and entries.
+#[derive(Debug)]
+pub(super) struct Before {
+    anomalies: Anomalies,
+    lookups: Option<Vec<Lookup>>,
+    now: Duration,
     hasher: Hasher,
     random: u64,
 }
@@ -72,9 +85,58 @@ impl State {
             ports_down: HashSet::new(),
             anomalies: Anomalies::default(),
             lookups: None,
+            trial: None,
             now: Duration::ZERO,
             hasher: Hasher::default(),
             random: 0x9e37_79b9_7f4a_7c15,
+        }
+    }
+
+    /// Follows the next packet, until the trial ends.
+    pub(super) fn begin_trial(&mut self) {
+        let before = Before {
+            anomalies: self.anomalies,
+            lookups: self.lookups.take(),
+            now: self.now,
+            hasher: self.hasher.clone(),
+            random: self.random,
+        };
+        self.trial = Some(Box::new(Trial::new(before)));
+    }
+
+    /// Puts everything back as it was before the packet that was followed, if one was.
+    pub(super) fn end_trial(&mut self) -> Option<Trial> {
+        let mut trial = *self.trial.take()?;
+        let before = &mut trial.before;
+        self.anomalies = before.anomalies;
+        self.lookups = before.lookups.take();
+        self.now = before.now;
+        self.hasher = std::mem::take(&mut before.hasher);
+        self.random = before.random;
+        Some(trial)
+    }
+
+    /// Whether the packet is to leave everything as it is.
+    pub(super) fn is_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// Takes note of what happens to a packet that is followed.
+    pub(super) fn note(&mut self, step: impl FnOnce() -> TraceStep) {
+        if let Some(trial) = &mut self.trial {
+            trial.note(step());
+        }
+    }
+
+    /// How many steps were noted.
+    pub(super) fn steps(&self) -> usize {
+        self.trial.as_ref().map_or(0, |trial| trial.steps())
+    }
+
+    /// Leaves out the steps from one on.
+    pub(super) fn forget_from(&mut self, step: usize) {
+        if let Some(trial) = &mut self.trial {
+            trial.forget_from(step);
         }
     }
 
@@ -107,6 +169,10 @@ impl State {
 
     /// A cell of a register; `index` is in range.
     pub(super) fn register(&self, register: RegisterId, index: u32) -> BigUint {
+        let trial = self.trial.as_ref();
+        if let Some(value) = trial.and_then(|trial| trial.registers.get(&(register, index))) {
+            return value.clone();
+        }
         match &self.shared {
             Some(cells) if cells.has_register(register) => {
                 BigUint::from(&cells.register(register, index))
@@ -120,6 +186,10 @@ impl State {
 
     /// Writes a cell of a register; `index` is in range, and the value fits.
     pub(super) fn set_register(&mut self, register: RegisterId, index: u32, value: BigUint) {
+        if let Some(trial) = &mut self.trial {
+            trial.registers.insert((register, index), value);
+            return;
+        }
         match &self.shared {
             Some(cells) if cells.has_register(register) => {
                 cells.set_register(register, index, &Bits::from(&value));
@@ -138,6 +208,11 @@ impl State {
         unit: MeterUnit,
         length: usize,
     ) -> Color {
+        if self.is_trial() {
+            let index = Some(index);
+            self.note(|| TraceStep::Metered { meter, index });
+            return Color::Green;
+        }
         let now = self.now;
         let units = units(unit, length);
         let shared = self.shared.as_ref();

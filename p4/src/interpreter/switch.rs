@@ -9,37 +9,25 @@ use std::time::Duration;
 use num_bigint::{BigInt, BigUint};
 
 use crate::dataplane::Bits;
-use crate::ir::{Expr, FieldListId, FieldRef, LearnListId, Program};
+use crate::ir::{ControlKind, Expr, FieldListId, FieldRef, LearnListId, Program};
 
 use super::action::DROP_PORT;
+use super::copies::copy;
 use super::eval::Eval;
-use super::flight::{Flight, Requests};
+use super::flight::Flight;
 use super::phv::truncate;
+use super::trace::{InstanceType, TraceStep};
 use super::{Digest, MAX_DIGESTS, Machine, Output, Packet, control, parser};
 
 /// How often one packet and its copies start over before they are dropped.
-const MAX_ROUNDS: u32 = 32;
+pub(super) const MAX_ROUNDS: u32 = 32;
 /// How many passes through a control one packet and its copies get before the rest is dropped.
 const MAX_PASSES: usize = 1 << 14;
-
-/// The bits of a clone session's number that simple_switch keeps.
-const SESSION_MASK: u32 = 0x7fff;
-
-/// `instance_type` as simple_switch numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum InstanceType {
-    Normal = 0,
-    IngressClone = 1,
-    EgressClone = 2,
-    Recirculated = 4,
-    Replicated = 5,
-    Resubmitted = 6,
-}
 
 /// A packet that waits for one of the controls.
 pub(super) enum Work {
     Ingress(Ingress),
-    Egress { flight: Flight, port: u32 },
+    Egress(Egress),
 }
 
 /// A packet before the parser.
@@ -48,6 +36,15 @@ pub(super) struct Ingress {
     /// What its metadata start as.
     metadata: Metadata,
     rounds: u32,
+}
+
+/// A packet behind the traffic manager.
+pub(super) struct Egress {
+    pub(super) flight: Flight,
+    pub(super) port: u32,
+    /// Which copy for that port.
+    pub(super) rid: u32,
+    pub(super) instance: InstanceType,
 }
 
 /// The metadata of a packet that enters the parser or is cloned.
@@ -82,11 +79,10 @@ impl Machine {
             match work.pop_front() {
                 None => return outputs,
                 Some(Work::Ingress(ingress)) => self.ingress(ingress, &mut work),
-                Some(Work::Egress { flight, port }) => {
-                    outputs.extend(self.egress(flight, port, &mut work));
-                }
+                Some(Work::Egress(egress)) => outputs.extend(self.egress(egress, &mut work)),
             }
         }
+        self.state.note(|| TraceStep::CutOff);
         tracing::warn!("a packet made too many copies; the rest was dropped");
         outputs
     }
@@ -114,6 +110,11 @@ impl Machine {
         }
         keep(&program, &mut flight, &metadata.kept);
         let port = flight.phv.standard(Some(standard.ingress_port));
+        self.state.note(|| TraceStep::Ingress {
+            port,
+            instance: metadata.instance,
+            length: bytes.len(),
+        });
         self.parse(&mut flight, &bytes);
         let start = program.ingress.start;
         control::run(&program, &mut self.state, &mut flight, start);
@@ -135,40 +136,55 @@ impl Machine {
         if let Some(fields) = requests.resubmit {
             let kept = kept_fields(&program, &flight, fields);
             let instance = InstanceType::Resubmitted;
+            self.state.note(|| TraceStep::Resubmitted);
             self.start_over(work, bytes, instance, kept, flight.rounds);
             return;
         }
         let group = flight.phv.standard(standard.mcast_grp);
         if group != 0 {
-            let instance = InstanceType::Replicated as u64;
+            let instance = InstanceType::Replicated;
             flight
                 .phv
-                .set_standard(&program, standard.instance_type, instance);
+                .set_standard(&program, standard.instance_type, instance as u64);
             flight.truncate = None;
             let replicas = self.state.multicast_groups.get(&group);
-            for (port, instance) in self.state.active(replicas.into_iter().flatten()) {
-                work.push_back(copy(&program, &flight, port, instance));
+            let before = work.len();
+            for (port, rid) in self.state.active(replicas.into_iter().flatten()) {
+                work.push_back(copy(&program, &flight, port, rid, instance));
             }
+            let copies = replicas.map(|_| work.len() - before);
+            self.state.note(|| TraceStep::Multicast { group, copies });
             return;
         }
         let port = flight.phv.standard(Some(standard.egress_spec));
         if port == DROP_PORT {
+            self.state.note(|| TraceStep::Dropped(ControlKind::Ingress));
             return;
         }
-        flight.phv.set_standard(
-            &program,
-            standard.instance_type,
-            InstanceType::Normal as u64,
-        );
-        work.push_back(Work::Egress { flight, port });
+        let instance = InstanceType::Normal;
+        flight
+            .phv
+            .set_standard(&program, standard.instance_type, instance as u64);
+        work.push_back(Work::Egress(Egress {
+            flight,
+            port,
+            rid: 0,
+            instance,
+        }));
     }
 
-    fn egress(
-        &mut self,
-        mut flight: Flight,
-        port: u32,
-        work: &mut VecDeque<Work>,
-    ) -> Option<Output> {
+    fn egress(&mut self, egress: Egress, work: &mut VecDeque<Work>) -> Option<Output> {
+        let Egress {
+            mut flight,
+            port,
+            rid,
+            instance,
+        } = egress;
+        self.state.note(|| TraceStep::Egress {
+            port,
+            rid,
+            instance,
+        });
         let program = self.program.clone();
         let standard = &program.standard;
         let micros = self.state.now.as_micros() as u64;
@@ -201,6 +217,7 @@ impl Machine {
         let requests = std::mem::take(&mut flight.requests);
         self.copies_after_egress(work, &flight, &requests);
         if flight.phv.standard(Some(standard.egress_spec)) == DROP_PORT {
+            self.state.note(|| TraceStep::Dropped(ControlKind::Egress));
             return None;
         }
         control::update_checksums(&program, &mut self.state, &mut flight);
@@ -208,11 +225,14 @@ impl Machine {
         if let Some(fields) = requests.recirculate {
             let kept = kept_fields(&program, &flight, fields);
             let instance = InstanceType::Recirculated;
+            self.state.note(|| TraceStep::Recirculated);
             self.start_over(work, bytes, instance, kept, flight.rounds);
             return None;
         }
         bytes.truncate(flight.truncate.unwrap_or(usize::MAX));
-        Some(Output { port, bytes })
+        let output = Output { port, bytes };
+        self.state.note(|| TraceStep::Sent(output.clone()));
+        Some(output)
     }
 
     /// Parses a packet and tells the program how that went.
@@ -220,6 +240,9 @@ impl Machine {
         let program = self.program.clone();
         let error = parser::parse(&program, &mut self.state, flight, bytes);
         let checksum = control::checksum_error(&program, &mut self.state, flight);
+        if checksum {
+            self.state.note(|| TraceStep::ChecksumError);
+        }
         let standard = &program.standard;
         flight
             .phv
@@ -227,104 +250,6 @@ impl Machine {
         flight
             .phv
             .set_standard(&program, standard.checksum_error, u64::from(checksum));
-    }
-
-    /// The clone and the digest that ingress asked for.
-    pub(super) fn copies_after_ingress(
-        &mut self,
-        work: &mut VecDeque<Work>,
-        flight: &Flight,
-        requests: &Requests,
-        bytes: &[u8],
-        port: u32,
-    ) {
-        if let Some((session, fields)) = requests.clone {
-            let kept = kept_fields(&self.program, flight, fields);
-            self.clone_ingress(work, bytes, port, session, kept);
-        }
-        if let Some(list) = requests.digest {
-            self.digest(flight, list);
-        }
-    }
-
-    /// The clone that egress asked for.
-    pub(super) fn copies_after_egress(
-        &mut self,
-        work: &mut VecDeque<Work>,
-        flight: &Flight,
-        requests: &Requests,
-    ) {
-        if let Some((session, fields)) = requests.clone {
-            self.clone_egress(work, flight, session, fields);
-        }
-    }
-
-    /// The packet is parsed again as it entered, its metadata reset, and the fields copied.
-    fn clone_ingress(
-        &mut self,
-        work: &mut VecDeque<Work>,
-        bytes: &[u8],
-        port: u32,
-        session: u32,
-        kept: Vec<(FieldRef, BigUint)>,
-    ) {
-        let Some(clone) = self
-            .state
-            .clone_sessions
-            .get(&(session & SESSION_MASK))
-            .cloned()
-        else {
-            return;
-        };
-        let program = self.program.clone();
-        let standard = &program.standard;
-        let mut flight = Flight::new(&program, bytes.len(), 0);
-        let phv = &mut flight.phv;
-        phv.set_standard(&program, Some(standard.ingress_port), u64::from(port));
-        parser::parse(&program, &mut self.state, &mut flight, bytes);
-        flight.requests = Requests::default();
-        flight.phv.reset_metadata(&program);
-        keep(&program, &mut flight, &kept);
-        let instance = InstanceType::IngressClone as u64;
-        flight
-            .phv
-            .set_standard(&program, standard.instance_type, instance);
-        limit(&mut flight, clone.packet_length_bytes);
-        for (port, instance) in self.state.active(&clone.replicas) {
-            work.push_back(copy(&program, &flight, port, instance));
-        }
-    }
-
-    /// The packet as it is now, its metadata reset, and the fields copied.
-    fn clone_egress(
-        &mut self,
-        work: &mut VecDeque<Work>,
-        original: &Flight,
-        session: u32,
-        fields: Option<FieldListId>,
-    ) {
-        let Some(clone) = self.state.clone_sessions.get(&(session & SESSION_MASK)) else {
-            return;
-        };
-        if original.rounds >= MAX_ROUNDS {
-            self.state.anomalies.cut_off += 1;
-            return;
-        }
-        let program = &self.program;
-        let kept = kept_fields(program, original, fields);
-        let mut flight = original.clone();
-        flight.rounds += 1;
-        flight.truncate = None;
-        flight.phv.reset_metadata(program);
-        keep(program, &mut flight, &kept);
-        let instance = InstanceType::EgressClone as u64;
-        flight
-            .phv
-            .set_standard(program, program.standard.instance_type, instance);
-        limit(&mut flight, clone.packet_length_bytes);
-        for (port, instance) in self.state.active(&clone.replicas) {
-            work.push_back(copy(program, &flight, port, instance));
-        }
     }
 
     fn start_over(
@@ -337,6 +262,7 @@ impl Machine {
     ) {
         if rounds >= MAX_ROUNDS {
             self.state.anomalies.cut_off += 1;
+            self.state.note(|| TraceStep::CutOff);
             return;
         }
         work.push_back(Work::Ingress(Ingress {
@@ -350,8 +276,8 @@ impl Machine {
         }));
     }
 
-    fn digest(&mut self, flight: &Flight, list: LearnListId) {
-        if self.digests.len() >= MAX_DIGESTS {
+    pub(super) fn digest(&mut self, flight: &Flight, list: LearnListId) {
+        if self.digests.len() >= MAX_DIGESTS && !self.state.is_trial() {
             self.state.anomalies.lost_digests += 1;
             return;
         }
@@ -366,26 +292,15 @@ impl Machine {
             .iter()
             .map(|(value, width)| Bits::from(&truncate(&eval.value(value), *width)))
             .collect();
-        self.digests.push(Digest { list, values });
-    }
-}
-
-/// A copy of a packet for one port.
-fn copy(program: &Program, flight: &Flight, port: u32, rid: u32) -> Work {
-    let mut flight = flight.clone();
-    let field = program.standard.egress_rid;
-    flight.phv.set_standard(program, field, u64::from(rid));
-    Work::Egress { flight, port }
-}
-
-fn limit(flight: &mut Flight, packet_length_bytes: u32) {
-    if packet_length_bytes > 0 {
-        flight.cut_to(packet_length_bytes as usize);
+        match self.state.is_trial() {
+            true => self.state.note(|| TraceStep::Digest { list, values }),
+            false => self.digests.push(Digest { list, values }),
+        }
     }
 }
 
 /// The fields that a list names, as they are now.
-fn kept_fields(
+pub(super) fn kept_fields(
     program: &Program,
     flight: &Flight,
     fields: Option<FieldListId>,
@@ -400,7 +315,7 @@ fn kept_fields(
         .collect()
 }
 
-fn keep(program: &Program, flight: &mut Flight, kept: &[(FieldRef, BigUint)]) {
+pub(super) fn keep(program: &Program, flight: &mut Flight, kept: &[(FieldRef, BigUint)]) {
     for (field, value) in kept {
         flight
             .phv

@@ -42,8 +42,9 @@ pub use options::{Policy, Upstream};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use pointsman_ebpf::sys::monotonic_clock;
 use pointsman_p4::dataplane::{DataPlane, EntryKey};
-use pointsman_p4::interpreter::Interpreter;
+use pointsman_p4::interpreter::{Interpreter, Packet, Trace};
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
 use tokio::sync::mpsc;
@@ -242,6 +243,11 @@ impl Target for P4RuntimeTarget {
 
     fn packet_out(&self) -> Arc<dyn PacketOut> {
         self.server.clone()
+    }
+
+    fn trace(&self, packet: &Packet) -> Result<Trace, TargetError> {
+        let model = self.model.as_ref().ok_or(TargetError::NoPipeline)?;
+        Ok(model.trace(packet, monotonic_clock()))
     }
 
     fn slow_path_packets(&self) -> u64 {

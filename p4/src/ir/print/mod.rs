@@ -18,7 +18,7 @@ mod tests;
 
 use std::fmt;
 
-use super::{Program, SourceInfo};
+use super::{Expr, Program, SourceInfo};
 
 pub use action::statement;
 pub use parser::parser_statement;
@@ -92,6 +92,11 @@ pub fn sections(program: &Program) -> Vec<Section> {
     sections.extend(object::sections(program));
     sections.push(parser::deparser(program));
     sections
+}
+
+/// An expression outside of actions, such as a condition.
+pub fn expression(program: &Program, expr: &Expr) -> String {
+    expr::Scope::global(program).expr(expr)
 }
 
 /// Column at which places in the P4 source begin, where the text leaves room.
