@@ -309,11 +309,8 @@ impl Agent {
             changes: changes.into_iter().map(|change| (change, 0)).collect(),
             snapshot: false,
         };
-        match state.switch.contents() {
-            Some((pipeline, store)) => {
-                let mut sink = DrySink::new(&pipeline.schema, &store);
-                objectives.take(batch, &context, &mut sink);
-            }
+        match DrySink::new(&state.switch) {
+            Some(mut sink) => objectives.take(batch, &context, &mut sink),
             None => objectives.take(batch, &context, &mut RecordingSink::default()),
         }
         let status = |id| objectives.get(id).map(|wanted| wanted.status.clone());

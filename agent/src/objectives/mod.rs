@@ -16,13 +16,15 @@
 
 mod batch;
 mod degraded;
+mod dry;
 mod persist;
 mod sink;
 mod status;
 
 pub use batch::{Batch, Context};
+pub use dry::DrySink;
 pub use persist::{PersistError, Realised};
-pub use sink::{DrySink, RecordingSink, Sink, SwitchSink};
+pub use sink::{RecordingSink, Sink, SwitchSink};
 pub use status::Status;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -10,7 +10,7 @@ use pointsman_proto::pointsman::controller::v1::apply_error::Subject as ErrorSub
 use crate::connect::Controller;
 use crate::error::CliError;
 use crate::output::Output;
-use crate::view::apply::{ApplyView, Subject};
+use crate::view::apply::{ApplyView, MOST_SHOWN, Subject};
 use crate::words;
 
 /// How long a command may be silent.
@@ -130,7 +130,7 @@ pub async fn remark_if_slow<T>(answer: impl Future<Output = T>, output: &Output)
 fn refuse(errors: &[pb::ApplyError], model: Option<&Model>, output: &Output) {
     let mut problems = Vec::new();
     let mut sentences = Vec::new();
-    for error in errors {
+    for error in errors.iter().take(MOST_SHOWN) {
         match model.and_then(|model| locate(model, error)) {
             Some(problem) => problems.push(problem),
             None => sentences.push(error),
@@ -143,7 +143,13 @@ fn refuse(errors: &[pb::ApplyError], model: Option<&Model>, output: &Output) {
         let reason = words::reason(error.reason());
         output.complain(&CliError::Failed(format!("{reason}: {}", error.message)));
     }
-    output.complain(&CliError::Failed("refused; nothing was changed".to_owned()));
+    let more = match errors.len().saturating_sub(MOST_SHOWN) {
+        0 => String::new(),
+        more => format!(" ({} more)", words::count(more, "reason")),
+    };
+    output.complain(&CliError::Failed(format!(
+        "refused{more}; nothing was changed"
+    )));
 }
 
 fn locate(model: &Model, error: &pb::ApplyError) -> Option<Problem> {
