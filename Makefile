@@ -35,7 +35,7 @@ restarts: ## Kill an agent 200 times under traffic and writes, and count what is
 	cargo build --release -p pointsman-agent
 	cargo run --release -p pointsman-bench --bin warm_restart -- --kills 200
 
-repair: ## Cut a link of an ECMP path 200 times, and measure how long packets are lost (root)
+repair: ## Cut a link of an ECMP path and of a failover next 200 times each, and measure how long packets are lost (root)
 	@demo/deps.sh build
 	cargo build --release -p pointsman-agent
 	cargo run --release -p pointsman-bench --bin fast_repair -- --trials 200

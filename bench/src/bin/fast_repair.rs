@@ -1,4 +1,4 @@
-//! Cuts links of an ECMP path again and again, and says how long packets were lost. Needs root.
+//! Cuts links of an ECMP path and of a failover next again and again, and says how long packets were lost. Needs root.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -16,7 +16,7 @@ struct Args {
     #[arg(long)]
     agent: Option<PathBuf>,
 
-    /// How often a link is cut
+    /// How often a link is cut, for each type of next
     #[arg(long, default_value_t = 200)]
     trials: u64,
 
@@ -76,12 +76,15 @@ async fn measure(args: Args) -> Result<ExitCode> {
         agent,
         trials: args.trials,
     };
-    let report = run(&options).await?;
-    print!("{report}");
-    let slowest = report.repair.value_at_quantile(0.99);
-    let limit = Duration::from_micros(args.limit);
-    println!("p99 {slowest} us, of {limit:?} at most");
-    Ok(match slowest <= args.limit {
+    let mut is_fast = true;
+    for report in run(&options).await? {
+        print!("{report}");
+        let slowest = report.repair.value_at_quantile(0.99);
+        let limit = Duration::from_micros(args.limit);
+        println!("p99 {slowest} us, of {limit:?} at most\n");
+        is_fast &= slowest <= args.limit;
+    }
+    Ok(match is_fast {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use pointsman_ebpf::sys::monotonic_clock;
+use pointsman_ebpf::sys::{be_urgent, monotonic_clock};
 use rtnetlink::packet_core::NetlinkPayload;
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
@@ -35,6 +35,9 @@ impl Links {
             .build()?;
         let (started, is_listening) = std::sync::mpsc::sync_channel(1);
         std::thread::spawn(move || {
+            if let Err(error) = be_urgent() {
+                eprintln!("what netlink says may be seen late: {error}");
+            }
             runtime.block_on(async {
                 let connection = new_multicast_connection(&[MulticastGroup::Link]);
                 let (connection, _handle, mut messages) = match connection {

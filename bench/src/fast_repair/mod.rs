@@ -1,7 +1,7 @@
-//! How long packets of an ECMP path are lost after their port has gone down.
+//! How long packets of an ECMP path or a failover next are lost after their port has gone down.
 //!
-//! A stream of numbered packets (`packets`) runs through an agent on XDP (`bed`) to a group of two members,
-//! each of which watches its port. The client that wrote the group has gone: nobody but the agent can repair
+//! A stream of numbered packets (`packets`) runs through an agent on XDP (`bed`) to a next of two buckets, hashed or
+//! failover (`objectives`). The controller that wanted it has gone: nobody but the agent can repair
 //! anything. In each trial the link of the port that the stream takes is cut, and what counts is from when netlink says so
 //! (`events`) to when the last packet that is lost was sent, both by the kernel's monotonic clock. Then the link comes
 //! back, and the stream has to return to it.
@@ -10,6 +10,7 @@
 
 mod bed;
 mod events;
+mod objectives;
 mod packets;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use hdrhistogram::Histogram;
+use pointsman_model::NextType;
 
 use self::bed::Bed;
 use self::events::Links;
@@ -27,7 +29,7 @@ use self::packets::Stream;
 const PAUSE: Duration = Duration::from_millis(25);
 /// How long anything may take that has to come.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Ports of the group.
+/// Ports of the next, in the order of its buckets.
 const MEMBERS: [u32; 2] = [2, 3];
 /// Microseconds that a histogram tells apart at most.
 const LONGEST_US: u64 = 60_000_000;
@@ -37,13 +39,18 @@ const LONGEST_US: u64 = 60_000_000;
 pub struct Options {
     /// The agent's program.
     pub agent: PathBuf,
-    /// How often a link is cut.
+    /// How often a link is cut, for each type of next.
     pub trials: u64,
 }
+
+/// The types of nexts that find another way by themselves.
+const TYPES: [NextType; 2] = [NextType::Hashed, NextType::Failover];
 
 /// What was measured, in microseconds.
 #[derive(Debug)]
 pub struct Report {
+    /// The type of the next.
+    pub next_type: NextType,
     /// From netlink's event to the last packet that was lost; 0 if none was after it.
     pub repair: Histogram<u64>,
     /// From the first packet that was lost to the last one.
@@ -55,9 +62,10 @@ pub struct Report {
 }
 
 impl Report {
-    fn new() -> Result<Report> {
+    fn new(next_type: NextType) -> Result<Report> {
         let histogram = || Histogram::new_with_bounds(1, LONGEST_US, 3);
         Ok(Report {
+            next_type,
             repair: histogram()?,
             outage: histogram()?,
             interval: histogram()?,
@@ -82,7 +90,11 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{:<44} {:>8} {:>8} {:>8} {:>8}",
-            format!("microseconds, {} trials", self.repair.len()),
+            format!(
+                "{} next, microseconds, {} trials",
+                self.next_type.name(),
+                self.repair.len()
+            ),
             "p50",
             "p90",
             "p99",
@@ -114,15 +126,23 @@ fn bar(count: u64, of: u64) -> usize {
 ///
 /// # Errors
 /// If the bed cannot be made, the agent does not repair at all, or a stream does not return.
-pub async fn run(options: &Options) -> Result<Report> {
+pub async fn run(options: &Options) -> Result<Vec<Report>> {
     let bed = Bed::new(&options.agent)?;
-    bed.write_group().await.with_context(|| bed.log())?;
+    let mut reports = Vec::new();
+    for next_type in TYPES {
+        let report = measure(&bed, next_type, options.trials).await;
+        reports.push(report.with_context(|| bed.log())?);
+    }
+    Ok(reports)
+}
+
+async fn measure(bed: &Bed, next_type: NextType, trials: u64) -> Result<Report> {
+    bed.give_way(next_type).await?;
     let mut links = Links::listen()?;
     let stream = Stream::start(&bed.host(1), &MEMBERS.map(|port| (port, bed.host(port))))?;
-    let mut report = Report::new()?;
-    for _ in 0..options.trials {
-        let trial = trial(&bed, &mut links, &stream, &mut report).await;
-        trial.with_context(|| bed.log())?;
+    let mut report = Report::new(next_type)?;
+    for _ in 0..trials {
+        trial(bed, &mut links, &stream, &mut report).await?;
     }
     let (sent, received) = stream.stop()?;
     for pair in sent.windows(2) {

@@ -6,35 +6,17 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
-use pointsman_ebpf::sys::monotonic_clock;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use pnet_datalink::DataLinkSender;
+use pointsman_ebpf::sys::{PacketReceiver, be_urgent, monotonic_clock};
+
+use crate::numbered;
 
 /// Between two packets, but for what the kernel adds to a sleep.
 const INTERVAL: Duration = Duration::from_micros(50);
-/// Packets at most; more than an hour of them.
-const MOST: usize = 1 << 25;
+/// Packets at most; more than ten minutes of them.
+const MOST: usize = 1 << 23;
 const READ_TIMEOUT: Duration = Duration::from_millis(20);
-
-/// From port 1 to 10.0.0.5, to be routed; the checksum of the IP header is right, UDP has none. The number takes
-/// the place of the last four bytes.
-const PACKET: [u8; 60] = {
-    let head = [
-        0x02, 0x00, 0x00, 0x00, 0x01, 0x01, 0x02, 0x00, 0x00, 0x00, 0x01, 0x08, 0x08, 0x00, 0x45,
-        0x00, 0x00, 0x2e, 0x00, 0x01, 0x00, 0x00, 0x40, 0x11, 0x65, 0xb8, 0x0a, 0x01, 0x01, 0x01,
-        0x0a, 0x00, 0x00, 0x05, 0x03, 0xe8, 0x07, 0xd0, 0x00, 0x1a, 0x00, 0x00,
-    ];
-    let mut packet = [0; 60];
-    let mut at = 0;
-    while at < head.len() {
-        packet[at] = head[at];
-        at += 1;
-    }
-    packet
-};
-const NUMBER_AT: usize = PACKET.len() - 4;
-/// From the destination address on, nothing changes on the way.
-const DESTINATION_AT: usize = 30;
 
 /// What is known of all packets, by number.
 struct Packets {
@@ -44,6 +26,8 @@ struct Packets {
     port: Vec<AtomicU8>,
     sent: AtomicUsize,
     done: AtomicBool,
+    /// Packets that came out and for which a receiver had no room.
+    dropped: AtomicU64,
 }
 
 /// Threads that send and receive.
@@ -64,16 +48,17 @@ impl Stream {
                 .collect(),
             sent: AtomicUsize::new(0),
             done: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
         });
         let mut threads = Vec::new();
         for (port, interface) in to {
-            let (_, receiver) = open(interface)?;
+            let receiver = numbered::receiver(interface, READ_TIMEOUT)?;
             let (packets, port) = (Arc::clone(&packets), u8::try_from(*port)?);
             threads.push(std::thread::spawn(move || {
                 receive(&packets, receiver, port)
             }));
         }
-        let (sender, _) = open(from)?;
+        let sender = numbered::sender(from)?;
         let all = Arc::clone(&packets);
         threads.push(std::thread::spawn(move || send(&all, sender)));
         Ok(Stream { packets, threads })
@@ -101,12 +86,20 @@ impl Stream {
     }
 
     /// Ends; says when each was sent, and how many came out.
+    ///
+    /// # Errors
+    /// A packet came out that had to be dropped here, so that what was measured is no good.
     pub(super) fn stop(self) -> Result<(Vec<Duration>, u64)> {
         self.packets.done.store(true, Ordering::Relaxed);
         for thread in self.threads {
             let ended = thread.join();
             ended.map_err(|_| anyhow!("a thread of the packets has failed"))??;
         }
+        let dropped = self.packets.dropped.load(Ordering::Relaxed);
+        ensure!(
+            dropped == 0,
+            "{dropped} packets came out and were dropped here"
+        );
         let sent = self.packets.sent.load(Ordering::Acquire);
         let ports = self.packets.port[..sent].iter();
         let received = ports.filter(|port| port.load(Ordering::Relaxed) != 0);
@@ -123,16 +116,16 @@ impl Packets {
 }
 
 fn send(packets: &Packets, mut sender: Box<dyn DataLinkSender>) -> Result<()> {
+    // While nothing is sent, nothing can be lost: a pause would make the repair look fast.
+    be_urgent().context("the stream has to run on time")?;
     for number in 0..MOST {
         if packets.done.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let mut packet = PACKET;
-        packet[NUMBER_AT..].copy_from_slice(&(number as u32).to_be_bytes());
         let now = monotonic_clock().as_nanos() as u64;
         packets.sent_at[number].store(now, Ordering::Relaxed);
         sender
-            .send_to(&packet, None)
+            .send_to(&numbered::packet(number as u32), None)
             .context("a packet has no room")??;
         packets.sent.store(number + 1, Ordering::Release);
         std::thread::sleep(INTERVAL);
@@ -140,36 +133,18 @@ fn send(packets: &Packets, mut sender: Box<dyn DataLinkSender>) -> Result<()> {
     bail!("it takes too long")
 }
 
-fn receive(packets: &Packets, mut receiver: Box<dyn DataLinkReceiver>, port: u8) -> Result<()> {
+fn receive(packets: &Packets, mut receiver: PacketReceiver, port: u8) -> Result<()> {
     while !packets.done.load(Ordering::Relaxed) {
         // An interface that is down says so, once.
-        if let Ok(frame) = receiver.next()
-            && let Some(number) = number(frame)
+        if let Ok(frame) = receiver.receive()
+            && let Some(number) = numbered::number(frame)
         {
             packets.port[number as usize].store(port, Ordering::Relaxed);
         }
     }
+    let dropped = receiver.dropped()?;
+    packets
+        .dropped
+        .fetch_add(u64::from(dropped), Ordering::Relaxed);
     Ok(())
-}
-
-/// The number of a packet that arrives, if it is one of ours. It may have a VLAN tag now.
-fn number(frame: &[u8]) -> Option<u32> {
-    let (rest, number) = frame.split_last_chunk()?;
-    let is_ours = rest.ends_with(&PACKET[DESTINATION_AT..NUMBER_AT]);
-    is_ours.then_some(u32::from_be_bytes(*number))
-}
-
-fn open(name: &str) -> Result<(Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>)> {
-    let interfaces = pnet_datalink::interfaces();
-    let interface = interfaces.iter().find(|i| i.name == name);
-    let interface = interface.with_context(|| format!("there is no interface {name}"))?;
-    let config = Config {
-        read_timeout: Some(READ_TIMEOUT),
-        ..Config::default()
-    };
-    let channel = pnet_datalink::channel(interface, config);
-    match channel.with_context(|| format!("no packet socket on {name}"))? {
-        Channel::Ethernet(sender, receiver) => Ok((sender, receiver)),
-        _ => bail!("{name} is not an Ethernet interface"),
-    }
 }

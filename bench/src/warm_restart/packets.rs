@@ -7,8 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
-use pnet_datalink::{Channel, Config, DataLinkReceiver, DataLinkSender};
+use anyhow::{Context, Result, anyhow};
+use pnet_datalink::DataLinkSender;
+use pointsman_ebpf::sys::PacketReceiver;
+
+use crate::numbered;
 
 /// Packets under way at most.
 const WINDOW: usize = 32;
@@ -16,17 +19,6 @@ const WINDOW: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often one that is missing is looked for.
 const READ_TIMEOUT: Duration = Duration::from_millis(100);
-
-/// From port 1 to 10.0.0.5, to be routed; the checksum of the IP header is right, UDP has none. The number takes
-/// the place of the last four bytes.
-const PACKET: [u8; 46] = [
-    0x02, 0x00, 0x00, 0x00, 0x01, 0x01, 0x02, 0x00, 0x00, 0x00, 0x01, 0x08, 0x08, 0x00, 0x45, 0x00,
-    0x00, 0x20, 0x00, 0x01, 0x00, 0x00, 0x40, 0x11, 0x65, 0xc6, 0x0a, 0x01, 0x01, 0x01, 0x0a, 0x00,
-    0x00, 0x05, 0x03, 0xe8, 0x07, 0xd0, 0x00, 0x0c, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-];
-const NUMBER_AT: usize = PACKET.len() - 4;
-/// From the destination address on, nothing changes on the way.
-const DESTINATION_AT: usize = 30;
 
 /// What became of packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,8 +41,8 @@ impl Stream {
     /// Sends from the first host to the second one from now on.
     pub(super) fn start(hosts: &[String; 2]) -> Result<Stream> {
         let [from, to] = hosts;
-        let (sender, _) = open(from)?;
-        let (_, receiver) = open(to)?;
+        let sender = numbered::sender(from)?;
+        let receiver = numbered::receiver(to, READ_TIMEOUT)?;
         let done = Arc::new(AtomicBool::new(false));
         let thread = std::thread::spawn({
             let done = Arc::clone(&done);
@@ -69,7 +61,7 @@ impl Stream {
 
 fn exchange(
     mut sender: Box<dyn DataLinkSender>,
-    mut receiver: Box<dyn DataLinkReceiver>,
+    mut receiver: PacketReceiver,
     done: &AtomicBool,
 ) -> Result<Packets> {
     let mut packets = Packets::default();
@@ -78,9 +70,7 @@ fn exchange(
     loop {
         while under_way.len() < WINDOW && !done.load(Relaxed) {
             let number = packets.sent as u32;
-            let mut packet = PACKET;
-            packet[NUMBER_AT..].copy_from_slice(&number.to_be_bytes());
-            let sent = sender.send_to(&packet, None);
+            let sent = sender.send_to(&numbered::packet(number), None);
             sent.context("a packet has no room")??;
             under_way.insert(number, Instant::now());
             packets.sent += 1;
@@ -88,8 +78,8 @@ fn exchange(
         if under_way.is_empty() {
             return Ok(packets);
         }
-        let received = match receiver.next() {
-            Ok(frame) => number(frame),
+        let received = match receiver.receive() {
+            Ok(frame) => numbered::number(frame),
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => None,
             Err(error) => return Err(error.into()),
         };
@@ -101,27 +91,5 @@ fn exchange(
         let before = under_way.len();
         under_way.retain(|_, sent| now - *sent < PATIENCE);
         packets.lost += (before - under_way.len()) as u64;
-    }
-}
-
-/// The number of a packet that arrives, if it is one of ours. It may have a VLAN tag now.
-fn number(frame: &[u8]) -> Option<u32> {
-    let (rest, number) = frame.split_last_chunk()?;
-    let is_ours = rest.ends_with(&PACKET[DESTINATION_AT..NUMBER_AT]);
-    is_ours.then_some(u32::from_be_bytes(*number))
-}
-
-fn open(name: &str) -> Result<(Box<dyn DataLinkSender>, Box<dyn DataLinkReceiver>)> {
-    let interfaces = pnet_datalink::interfaces();
-    let interface = interfaces.iter().find(|i| i.name == name);
-    let interface = interface.with_context(|| format!("there is no interface {name}"))?;
-    let config = Config {
-        read_timeout: Some(READ_TIMEOUT),
-        ..Config::default()
-    };
-    let channel = pnet_datalink::channel(interface, config);
-    match channel.with_context(|| format!("no packet socket on {name}"))? {
-        Channel::Ethernet(sender, receiver) => Ok((sender, receiver)),
-        _ => bail!("{name} is not an Ethernet interface"),
     }
 }

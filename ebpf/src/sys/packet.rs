@@ -48,6 +48,33 @@ impl PacketReceiver {
         Ok(receiver)
     }
 
+    /// Lets so many bytes wait for a call of [`receive`](Self::receive), with what the kernel keeps about each frame.
+    pub fn make_room(&self, bytes: u32) -> io::Result<()> {
+        let bytes = bytes.min(libc::c_int::MAX as u32) as libc::c_int;
+        self.set(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &bytes)
+    }
+
+    /// Frames for which there was no room since the last call.
+    pub fn dropped(&self) -> io::Result<u32> {
+        let mut counted = libc::tpacket_stats {
+            tp_packets: 0,
+            tp_drops: 0,
+        };
+        let mut length = size_of_val(&counted) as libc::socklen_t;
+        // SAFETY: the place for the answer is valid for the call, and as long as is said.
+        let result = unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_STATISTICS,
+                (&raw mut counted).cast(),
+                &raw mut length,
+            )
+        };
+        done(result as isize)?;
+        Ok(counted.tp_drops)
+    }
+
     fn set<T: Copy>(&self, level: i32, option: i32, value: &T) -> io::Result<()> {
         // SAFETY: the value is valid for the call, and as long as is said.
         let result = unsafe {
