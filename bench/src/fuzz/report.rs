@@ -160,7 +160,7 @@ impl Report {
         }
         let total = &self.total;
         line(format_args!(
-            "seed {}, {} s: {} rounds, {} packets, {} outputs, {} digests, {} writes ({} without room); {} packets reordered by the slow path",
+            "seed {}, {} s: {} rounds, {} packets, {} outputs, {} digests, {} writes ({} without room); {} packets reordered by the slow path, {} foretold",
             self.seed,
             self.seconds,
             total.rounds,
@@ -169,7 +169,8 @@ impl Report {
             total.digests,
             total.writes,
             total.no_room,
-            total.reordered
+            total.reordered,
+            total.foretold
         ));
         line(format_args!(
             "{agreed} programs agreed, {differed} differed, {random} not comparable, {refused} not loaded"

@@ -209,8 +209,11 @@ impl State {
         length: usize,
     ) -> Color {
         if self.is_trial() {
-            let index = Some(index);
-            self.note(|| TraceStep::Metered { meter, index });
+            // Another plane that shares the cell was configured alike.
+            if self.meters.contains_key(&(meter, index)) {
+                let index = Some(index);
+                self.note(|| TraceStep::Metered { meter, index });
+            }
             return Color::Green;
         }
         let now = self.now;

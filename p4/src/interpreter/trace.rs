@@ -135,7 +135,7 @@ pub enum TraceStep {
     Action(Call),
     /// An action marks the packet to be dropped at the end of the control.
     MarkedToDrop,
-    /// A meter, that is not asked: the packet counts as green.
+    /// A meter that is configured, and is not asked: the packet counts as green.
     Metered {
         /// Which.
         meter: MeterId,

@@ -131,7 +131,7 @@ fn kind() -> impl Strategy<Value = ObjectiveKind> {
 }
 
 prop_compose! {
-    fn objective()(name in name(), priority in 1..=u16::MAX, kind in kind()) -> Objective {
+    pub(super) fn objective()(name in name(), priority in 1..=u16::MAX, kind in kind()) -> Objective {
         Objective { name, priority, kind }
     }
 }

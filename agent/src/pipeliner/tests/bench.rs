@@ -1,10 +1,12 @@
-//! A switch on the bench: the reference interpreter with the entries of a book, and frames for it.
+//! A switch on the bench: the reference interpreter, or the kernel, with the entries of a book, and frames for it.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use pointsman_ebpf::rig::Rig;
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Interpreter, Packet};
+use pointsman_p4::ir::Program;
 
 use super::support::Pipeline;
 use crate::entity::Update;
@@ -12,20 +14,53 @@ use crate::pipeliner::Book;
 use crate::switch::{self, Switch};
 use crate::target::{Attachment, Fill, Interface, PacketOut, Target, TargetError};
 
+pub(super) const CPU_PORT: u32 = 255;
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
 
-/// A target that leaves the loaded interpreter where the test can reach it.
-#[derive(Default, Clone)]
-struct Bench(Arc<Mutex<Option<Interpreter>>>);
+/// What packets run through.
+pub(super) trait Machine: Send + Sized + 'static {
+    fn new(program: Arc<Program>) -> Self;
+    fn plane(&self) -> &dyn DataPlane;
+}
 
-impl PacketOut for Bench {
+impl Machine for Interpreter {
+    fn new(program: Arc<Program>) -> Interpreter {
+        Interpreter::new(program)
+    }
+
+    fn plane(&self) -> &dyn DataPlane {
+        self
+    }
+}
+
+impl Machine for Rig {
+    fn new(program: Arc<Program>) -> Rig {
+        let ports: Vec<u32> = (1..=64).collect();
+        Rig::new(&program, CPU_PORT, &ports).expect("the kernel takes the program")
+    }
+
+    fn plane(&self) -> &dyn DataPlane {
+        &self.plane
+    }
+}
+
+/// A target that leaves the loaded machine where the test can reach it.
+struct Bench<M>(Arc<Mutex<Option<M>>>);
+
+impl<M> Clone for Bench<M> {
+    fn clone(&self) -> Bench<M> {
+        Bench(Arc::clone(&self.0))
+    }
+}
+
+impl<M: Machine> PacketOut for Bench<M> {
     fn send(&self, _: &[u8]) -> Result<(), TargetError> {
         Ok(())
     }
 }
 
-impl Target for Bench {
+impl<M: Machine> Target for Bench<M> {
     fn kind(&self) -> &'static str {
         "bench"
     }
@@ -37,9 +72,9 @@ impl Target for Bench {
         pipeline: &switch::Pipeline,
         fill: &mut Fill<'_>,
     ) -> Result<(), TargetError> {
-        let interpreter = Interpreter::new(pipeline.program.clone());
-        fill(&interpreter)?;
-        *self.0.lock().expect("no test panics with it") = Some(interpreter);
+        let machine = M::new(pipeline.program.clone());
+        fill(machine.plane())?;
+        *self.0.lock().expect("no test panics with it") = Some(machine);
         Ok(())
     }
     fn unload(&mut self) -> Result<(), TargetError> {
@@ -62,7 +97,12 @@ impl Target for Bench {
 
 /// The interpreter of a pipeline with everything that a book holds.
 pub(super) fn running(pipeline: &Pipeline, book: &Book) -> Interpreter {
-    let bench = Bench::default();
+    running_in(pipeline, book)
+}
+
+/// The same of any machine.
+pub(super) fn running_in<M: Machine>(pipeline: &Pipeline, book: &Book) -> M {
+    let bench = Bench::<M>(Arc::default());
     let mut updates: Vec<_> = book.all().cloned().map(Update::insert).collect();
     // In a fixed order, so that a failure repeats.
     updates.sort_by_key(|update| pipeline.schema.describe(&update.entity));
@@ -70,8 +110,8 @@ pub(super) fn running(pipeline: &Pipeline, book: &Book) -> Interpreter {
     switch
         .load(pipeline.set.clone(), &updates)
         .expect("the pipeline takes its own entries");
-    let interpreter = bench.0.lock().expect("no test panics with it").take();
-    interpreter.expect("it is loaded")
+    let machine = bench.0.lock().expect("no test panics with it").take();
+    machine.expect("it is loaded")
 }
 
 pub(super) fn ethernet(destination: u64, source: u64, ether_type: u16, payload: &[u8]) -> Vec<u8> {
@@ -117,7 +157,7 @@ pub(super) fn outputs(interpreter: &mut Interpreter, port: u32, bytes: Vec<u8>) 
     let mut lines: Vec<_> = outputs
         .iter()
         .map(|output| {
-            if output.port == 255 {
+            if output.port == CPU_PORT {
                 return "to the controller".to_owned();
             }
             let bytes = &output.bytes;

@@ -9,3 +9,4 @@ mod manifests;
 mod packets;
 mod support;
 mod tagging;
+mod traced;
