@@ -21,7 +21,7 @@ pub async fn run(
     output: &mut Output,
 ) -> Result<ExitCode, CliError> {
     let model = files::read(&args.files.files)?;
-    let mut controller = connect::controller(&global.controller).await?;
+    let controller = connect::controller(&global.controller).await?;
     let wait = if args.dry_run { 0 } else { args.wait };
     let request = pb::ApplyRequest {
         devices: devices_of(&model),
@@ -43,7 +43,7 @@ pub async fn run(
         subjects: subjects_of(&model),
         model: Some(&model),
     };
-    send(&mut controller, change, output).await
+    send(&controller, change, output).await
 }
 
 fn devices_of(model: &Model) -> Vec<pb::DeviceChange> {

@@ -30,8 +30,8 @@ pub async fn run(
     change.request.wait_milliseconds = args.wait * 1000;
     change.request.author = author();
     change.request.reason = args.reason;
-    let mut controller = connect::controller(&global.controller).await?;
-    send(&mut controller, change, output).await
+    let controller = connect::controller(&global.controller).await?;
+    send(&controller, change, output).await
 }
 
 /// Deletes the objectives of a model; its devices stay.

@@ -50,7 +50,7 @@ pub async fn rollback(
     args: RollbackArgs,
     output: &mut Output,
 ) -> Result<ExitCode, CliError> {
-    let mut controller = connect::controller(&global.controller).await?;
+    let controller = connect::controller(&global.controller).await?;
     let wait = if args.dry_run { 0 } else { args.wait * 1000 };
     let asked = Asked::new(args.dry_run, wait);
     let request = pb::RollbackRequest {
@@ -60,8 +60,9 @@ pub async fn rollback(
         author: author(),
         reason: args.reason,
     };
-    let call = controller.client.rollback(asked.request(request));
-    let answer = remark_if_slow(call, output).await;
+    let mut client = controller.client.clone();
+    let call = client.rollback(asked.request(request));
+    let answer = remark_if_slow(&controller, call, output).await;
     let answer = answer
         .map_err(|status| controller.error(status))?
         .into_inner();

@@ -6,15 +6,20 @@ use std::time::{Duration, Instant};
 use pointsman_model::{Model, Problem, Problems};
 use pointsman_proto::pointsman::controller::v1 as pb;
 use pointsman_proto::pointsman::controller::v1::apply_error::Subject as ErrorSubject;
+use pointsman_proto::pointsman::controller::v1::controller_client::ControllerClient;
+use tonic::transport::Channel;
 
 use crate::connect::Controller;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::view::apply::{ApplyView, MOST_SHOWN, Subject};
+use crate::view::devices::Counts;
 use crate::words;
 
 /// How long a command may be silent.
 const PATIENCE: Duration = Duration::from_millis(1500);
+/// How often it says how far things are.
+const RHYTHM: Duration = Duration::from_secs(1);
 
 /// A request, and what its changes are called.
 pub struct Change<'m> {
@@ -27,7 +32,7 @@ pub struct Change<'m> {
 
 /// Sends it. Succeeds if all was accepted and, where the request waits, applied.
 pub async fn send(
-    controller: &mut Controller,
+    controller: &Controller,
     change: Change<'_>,
     output: &mut Output,
 ) -> Result<ExitCode, CliError> {
@@ -38,8 +43,9 @@ pub async fn send(
     } = change;
     let asked = Asked::new(request.dry_run, request.wait_milliseconds);
     let try_seconds = request.try_seconds;
-    let call = controller.client.apply(asked.request(request));
-    let answer = match remark_if_slow(call, output).await {
+    let mut client = controller.client.clone();
+    let call = client.apply(asked.request(request));
+    let answer = match remark_if_slow(controller, call, output).await {
         Ok(answer) => answer.into_inner(),
         Err(status) => return Err(controller.error(status)),
     };
@@ -114,16 +120,52 @@ pub fn author() -> String {
     parts.collect::<Vec<_>>().join("@")
 }
 
-/// Waits for an answer, and says after a while that it is being waited for.
-pub async fn remark_if_slow<T>(answer: impl Future<Output = T>, output: &Output) -> T {
+/// Waits for an answer, and says after a while that it is being waited for and how far the switches are.
+pub async fn remark_if_slow<T>(
+    controller: &Controller,
+    answer: impl Future<Output = T>,
+    output: &Output,
+) -> T {
     let mut answer = std::pin::pin!(answer);
-    match tokio::time::timeout(PATIENCE, &mut answer).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            output.remark("waiting for the switches ...");
-            answer.await
+    if let Ok(answer) = tokio::time::timeout(PATIENCE, &mut answer).await {
+        return answer;
+    }
+    let mut told = "waiting for the switches ...".to_owned();
+    output.remark(&told);
+    loop {
+        let next = async {
+            tokio::time::sleep(RHYTHM).await;
+            progress(controller.client.clone()).await
+        };
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            now = next => if let Some(now) = now.filter(|now| *now != told) {
+                output.remark(&now);
+                told = now;
+            }
         }
     }
+}
+
+/// How far the switches are with all that is wanted of them; nothing if that is not known.
+async fn progress(mut client: ControllerClient<Channel>) -> Option<String> {
+    let answer = client.get_devices(pb::GetDevicesRequest {}).await.ok()?;
+    let mut counts = Counts::default();
+    for device in answer.into_inner().devices {
+        counts.applied += device.objectives_applied;
+        counts.pending += device.objectives_pending;
+        counts.failed += device.objectives_failed;
+    }
+    let all = counts.applied + counts.pending + counts.failed;
+    (counts.pending > 0).then(|| {
+        let failed = match counts.failed {
+            0 => String::new(),
+            failed => format!(", {failed} failed"),
+        };
+        let all = words::count(all as usize, "objective");
+        format!("{} of {all} applied{failed} ...", counts.applied)
+    })
 }
 
 /// Shows refusals where they stand in the files, or as sentences where there are none.
