@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use pointsman_p4::dataplane::FORESEEN;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::write_request::Atomicity;
 use prost::Message;
@@ -22,7 +23,7 @@ use crate::journal::{Frame, Ticket, UpdatesOf};
 use crate::objectives::Objectives;
 use crate::ports::Ports;
 use crate::schema::Schema;
-use crate::switch::{FORESEEN, Footprint, Pipeline, Switch, Transaction, UpdateError};
+use crate::switch::{Footprint, Pipeline, Switch, Transaction, UpdateError};
 
 /// Applies a request. When it returns, what it reports as done is visible to the next packet
 /// and survives a restart.
@@ -217,17 +218,19 @@ impl Rules<'_> {
         request: &WriteRequest,
     ) -> Result<Vec<Result<Update, Refusal>>, Status> {
         let mut reader = UpdateReader::new(&pipeline.schema);
-        let read = request.updates().map(|bytes| {
+        let mut read = Vec::with_capacity(request.len());
+        for bytes in request.updates() {
             // No common update watches a port.
             let common = reader.read(bytes);
             let allowed = common.filter(|(table, _)| self.scope.has(Owner::Object(table.id)));
             if let Some((_, update)) = allowed {
-                return Ok(Ok(update));
+                read.push(Ok(update));
+                continue;
             }
             let message = p4::Update::decode(bytes).map_err(|_| request.damage())?;
-            Ok(self.decode(pipeline, &message).map_err(Box::new))
-        });
-        read.collect()
+            read.push(self.decode(pipeline, &message).map_err(Box::new));
+        }
+        Ok(read)
     }
 
     /// Reads an update of any kind.

@@ -28,7 +28,7 @@ pub use store::{
     Access, CowMap, Footprint, Locked, OneShotGroup, Part, Store, StoredDefault, StoredEntry,
     StoredGroup, StoredMember, Written,
 };
-pub use transaction::{FORESEEN, Savepoint, Transaction};
+pub use transaction::{Savepoint, Transaction};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,9 +1,8 @@
 //! Writing to a switch: updates that can still be taken back.
 
-use std::hint::black_box;
 use std::sync::Arc;
 
-use pointsman_p4::dataplane::EntryKey;
+use pointsman_p4::dataplane::{EntryKey, FORESEEN};
 use smallvec::SmallVec;
 
 use super::error::UpdateError;
@@ -12,9 +11,6 @@ use super::store::Locked;
 use super::write::{Undo, Writer};
 use crate::entity::{Entity, Operation, Update};
 use crate::target::relay::{Relay, RelayError};
-
-/// How many updates it pays to [foresee](Transaction::foresee): what they need fits the nearest cache.
-pub const FORESEEN: usize = 32;
 
 /// Updates that can still be taken back. Each is visible to the next packet once applied, and to
 /// reads and other writes when the transaction is dropped, which keeps them.
@@ -59,8 +55,8 @@ impl Transaction<'_> {
             _ => None,
         });
         let keys: SmallVec<[&EntryKey; FORESEEN]> = keys.collect();
-        for key in &keys {
-            black_box(self.writer.store.entry(key).is_some());
+        for keys in keys.chunk_by(|one, other| one.table == other.table) {
+            self.writer.store.table(keys[0].table).entries.foresee(keys);
         }
         self.writer.plane.foresee(&keys);
     }

@@ -158,8 +158,7 @@ impl Pipeline {
 impl DataPlane for Pipeline {
     fn foresee(&self, keys: &[&EntryKey]) {
         for keys in keys.chunk_by(|one, other| one.table == other.table) {
-            let table = self.table(keys[0].table);
-            keys.iter().for_each(|key| table.foresee(key));
+            self.table(keys[0].table).foresee(keys);
         }
     }
 

@@ -11,9 +11,13 @@
 //! is complete, replaced with one store (a modified entry gets a new record), and cleared before its
 //! record's slot is retired. Entries never move, so a reader cannot miss one.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{Acquire, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use pointsman_p4::dataplane::FORESEEN;
+use smallvec::SmallVec;
 
 use crate::asm::{Alu, Assembler, Cond, Reg, Size};
 use crate::sys::SharedMemory;
@@ -185,6 +189,22 @@ impl HashTable {
                 let word = word.load(Acquire);
                 word >> 32 == u64::from(tag) && is_key(word as u32)
             })
+    }
+
+    /// Looks at the buckets of keys, and at the records that may be theirs. First all buckets, because memory that
+    /// is far away can be waited for together.
+    pub fn foresee<'k>(&self, keys: impl Iterator<Item = &'k [u64]>, look_at: impl Fn(u32)) {
+        let places: SmallVec<[_; FORESEEN]> = keys.map(|key| self.plan.place(key)).collect();
+        for ([first, second], _) in &places {
+            let [first, second] = [first, second].map(|bucket| &self.bucket(*bucket)[0]);
+            black_box(first.load(Relaxed) ^ second.load(Relaxed));
+        }
+        for (buckets, tag) in &places {
+            let words = buckets.iter().flat_map(|bucket| self.bucket(*bucket));
+            let words = words.map(|word| word.load(Acquire));
+            let theirs = words.filter(|word| word >> 32 == u64::from(*tag));
+            theirs.for_each(|word| look_at(word as u32));
+        }
     }
 
     /// The record of a key.

@@ -1,5 +1,6 @@
 //! The structure that holds a table's keys, whichever it is, as the table's writer sees it.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use crate::plan::Structure;
@@ -92,6 +93,24 @@ impl Index {
                 declared.get(patterns, *priority)
             }
             _ => None,
+        }
+    }
+
+    /// Looks where keys are or could be, so that the memory there is near when they are looked up one by one.
+    pub fn foresee(&self, records: &RecordPool, keys: &[Shaped]) {
+        match self {
+            Index::Hash(table) => {
+                let keys = keys.iter().filter_map(|key| match key {
+                    Shaped::Words(words) => Some(words.as_slice()),
+                    _ => None,
+                });
+                table.foresee(keys, |slot| {
+                    black_box(records.what(slot));
+                });
+            }
+            _ => keys.iter().for_each(|key| {
+                black_box(self.get(records, key));
+            }),
         }
     }
 

@@ -1,12 +1,12 @@
 //! A table as its writer sees it: keys in the shape of its structure, records, counter cells.
 
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
 use pointsman_p4::dataplane::{
-    Args, Bits, Color, ColorCounts, CounterData, DataPlaneError, EntryKey, EntryRef, Occupancy,
+    Args, Bits, Color, ColorCounts, CounterData, DataPlaneError, EntryKey, EntryRef, FORESEEN,
+    Occupancy,
 };
 use pointsman_p4::interpreter::Passing;
 use pointsman_p4::ir::Table;
@@ -143,11 +143,11 @@ impl TableWriter {
         }
     }
 
-    /// Looks where an entry is or could be, so that the memory there is near when it is written.
-    pub fn foresee(&self, key: &EntryKey) {
-        if let Ok(shaped) = self.shape.key(key) {
-            black_box(self.index.get(&self.records, &shaped));
-        }
+    /// Looks where entries are or could be, so that the memory there is near when they are written.
+    pub fn foresee(&self, keys: &[&EntryKey]) {
+        let shaped = keys.iter().filter_map(|key| self.shape.key(key).ok());
+        let shaped: SmallVec<[Shaped; FORESEEN]> = shaped.collect();
+        self.index.foresee(&self.records, &shaped);
     }
 
     /// Adds an entry.

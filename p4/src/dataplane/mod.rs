@@ -28,6 +28,9 @@ use std::time::Duration;
 
 use crate::ir::{ActionProfileId, CounterId, MeterId, RegisterId, TableId, ValueSetId};
 
+/// How many entries it pays to [foresee](DataPlane::foresee) together: what they need fits the nearest cache.
+pub const FORESEEN: usize = 32;
+
 /// A data plane that runs one program.
 ///
 /// Ids are those of the [`Program`](crate::ir::Program) that it was made for.

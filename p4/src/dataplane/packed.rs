@@ -24,14 +24,27 @@ const INLINE: usize = 24;
 const LONG: u8 = u8::MAX;
 
 /// The matches of a key, one for each of its parts.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Matches(Packed);
 
 /// The arguments of a call, one for each parameter.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Args(Packed);
 
 type Packed = SmallVec<[u8; INLINE]>;
+
+// SmallVec's own clone takes one byte after the other.
+impl Clone for Matches {
+    fn clone(&self) -> Matches {
+        Matches(Packed::from_slice(&self.0))
+    }
+}
+
+impl Clone for Args {
+    fn clone(&self) -> Args {
+        Args(Packed::from_slice(&self.0))
+    }
+}
 
 const EXACT: u8 = 0;
 const LPM: u8 = 1;

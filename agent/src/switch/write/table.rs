@@ -71,10 +71,7 @@ impl Writer<'_> {
         }
         self.refer(key.table, action, 1);
         let stored = StoredEntry {
-            action: match (plane_entry.action, action) {
-                (EntryAction::Call(call), TableAction::Call(_)) => TableAction::Call(call),
-                (_, action) => action.clone(),
-            },
+            action: as_stored(plane_entry.action, action),
             one_shot: one_shot.map(Box::new),
             extra: entry.extra.without_counts(),
             declared: false,
@@ -92,12 +89,13 @@ impl Writer<'_> {
         undo: &mut Undo,
     ) -> Result<(), UpdateError> {
         let key = &entry.key;
-        let Some(old) = self.store.entry(key).cloned() else {
+        // What it is so far; it becomes what it will be.
+        let Some(mut stored) = self.store.entry(key).cloned() else {
             return Err(UpdateError::NotFound {
                 what: self.schema.describe_key(key),
             });
         };
-        if old.is_const && entry.action.is_some() {
+        if stored.is_const && entry.action.is_some() {
             return Err(UpdateError::Const {
                 what: self.schema.describe_key(key),
             });
@@ -105,11 +103,7 @@ impl Writer<'_> {
         let named = EntryRef::Keyed(key);
         let extra = &entry.extra;
         let counts = self.counts(named, extra.counter.is_some(), extra.meter_counts.is_some());
-        let mut new = StoredEntry {
-            extra: entry.extra.without_counts(),
-            ..old.clone()
-        };
-        let changed = entry.action.as_ref().filter(|a| **a != old.action);
+        let changed = entry.action.as_ref().filter(|a| **a != stored.action);
         if let Some(action) = changed {
             let (plane_action, one_shot) = self.realise(key.table, action)?;
             let plane_entry = PlaneEntry {
@@ -120,23 +114,25 @@ impl Writer<'_> {
                 self.dissolve(key.table, one_shot);
                 return Err(self.refused(&Entity::TableEntry(entry.clone()))(error));
             }
-            new.action = action.clone();
-            new.one_shot = one_shot.map(Box::new);
+            stored.action = as_stored(plane_entry.action, action);
+            stored.one_shot = one_shot.map(Box::new);
         }
         let sets_counts = extra.counter.is_some() || extra.meter_counts.is_some();
-        if (extra.meter != old.extra.meter || sets_counts)
+        if (extra.meter != stored.extra.meter || sets_counts)
             && let Err(error) = self.direct_resources(named, &Direct::of(extra))
         {
-            self.put_back(key, &old, &new, changed.is_some());
+            self.put_back(key, stored, changed.is_some());
             return Err(self.refused(&Entity::TableEntry(entry.clone()))(error));
         }
+        stored.extra = entry.extra.without_counts();
+        let entries = &mut self.store.table_mut(key.table).entries;
+        let place = entries.get_mut(key).expect("the entry was found above");
+        let old = std::mem::replace(place, stored);
         if let Some(action) = changed {
             self.refer(key.table, action, 1);
             self.refer(key.table, &old.action, -1);
             self.dissolve(key.table, old.one_shot.as_deref().cloned());
         }
-        let entries = &mut self.store.table_mut(key.table).entries;
-        entries.insert(key.clone(), new);
         undo.push(|| Update::modify(Entity::TableEntry(entity(key.clone(), old, counts))));
         Ok(())
     }
@@ -183,8 +179,10 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Makes an entry in the data plane what it was, after a modification that failed halfway.
-    fn put_back(&mut self, key: &EntryKey, old: &StoredEntry, new: &StoredEntry, changed: bool) {
+    /// Makes an entry in the data plane what the store says, after a modification to `new` that failed halfway.
+    fn put_back(&mut self, key: &EntryKey, new: StoredEntry, changed: bool) {
+        let old = self.store.entry(key).cloned();
+        let old = old.expect("an entry that is modified is there");
         let mut result = self.configure_meter(key.into(), old.extra.meter);
         if changed {
             let plane_entry = PlaneEntry {
@@ -192,7 +190,7 @@ impl Writer<'_> {
                 action: realised(&old.action, old.one_shot.as_deref()),
             };
             result = result.and(self.plane.modify(&plane_entry));
-            self.dissolve(key.table, new.one_shot.as_deref().cloned());
+            self.dissolve(key.table, new.one_shot.map(|made| *made));
         }
         if let Err(error) = result {
             tracing::error!(%error, "a modification could not be taken back");
@@ -374,6 +372,14 @@ pub(super) fn realised(action: &TableAction, one_shot: Option<&OneShotGroup>) ->
         TableAction::Member(id) => EntryAction::Member(*id),
         TableAction::Group(id) => EntryAction::Group(*id),
         TableAction::OneShot(_) => EntryAction::Group(one_shot.map_or(0, |made| made.group)),
+    }
+}
+
+/// An action as it was written, given what it became.
+fn as_stored(realised: EntryAction, written: &TableAction) -> TableAction {
+    match (realised, written) {
+        (EntryAction::Call(call), TableAction::Call(_)) => TableAction::Call(call),
+        (_, written) => written.clone(),
     }
 }
 
