@@ -6,13 +6,12 @@
 use std::io;
 
 use pointsman_proto::pointsman::agent::v1::StateRecord;
-use prost::Message;
 
 use super::State;
 use crate::arbitration::Arbitration;
 use crate::entity::Update;
 use crate::journal::{Frame, Snapshot, UpdatesOf};
-use crate::p4runtime::{encode, pipeline::saved_pipeline, role};
+use crate::p4runtime::{pipeline::saved_pipeline, role, wire::UpdateWriter};
 use crate::ports::{Origin, Port};
 use crate::schema::Schema;
 use crate::switch::{Pipeline, Switch, Written};
@@ -67,13 +66,21 @@ fn contents(switch: &Switch) -> Option<(Pipeline, Written)> {
 fn write(
     field: UpdatesOf,
     schema: &Schema,
-    updates: impl Iterator<Item = Update>,
+    mut updates: impl Iterator<Item = Update>,
     out: &mut dyn FnMut(Frame) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut messages = updates.map(|update| encode::update(schema, &update).encode_to_vec());
+    let writer = UpdateWriter::new(schema);
     loop {
-        let chunk: Vec<Vec<u8>> = messages.by_ref().take(UPDATES).collect();
-        match Frame::of_updates(field, chunk.iter().map(Vec::as_slice)) {
+        let (mut messages, mut ends) = (Vec::new(), Vec::with_capacity(UPDATES));
+        for update in updates.by_ref().take(UPDATES) {
+            writer.write(&update, &mut messages);
+            ends.push(messages.len());
+        }
+        let starts = std::iter::once(&0).chain(&ends);
+        let each = starts
+            .zip(&ends)
+            .map(|(start, end)| &messages[*start..*end]);
+        match Frame::of_updates(field, each) {
             Some(frame) => out(frame)?,
             None => return Ok(()),
         }

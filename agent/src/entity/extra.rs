@@ -50,6 +50,11 @@ impl Extra {
         }
     }
 
+    /// Whether there is nothing of them.
+    pub fn is_nothing(&self) -> bool {
+        self.0.is_none() || **self == NOTHING
+    }
+
     /// The fields, to be changed.
     pub fn make(&mut self) -> &mut ExtraFields {
         self.0.get_or_insert_with(|| Box::new(NOTHING.clone()))

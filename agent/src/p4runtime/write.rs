@@ -275,6 +275,9 @@ fn apply_to(
         updates: rules.read(pipeline, request)?,
         schema: pipeline.schema.clone(),
     };
+    // What is read is nearly always applied. So this is made now, too.
+    let frame = outcome.to_frame(field, request);
+    let read = outcome.applied().count();
     let objectives = rules.objectives;
     let transaction = match atomicity {
         Atomicity::DataplaneAtomic => switch.begin_all(),
@@ -304,7 +307,10 @@ fn apply_to(
         }
         outcome.note_refused(&refused, all_or_none);
     }
-    let frame = outcome.to_frame(field, request);
+    let frame = match outcome.applied().count() == read {
+        true => frame,
+        false => outcome.to_frame(field, request),
+    };
     let ticket = frame.map(|frame| keep(&outcome, frame));
     drop(transaction);
     Ok((outcome, ticket))

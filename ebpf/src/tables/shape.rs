@@ -64,12 +64,16 @@ impl Shape {
                 why: "it has no key; set its default action".to_owned(),
             }),
             Form::Words => {
-                let values = key.matches.views().map(|part| match part {
-                    Match::Exact(value) => Ok(value),
-                    other => Err(self.mismatch(&other.map(Bits::from_be_bytes))),
+                let mut mismatch = None;
+                let values = key.matches.views().map_while(|part| match part {
+                    Match::Exact(value) => Some(value),
+                    other => {
+                        mismatch = Some(self.mismatch(&other.map(Bits::from_be_bytes)));
+                        None
+                    }
                 });
-                let values: SmallVec<[&[u8]; 8]> = values.collect::<Result<_, _>>()?;
-                Ok(Shaped::Words(self.layout.pack(values)))
+                let words = self.layout.pack(values);
+                mismatch.map_or(Ok(Shaped::Words(words)), Err)
             }
             Form::Prefix => match key.matches.views().next() {
                 Some(Match::Lpm { value, prefix_len }) => {

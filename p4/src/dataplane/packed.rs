@@ -1,8 +1,7 @@
 //! The matches of a key, and the arguments of a call, each as one run of bytes.
 //!
-//! There may be millions of them, and each is hashed, compared and copied for every write. So they live
-//! inline up to [`INLINE`] bytes (two addresses, or two MAC addresses, a port and a VLAN), and equality is
-//! that of bytes.
+//! There may be millions of them, and each is hashed, compared and copied for every write. So they are [bytes],
+//! few of which live inline, and equality is that of bytes.
 //!
 //! ```text
 //! list     item item ...
@@ -11,40 +10,23 @@
 //! length   u8, or 255 and u32 LE; numbers are written like that too
 //! ```
 
+mod bytes;
+
 use std::fmt;
 
-use smallvec::SmallVec;
-
 use super::{Bits, Match};
-
-/// Bytes that need no allocation.
-const INLINE: usize = 24;
+use bytes::Bytes;
 
 /// A length of this says that the real one follows.
 const LONG: u8 = u8::MAX;
 
 /// The matches of a key, one for each of its parts.
-#[derive(PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Matches(Packed);
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Matches(Bytes);
 
 /// The arguments of a call, one for each parameter.
-#[derive(PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Args(Packed);
-
-type Packed = SmallVec<[u8; INLINE]>;
-
-// SmallVec's own clone takes one byte after the other.
-impl Clone for Matches {
-    fn clone(&self) -> Matches {
-        Matches(Packed::from_slice(&self.0))
-    }
-}
-
-impl Clone for Args {
-    fn clone(&self) -> Args {
-        Args(Packed::from_slice(&self.0))
-    }
-}
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Args(Bytes);
 
 const EXACT: u8 = 0;
 const LPM: u8 = 1;
@@ -193,7 +175,7 @@ impl fmt::Debug for Args {
     }
 }
 
-fn push_number(out: &mut Packed, number: u32) {
+fn push_number(out: &mut Bytes, number: u32) {
     match u8::try_from(number) {
         Ok(short) if short != LONG => out.push(short),
         _ => {
@@ -203,7 +185,7 @@ fn push_number(out: &mut Packed, number: u32) {
     }
 }
 
-fn push_value(out: &mut Packed, bytes: &[u8]) {
+fn push_value(out: &mut Bytes, bytes: &[u8]) {
     let first = bytes.iter().position(|byte| *byte != 0);
     let canonical = &bytes[first.unwrap_or(bytes.len())..];
     push_number(out, canonical.len() as u32);

@@ -40,7 +40,18 @@ impl<'a> Fields<'a> {
         Ok(*byte)
     }
 
+    #[inline]
     fn number(&mut self) -> Result<u64, Unusual> {
+        match *self.0 {
+            [byte @ ..0x80, ref rest @ ..] => {
+                self.0 = rest;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_number(),
+        }
+    }
+
+    fn long_number(&mut self) -> Result<u64, Unusual> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;
@@ -56,6 +67,7 @@ impl<'a> Fields<'a> {
         Err(Unusual)
     }
 
+    #[inline]
     fn bytes(&mut self) -> Result<&'a [u8], Unusual> {
         let length = usize::try_from(self.number()?).map_err(|_| Unusual)?;
         let (bytes, rest) = self.0.split_at_checked(length).ok_or(Unusual)?;
@@ -63,6 +75,7 @@ impl<'a> Fields<'a> {
         Ok(bytes)
     }
 
+    #[inline]
     fn field(&mut self) -> Result<Field<'a>, Unusual> {
         let key = u32::try_from(self.number()?).map_err(|_| Unusual)?;
         let value = match (key >> 3, key & 7) {
@@ -79,6 +92,7 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, Unusual>;
 
     /// After an error there is nothing more.
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {
             return None;

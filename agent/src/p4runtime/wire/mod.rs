@@ -4,13 +4,16 @@
 //! they are read in one pass each ([`UpdateReader`]), and the journal keeps those bytes as they are. What is
 //! not common is left to prost, so nothing here decides what is an error.
 //!
-//! Called by the Write RPC and by [`crate::agent`] when it restores what was saved.
+//! Entries are saved the same way back ([`UpdateWriter`]). Called by the Write RPC, and by [`crate::agent`] when it
+//! saves what is there and restores what was saved.
 
 mod fields;
 mod request;
 #[cfg(test)]
 mod tests;
 mod update;
+mod writer;
 
 pub use request::{WriteCodec, WriteRequest};
 pub use update::UpdateReader;
+pub use writer::UpdateWriter;

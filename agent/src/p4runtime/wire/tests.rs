@@ -1,4 +1,4 @@
-//! Both ways to read an update find the same.
+//! Both ways to read an update find the same, and both ways to write it say the same.
 
 use pointsman_p4::bmv2;
 use pointsman_p4::ir::MatchKind;
@@ -11,8 +11,8 @@ use pointsman_proto::p4::v1::table_action::Type as ActionType;
 use proptest::prelude::*;
 use prost::Message as _;
 
-use super::UpdateReader;
-use crate::p4runtime::decode;
+use super::{UpdateReader, UpdateWriter};
+use crate::p4runtime::{decode, encode};
 use crate::schema::{FieldSchema, Presentation, Schema};
 
 /// A pipeline with exact, lpm, ternary and optional fields, with and without a profile.
@@ -179,6 +179,23 @@ fn both_ways_to_read_an_update_find_the_same() {
             }
         }
         agrees(&schema, &bytes)?;
+        Ok(())
+    });
+    ran.unwrap();
+}
+
+#[test]
+fn both_ways_to_write_an_update_say_the_same() {
+    let schema = schema();
+    let mut runner = proptest::test_runner::TestRunner::default();
+    let ran = runner.run(&update(&schema), |message| {
+        if let Ok(update) = decode::update(&schema, &message) {
+            let mut bytes = vec![1, 2, 3];
+            UpdateWriter::new(&schema).write(&update, &mut bytes);
+            let written = p4::Update::decode(&bytes[3..]);
+            let written = written.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(written, encode::update(&schema, &update));
+        }
         Ok(())
     });
     ran.unwrap();

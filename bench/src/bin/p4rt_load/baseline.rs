@@ -19,14 +19,20 @@ pub struct Baseline {
     batch: u32,
     key_bytes: usize,
     keys: Vec<u8>,
+    /// As they are inserted.
     values: Vec<u8>,
+    /// As they are after that.
+    changed: Vec<u8>,
 }
 
 impl Baseline {
     /// Makes the keys; maps are made for each measurement.
     pub fn new(kind: Kind, entries: u32, batch: u32) -> Baseline {
         let mut keys = Vec::new();
-        let mut values = Vec::new();
+        let value = |number: u32| {
+            let words = [1, 1 + number % 32].map(u32::to_ne_bytes);
+            words.into_iter().flatten()
+        };
         for number in 0..entries {
             match kind {
                 Kind::LeafSpineRoutes | Kind::Routes => {
@@ -35,8 +41,6 @@ impl Baseline {
                 }
                 Kind::Flows => keys.extend(flow(number).into_iter().flat_map(u32::to_be_bytes)),
             }
-            values.extend_from_slice(&1u32.to_ne_bytes());
-            values.extend_from_slice(&(1 + number % 32).to_ne_bytes());
         }
         Baseline {
             kind,
@@ -44,38 +48,48 @@ impl Baseline {
             batch,
             key_bytes: keys.len() / entries as usize,
             keys,
-            values,
+            values: (0..entries).flat_map(value).collect(),
+            changed: (1..=entries).flat_map(value).collect(),
         }
     }
 
-    /// Fills one map by a system call for each entry, and one by a call for each batch.
+    /// Fills one map by a system call for each entry and changes all of them in the same way, and fills one by
+    /// a call for each batch.
     pub fn measure(&self) -> Result<Vec<Figures>> {
         let map = self.map()?;
-        let mut phase = Phase::begin(self.kind.name(), "map update");
-        for (key, value) in self.pairs(1) {
-            // A clock beside each of these calls would be a good part of what is measured.
-            map.update(key, value, MapFlags::ANY)
-                .context("updating the map")?;
+        let mut figures = Vec::new();
+        for (name, values) in [("map update", &self.values), ("map modify", &self.changed)] {
+            let mut phase = Phase::begin(self.kind.name(), name);
+            for (key, value) in self.pairs(values, 1) {
+                // A clock beside each of these calls would be a good part of what is measured.
+                map.update(key, value, MapFlags::ANY)
+                    .context("updating the map")?;
+            }
+            phase.count(self.entries as usize);
+            figures.push(phase.end(None));
         }
-        phase.count(self.entries as usize);
-        let plain = phase.end(None);
         drop(map);
 
         let map = self.map()?;
         let mut phase = Phase::begin(self.kind.name(), "map batch");
-        for (keys, values) in self.pairs(self.batch as usize) {
+        for (keys, values) in self.pairs(&self.values, self.batch as usize) {
             let count = values.len() as u32 / VALUE_BYTES;
             let start = Instant::now();
             let updated = map.update_batch(keys, values, count, MapFlags::ANY, MapFlags::ANY);
             updated.context("updating the map in batches")?;
             phase.record(count as usize, start);
         }
-        Ok(vec![plain, phase.end(None)])
+        figures.push(phase.end(None));
+        Ok(figures)
     }
 
-    fn pairs(&self, count: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
+    fn pairs<'a>(
+        &'a self,
+        values: &'a [u8],
+        count: usize,
+    ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let keys = self.keys.chunks(self.key_bytes * count);
-        keys.zip(self.values.chunks(VALUE_BYTES as usize * count))
+        keys.zip(values.chunks(VALUE_BYTES as usize * count))
     }
 
     fn map(&self) -> Result<MapHandle> {
