@@ -23,6 +23,7 @@ use crate::asm::{Alu, Assembler, Cond, Reg, Size};
 use crate::sys::SharedMemory;
 
 use super::arena::Arena;
+use super::key::KeyWords;
 use super::reader::{Outcome, Reader};
 use super::records::{HEADER_BYTES, RecordPlan};
 
@@ -193,8 +194,8 @@ impl HashTable {
 
     /// Looks at the buckets of keys, and at the records that may be theirs. First all buckets, because memory that
     /// is far away can be waited for together.
-    pub fn foresee<'k>(&self, keys: impl Iterator<Item = &'k [u64]>, look_at: impl Fn(u32)) {
-        let places: SmallVec<[_; FORESEEN]> = keys.map(|key| self.plan.place(key)).collect();
+    pub fn foresee(&self, keys: impl Iterator<Item = KeyWords>, look_at: impl Fn(u32)) {
+        let places: SmallVec<[_; FORESEEN]> = keys.map(|key| self.plan.place(&key)).collect();
         for ([first, second], _) in &places {
             let [first, second] = [first, second].map(|bucket| &self.bucket(*bucket)[0]);
             black_box(first.load(Relaxed) ^ second.load(Relaxed));

@@ -97,19 +97,19 @@ impl Index {
     }
 
     /// Looks where keys are or could be, so that the memory there is near when they are looked up one by one.
-    pub fn foresee(&self, records: &RecordPool, keys: &[Shaped]) {
+    pub fn foresee(&self, records: &RecordPool, keys: impl Iterator<Item = Shaped>) {
         match self {
             Index::Hash(table) => {
-                let keys = keys.iter().filter_map(|key| match key {
-                    Shaped::Words(words) => Some(words.as_slice()),
+                let keys = keys.filter_map(|key| match key {
+                    Shaped::Words(words) => Some(words),
                     _ => None,
                 });
                 table.foresee(keys, |slot| {
                     black_box(records.what(slot));
                 });
             }
-            _ => keys.iter().for_each(|key| {
-                black_box(self.get(records, key));
+            _ => keys.for_each(|key| {
+                black_box(self.get(records, &key));
             }),
         }
     }

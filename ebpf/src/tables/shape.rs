@@ -73,7 +73,10 @@ impl Shape {
                     }
                 });
                 let words = self.layout.pack(values);
-                mismatch.map_or(Ok(Shaped::Words(words)), Err)
+                match mismatch {
+                    None => Ok(Shaped::Words(words)),
+                    Some(mismatch) => Err(mismatch),
+                }
             }
             Form::Prefix => match key.matches.views().next() {
                 Some(Match::Lpm { value, prefix_len }) => {

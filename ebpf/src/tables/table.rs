@@ -5,8 +5,7 @@ use std::sync::atomic::Ordering::Release;
 use std::time::Duration;
 
 use pointsman_p4::dataplane::{
-    Args, Bits, Color, ColorCounts, CounterData, DataPlaneError, EntryKey, EntryRef, FORESEEN,
-    Occupancy,
+    Args, Bits, Color, ColorCounts, CounterData, DataPlaneError, EntryKey, EntryRef, Occupancy,
 };
 use pointsman_p4::interpreter::Passing;
 use pointsman_p4::ir::Table;
@@ -145,9 +144,8 @@ impl TableWriter {
 
     /// Looks where entries are or could be, so that the memory there is near when they are written.
     pub fn foresee(&self, keys: &[&EntryKey]) {
-        let shaped = keys.iter().filter_map(|key| self.shape.key(key).ok());
-        let shaped: SmallVec<[Shaped; FORESEEN]> = shaped.collect();
-        self.index.foresee(&self.records, &shaped);
+        let keys = keys.iter().filter_map(|key| self.shape.key(key).ok());
+        self.index.foresee(&self.records, keys);
     }
 
     /// Adds an entry.

@@ -32,13 +32,16 @@ const ROWS: usize = 128;
 pub struct CowMap<K, V> {
     hasher: DefaultHashBuilder,
     index: Arc<Index>,
-    parts: Arc<Vec<Arc<[Row<K, V>]>>>,
+    parts: Arc<Vec<Part<K, V>>>,
     /// Rows that were ever in use; the next one is fresh.
     used: u32,
     /// A row that is free again, and leads to the next one.
     free: Option<u32>,
     len: usize,
 }
+
+/// [`ROWS`] rows.
+type Part<K, V> = Arc<[Row<K, V>]>;
 
 #[derive(Debug, Clone)]
 enum Row<K, V> {
