@@ -2,6 +2,9 @@
 
 use pointsman_p4::p4info::parse_write_request;
 use pointsman_proto::p4::v1::stream_message_request::Update as Request;
+use pointsman_proto::pointsman::agent::v1 as agent_pb;
+use pointsman_proto::pointsman::objective::v1::PortRef;
+use pointsman_proto::pointsman::objective::v1::port_ref::Port;
 
 use super::*;
 
@@ -104,4 +107,66 @@ async fn registers_are_read_from_and_written_to_the_switch() {
     behind.engine.receive(3, frame);
     let seen = controller.read(filter).await.expect("the switch answers");
     assert_ne!(seen, there);
+}
+
+/// What would happen to a frame of no interest that comes in by port 1.
+async fn trace(agent: &TestAgent) -> Result<agent_pb::TraceResponse, tonic::Status> {
+    let port = Some(Port::Number(1));
+    let request = agent_pb::TraceRequest {
+        port: Some(PortRef { port }),
+        packet: vec![0xff; 60],
+    };
+    let answer = agent.service().await.trace(request).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_are_followed_through_what_the_switch_was_told() {
+    let dirs = [tempfile::tempdir(), tempfile::tempdir()].map(|dir| dir.expect("a directory"));
+    let behind = behind(dirs[0].path()).await;
+    let config = proxy_config(dirs[1].path());
+    let proxy = TestAgent::start_proxy(&config, upstream(&behind.address)).await;
+    let mut controller = proxy.primary(1).await;
+    ready(&mut controller).await;
+    let here = trace(&proxy).await.expect("it is followed here");
+    let there = trace(&behind).await.expect("it is followed there");
+    assert_eq!(
+        (here.target.as_str(), there.target.as_str()),
+        ("p4runtime", "interpreter")
+    );
+    let texts = |answer: &agent_pb::TraceResponse| {
+        let ends = answer.ends.iter();
+        ends.map(|end| end.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&here), texts(&there));
+    assert!(here.assumptions[0].starts_with("what the switch behind this agent was told"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_are_not_followed_through_what_only_the_switch_understands() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (_poor, proxy, mut controller) = before_poor(dir.path()).await;
+    let request = p4::SetForwardingPipelineConfigRequest {
+        device_id: DEVICE,
+        election_id: controller.election_id,
+        action: p4::set_forwarding_pipeline_config_request::Action::VerifyAndCommit.into(),
+        config: Some(p4::ForwardingPipelineConfig {
+            p4info: Some(leaf_spine()),
+            p4_device_config: b"\x7fTOFINO".to_vec(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let set = controller
+        .client
+        .set_forwarding_pipeline_config(request)
+        .await;
+    set.expect("the switch takes what it gets");
+    let refused = trace(&proxy).await.expect_err("nobody here can read it");
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(
+        refused.message().contains("only that switch knows"),
+        "{}",
+        refused.message()
+    );
 }
