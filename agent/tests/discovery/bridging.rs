@@ -89,6 +89,9 @@ async fn a_bridge_learns_from_first_frames_follows_moves_and_forgets() {
     }
     let mut net = Net::new();
     let ns = net.switches.clone();
+    // Or its own neighbour discovery is flooded, too.
+    let quiet = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1";
+    run(&format!("ip netns exec {ns} {quiet}"));
     for n in [3, 4] {
         run(&format!(
             "ip -n {ns} link add p{n} type veth peer name q{n}"
