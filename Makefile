@@ -5,7 +5,7 @@ PROFILE ?= dev
 VENV    := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test build check bench restarts repair clients
+.PHONY: help demo demo-down test build check bench restarts repair packets clients
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,11 @@ repair: ## Cut a link of an ECMP path and of a failover next 200 times each, and
 	@demo/deps.sh build
 	cargo build --release -p pointsman-agent
 	cargo run --release -p pointsman-bench --bin fast_repair -- --trials 200
+
+packets: ## Measure packet-ins, round trips by a client, and entries for first packets (root)
+	@demo/deps.sh build
+	cargo build --release -p pointsman-agent
+	cargo run --release -p pointsman-bench --bin packet_io
 
 build: ## Build agent, controller and CLI
 	@demo/deps.sh build

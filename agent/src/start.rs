@@ -332,7 +332,7 @@ fn upstream(config: &Config) -> Result<Upstream, StartError> {
 pub async fn run_target(task: TargetTask, agent: Arc<Agent>, cancel: CancellationToken) {
     match task {
         TargetTask::None => {}
-        TargetTask::Xdp(events) => {
+        TargetTask::Xdp(mut events) => {
             if let Some(Err(error)) = cancel.run_until_cancelled(events.run()).await {
                 tracing::error!(%error, "the slow path has ended; restart the agent");
             }
@@ -357,6 +357,6 @@ pub async fn forward_packet_ins(
             packet = packets.recv() => packet,
         };
         let Some(packet) = packet else { return };
-        agent.packet_in(&packet);
+        agent.packet_in(packet);
     }
 }

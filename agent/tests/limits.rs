@@ -143,7 +143,7 @@ async fn a_client_that_never_reads_loses_packets_but_no_notice_and_others_lose_n
     let packet = vec![0; 1500];
     let mut lost = 0;
     for _ in 0..2000 {
-        lost += agent.agent.packet_in(&packet);
+        lost += agent.agent.packet_in(packet.clone());
         let FromAgent::Packet(_) = other.next().await.expect("a packet") else {
             panic!("not a packet");
         };
@@ -191,7 +191,9 @@ async fn all_queues_together_hold_so_many_bytes() {
         slow.push(controller);
     }
     let packet = vec![0; 9000];
-    let lost: usize = (0..2000).map(|_| agent.agent.packet_in(&packet)).sum();
+    let lost: usize = (0..2000)
+        .map(|_| agent.agent.packet_in(packet.clone()))
+        .sum();
     // Some are on the way to the clients; of the rest there is a megabyte at most.
     assert!(lost > 3 * 2000 - 3000, "{lost} of 6000 lost");
     drop(slow);

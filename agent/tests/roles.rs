@@ -254,8 +254,8 @@ async fn packets_go_to_the_roles_that_receive_them_and_pass_their_filter() {
         let header = (number << 7).to_be_bytes();
         [&header[..], &[0xaa; 60]].concat()
     };
-    assert_eq!(agent.agent.packet_in(&packet_from(2)), 0);
-    assert_eq!(agent.agent.packet_in(&packet_from(1)), 0);
+    assert_eq!(agent.agent.packet_in(packet_from(2)), 0);
+    assert_eq!(agent.agent.packet_in(packet_from(1)), 0);
     for (controller, expected) in [(&mut one, 1), (&mut two, 2)] {
         let FromAgent::Packet(packet) = controller.next().await.expect("a packet") else {
             panic!("not a packet");

@@ -6,5 +6,6 @@ pub mod fuzz;
 mod numbered;
 pub mod p4rt;
 pub mod p4rt_fuzz;
+pub mod packet_io;
 pub mod synthetic;
 pub mod warm_restart;

@@ -34,7 +34,7 @@ pub use live_ports::LivePorts;
 pub use mastership::{Mastership, Permit};
 pub use notices::{AckError, Idle, LearntList, Notices};
 pub use objective::{PipelinerState, SyncError};
-pub use packet::{PacketError, PacketIn, PacketIo};
+pub use packet::{PacketError, PacketIn, PacketIo, Punted};
 pub use restore::{RestoreError, Start, restore};
 pub use snapshot::snapshot;
 pub use stream::{Inbox, StreamNote, Streams, Subscriber, Subscribers};

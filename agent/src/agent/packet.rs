@@ -6,12 +6,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use pointsman_p4::dataplane::Bits;
 use thiserror::Error;
+use tokio::sync::mpsc;
 use tonic::Code;
 
 use super::Agent;
 use super::stream::{StreamNote, Subscribers};
 use crate::arbitration::StreamId;
-use crate::schema::Schema;
+use crate::schema::{PacketHeader, Schema};
 use crate::switch::Switch;
 use crate::target::{Loss, PacketOut, TargetError};
 
@@ -22,6 +23,20 @@ pub struct PacketIn {
     pub metadata: Vec<(u32, Vec<u8>)>,
     /// The packet after that header.
     pub payload: Vec<u8>,
+}
+
+/// A packet for a consumer in the agent itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Punted {
+    bytes: Vec<u8>,
+    payload_at: usize,
+}
+
+impl Punted {
+    /// The packet after the controller header.
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[self.payload_at..]
+    }
 }
 
 /// Why a packet-out is not sent.
@@ -64,6 +79,9 @@ pub struct PacketIo {
     unheard: AtomicU64,
     /// Packets that somebody was not told of, as it had too many unread.
     missed: AtomicU64,
+    /// The consumer in the agent itself, and packets that it had no room for.
+    local: RwLock<Option<mpsc::Sender<Punted>>>,
+    local_missed: AtomicU64,
     path: RwLock<Option<Arc<Path>>>,
 }
 
@@ -72,6 +90,31 @@ struct Path {
     /// What it prepends to packets.
     schema: Arc<Schema>,
     out: Arc<dyn PacketOut>,
+}
+
+impl Path {
+    /// A packet as controllers see it. It is as long as its header at least.
+    fn read(&self, packet: &[u8]) -> PacketIn {
+        let header = self.schema.packet_in.as_ref();
+        let split = header.and_then(|header| Some((header, header.split(packet)?)));
+        let Some((header, (values, payload))) = split else {
+            return PacketIn {
+                metadata: Vec::new(),
+                payload: packet.to_vec(),
+            };
+        };
+        let fields = header.fields.iter().zip(values);
+        let shown = fields.filter(|(field, _)| !field.padding);
+        let metadata = shown.map(|(field, value)| {
+            let translation = field.translation.as_deref();
+            let bytes = self.schema.bytes(&value, field.width, translation);
+            (field.id, bytes)
+        });
+        PacketIn {
+            metadata: metadata.collect(),
+            payload: payload.to_vec(),
+        }
+    }
 }
 
 impl PacketIo {
@@ -87,9 +130,34 @@ impl PacketIo {
         *self.path.write().unwrap_or_else(PoisonError::into_inner) = path;
     }
 
-    /// Packets that no controller got.
-    pub fn losses(&self) -> [Loss; 2] {
+    /// Packets for a consumer in the agent itself, beside controllers, from now on. At most so many wait; more are lost
+    /// to it and counted.
+    pub fn listen(&self, most: usize) -> mpsc::Receiver<Punted> {
+        let (sender, receiver) = mpsc::channel(most);
+        *self.local.write().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        receiver
+    }
+
+    /// Gives a packet to the consumer in the agent. Says whether there is one.
+    fn offer(&self, punted: impl FnOnce() -> Punted) -> bool {
+        let local = self.local.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(consumer) = local.as_ref() else {
+            return false;
+        };
+        if consumer.try_send(punted()).is_err() {
+            self.local_missed.fetch_add(1, Relaxed);
+        }
+        true
+    }
+
+    /// Packets that nobody got whom they were for.
+    pub fn losses(&self) -> [Loss; 3] {
         [
+            Loss {
+                reason: "policy-slow",
+                what: "packets that the agent's own policies did not get, as they had not looked at those before them",
+                packets: self.local_missed.load(Relaxed),
+            },
             Loss {
                 reason: "no-controller",
                 what: "packets for controllers while none was primary, or none of them for whom it was",
@@ -110,53 +178,49 @@ impl PacketIo {
 }
 
 impl Agent {
-    /// Gives a packet that left at the CPU port to the primary of each role. Returns how many
-    /// of them could not take it.
-    pub fn packet_in(&self, packet: &[u8]) -> usize {
-        let Some(path) = self.packet_io.path() else {
+    /// Gives a packet that left at the CPU port to the primary of each role, and to the agent's own consumer. Returns
+    /// how many of the primaries could not take it.
+    pub fn packet_in(&self, packet: Vec<u8>) -> usize {
+        let io = &self.packet_io;
+        let Some(path) = io.path() else {
             return 0;
         };
-        let packet = match &path.schema.packet_in {
-            None => PacketIn {
-                metadata: Vec::new(),
-                payload: packet.to_vec(),
-            },
-            Some(header) => {
-                let Some((values, payload)) = header.split(packet) else {
-                    tracing::debug!(
-                        length = packet.len(),
-                        "a packet-in is shorter than its header"
-                    );
-                    return 0;
-                };
-                let fields = header.fields.iter().zip(values);
-                PacketIn {
-                    metadata: fields
-                        .filter(|(field, _)| !field.padding)
-                        .map(|(field, value)| {
-                            let translation = field.translation.as_deref();
-                            (
-                                field.id,
-                                path.schema.bytes(&value, field.width, translation),
-                            )
-                        })
-                        .collect(),
-                    payload: payload.to_vec(),
-                }
+        let header = path.schema.packet_in.as_ref();
+        let payload_at = header.map_or(0, PacketHeader::len);
+        if payload_at > packet.len() {
+            tracing::debug!(
+                length = packet.len(),
+                "a packet-in is shorter than its header"
+            );
+            return 0;
+        }
+        let subscribers = io.subscribers.get();
+        if subscribers.is_empty() {
+            let punted = || Punted {
+                bytes: packet,
+                payload_at,
+            };
+            if !io.offer(punted) {
+                io.unheard.fetch_add(1, Relaxed);
             }
-        };
-        let subscribers = self.packet_io.subscribers.get();
-        let subscribers = subscribers.iter();
+            return 0;
+        }
+        let is_local = io.offer(|| Punted {
+            bytes: packet.clone(),
+            payload_at,
+        });
+        let packet = path.read(&packet);
         let mut receivers = subscribers
+            .iter()
             .filter(|subscriber| subscriber.receives(&packet.metadata))
             .peekable();
-        if receivers.peek().is_none() {
-            self.packet_io.unheard.fetch_add(1, Relaxed);
+        if receivers.peek().is_none() && !is_local {
+            io.unheard.fetch_add(1, Relaxed);
         }
         let missed = receivers
             .filter(|receiver| !receiver.offer(StreamNote::PacketIn(packet.clone())))
             .count();
-        self.packet_io.missed.fetch_add(missed as u64, Relaxed);
+        io.missed.fetch_add(missed as u64, Relaxed);
         missed
     }
 

@@ -21,7 +21,7 @@ use pointsman_ebpf::switch::pins::PinDirectory;
 use pointsman_ebpf::switch::ports::MAX_PORTS;
 use pointsman_ebpf::switch::takeover::Unwanted;
 use pointsman_ebpf::switch::{Shared, Switch, SwitchError};
-use pointsman_ebpf::sys::{AttachMode, interface_index, monotonic_clock};
+use pointsman_ebpf::sys::{AttachMode, Program, interface_index, monotonic_clock};
 use pointsman_p4::dataplane::DataPlane;
 use pointsman_p4::interpreter::{Output, Packet, Trace};
 use tokio::io::unix::AsyncFd;
@@ -146,6 +146,11 @@ impl XdpTarget {
         ))
     }
 
+    /// The program of the ports, and what it shares with pipelines: for tests that run packets without interfaces.
+    pub fn root(&self) -> (&Arc<Program>, &Arc<Shared>) {
+        (self.switch.root(), self.switch.shared())
+    }
+
     /// Sets how many packets each port may send up to the agent.
     pub fn limit(&self, punts: PuntLimits) {
         let ports = &self.switch.shared().ports;
@@ -157,8 +162,13 @@ impl XdpTarget {
 }
 
 impl XdpEvents {
+    /// Throws away what comes next for the agent, unread. All that handling it costs is on top of this.
+    pub fn discard(&mut self) -> bool {
+        self.events.get_mut().discard()
+    }
+
     /// Handles events until it is dropped.
-    pub async fn run(self) -> std::io::Result<()> {
+    pub async fn run(&mut self) -> std::io::Result<()> {
         let XdpEvents {
             events,
             frames,
@@ -172,7 +182,7 @@ impl XdpEvents {
 
 /// Reads a ring buffer until it is dropped, and lets other tasks have their turn.
 async fn drain<R: AsRawFd, T>(
-    mut ring: AsyncFd<R>,
+    ring: &mut AsyncFd<R>,
     next: impl Fn(&mut R) -> Option<T>,
     handle: impl Fn(T),
 ) -> std::io::Result<()> {

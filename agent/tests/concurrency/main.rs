@@ -381,7 +381,7 @@ async fn a_client_that_never_reads_its_packets_leaves_room_for_those_of_others()
     let packet = vec![0; 60_000];
     // Far more than all queues may hold together.
     for _ in 0..4000 {
-        bed.agent.agent.packet_in(&packet);
+        bed.agent.agent.packet_in(packet.clone());
         match soon(reader.next()).await.expect("the stream goes on") {
             FromAgent::Packet(_) => {}
             other => panic!("not a packet: {other:?}"),
@@ -398,7 +398,7 @@ async fn a_client_that_never_reads_its_packets_loses_them_and_keeps_its_place() 
     let packet = vec![0; bits as usize / 8 + 1400];
     let mut missed = 0;
     for _ in 0..20_000 {
-        missed += bed.agent.agent.packet_in(&packet);
+        missed += bed.agent.agent.packet_in(packet.clone());
     }
     assert!(missed > 0, "there is an end to what waits for a client");
     // It still may write, and hears of mastership as soon as it reads.

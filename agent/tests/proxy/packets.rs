@@ -36,7 +36,7 @@ async fn packet_ins_of_the_switch_reach_the_clients_of_the_proxy() {
         .sum();
     let mut bytes = vec![0u8; bits as usize / 8];
     bytes.extend([0xab; 60]);
-    behind.agent.packet_in(&bytes);
+    behind.agent.packet_in(bytes);
     let packet = tokio::time::timeout(PATIENCE, controller.next()).await;
     let packet = packet.expect("it comes").expect("the stream goes on");
     let p4::stream_message_response::Update::Packet(packet) = packet else {

@@ -54,6 +54,11 @@ impl Events {
         Ok(Events { ring })
     }
 
+    /// Throws the next event away, unread. Says whether there was one.
+    pub fn discard(&mut self) -> bool {
+        self.ring.next().is_some()
+    }
+
     /// The next event, if there is one now.
     pub fn next_event(&mut self) -> Option<Event> {
         loop {

@@ -1,0 +1,100 @@
+//! Measures packets to and from those who decide about them. Needs root.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use pointsman_bench::packet_io::{Options, run};
+
+/// Packets to a consumer in the agent, round trips by a client, and entries for first packets
+#[derive(Debug, Parser)]
+#[command(name = "packet_io", version)]
+struct Args {
+    /// The agent's program [default: pointsman-agent beside this one]
+    #[arg(long)]
+    agent: Option<PathBuf>,
+
+    /// Pairs of phases of an empty loop and of a consumer
+    #[arg(long, default_value_t = 10)]
+    rounds: u32,
+
+    /// How long a phase is, in milliseconds
+    #[arg(long, default_value_t = 500)]
+    phase: u64,
+
+    /// Packets that go to a client and back
+    #[arg(long, default_value_t = 20_000)]
+    trips: u32,
+
+    /// Entries that are made for first packets
+    #[arg(long, default_value_t = 8000)]
+    entries: u32,
+
+    /// What the consumer has to get of what the empty loop drains
+    #[arg(long, default_value_t = 0.5)]
+    share: f64,
+
+    /// This process is in a network namespace of its own
+    #[arg(long, hide = true)]
+    inside: bool,
+}
+
+fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    match args.inside {
+        true => measure(args),
+        false => in_a_namespace(),
+    }
+}
+
+/// Runs itself in a new network namespace, which goes with all that is in it.
+fn in_a_namespace() -> Result<ExitCode> {
+    let namespace = format!("packets-{}", std::process::id());
+    let netns = |arguments: &[&str]| {
+        let made = Command::new("ip").arg("netns").args(arguments).output();
+        let made = made.context("ip netns")?;
+        let error = String::from_utf8_lossy(&made.stderr);
+        ensure!(made.status.success(), "ip netns {arguments:?}: {error}");
+        Ok(String::from_utf8_lossy(&made.stdout).into_owned())
+    };
+    netns(&["add", &namespace])?;
+    let measured = Command::new("nsenter")
+        .arg(format!("--net=/run/netns/{namespace}"))
+        .arg(std::env::current_exe()?)
+        .args(std::env::args_os().skip(1))
+        .arg("--inside")
+        .status();
+    // An agent that was left behind by a measurement that was interrupted.
+    for process in netns(&["pids", &namespace])?.split_whitespace() {
+        drop(Command::new("kill").arg(process).status());
+    }
+    netns(&["del", &namespace])?;
+    Ok(match measured.context("nsenter")?.success() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn measure(args: Args) -> Result<ExitCode> {
+    let beside = std::env::current_exe()?.with_file_name("pointsman-agent");
+    let agent = args.agent.unwrap_or(beside);
+    let agent = agent
+        .canonicalize()
+        .with_context(|| format!("{}: build the agent first", agent.display()))?;
+    let report = run(&Options {
+        agent,
+        rounds: args.rounds,
+        phase: Duration::from_millis(args.phase),
+        trips: args.trips,
+        entries: args.entries,
+    })?;
+    print!("{report}");
+    let (share, least) = (report.share(), args.share);
+    println!("the consumer gets {share:.2} of what the empty loop drains, of {least} at least");
+    Ok(match share >= least {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
