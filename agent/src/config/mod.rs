@@ -17,7 +17,7 @@ pub use discovery::{DiscoveryConfig, DiscoverySection, GatewaySection, LldpMode}
 pub use file::ConfigFile;
 pub use load::load;
 pub use pins::{DEFAULT_PIN_DIR, Pins};
-pub use reactive::{BridgeSection, ReactiveError, ReactiveSection};
+pub use reactive::{BridgeSection, HostRoutesSection, ReactiveError, ReactiveSection};
 pub use serving::{AuditSection, Serving, TlsSection, Transport};
 pub use upstream::{UpstreamConfig, UpstreamSection};
 
@@ -241,6 +241,9 @@ impl TryFrom<ConfigFile> for Config {
         };
         let target = raw.target.unwrap_or(TargetKind::Xdp);
         let upstream = upstream::upstream(target, raw.upstream)?;
+        let mut discovery: DiscoveryConfig = raw.discovery.unwrap_or_default().try_into()?;
+        let reactive = raw.reactive.unwrap_or_default().try_into()?;
+        reactive::complete(&reactive, &mut discovery)?;
         let ports = raw.ports.unwrap_or_default();
         let ports = ports.iter().map(|port| port.parse());
         Ok(Config {
@@ -257,8 +260,8 @@ impl TryFrom<ConfigFile> for Config {
             cpu_port,
             byte_strings: raw.byte_strings.unwrap_or_default(),
             translations: raw.translations.unwrap_or_default(),
-            discovery: raw.discovery.unwrap_or_default().try_into()?,
-            reactive: raw.reactive.unwrap_or_default().try_into()?,
+            discovery,
+            reactive,
         })
     }
 }
@@ -380,6 +383,14 @@ mod tests {
                     tagged: None,
                     stations_per_port: Some(5),
                     idle_seconds: Some(60),
+                }]),
+                host_routes: Some(vec![HostRoutesSection {
+                    vlan: 10,
+                    gateway: "10.0.10.1/24".to_owned(),
+                    mac: "02:00:00:00:00:fe".to_owned(),
+                    untagged: Some(vec!["swp*".to_owned()]),
+                    tagged: None,
+                    max_hosts: Some(9),
                 }]),
             }),
             ..insecure()

@@ -2,27 +2,31 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use glob::Pattern;
-use pointsman_model::VlanId;
+use pointsman_model::{MacAddr, VlanId};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::reactive::{Bridge, Members, Settings};
+use super::DiscoveryConfig;
+use crate::hosts::{self, Gateway};
+use crate::reactive::{Bridge, HostRoutes, Members, Settings, Subnet};
 
 const FRAMES_PER_SECOND: u32 = 1000;
 const STATIONS_PER_PORT: usize = 1024;
+const MAX_HOSTS: usize = 1024;
 const IDLE: Duration = Duration::from_secs(300);
 
-/// Why a policy is not possible. `bridge` counts from 1.
+/// Why a policy is not possible. Places count from 1: `bridge 2`.
 #[derive(Debug, Error)]
 pub enum ReactiveError {
     /// Not a VLAN.
-    #[error("reactive: bridge {bridge}: vlan {vlan} is not possible; 1 to 4094 are")]
+    #[error("reactive: {place}: vlan {vlan} is not possible; 1 to 4094 are")]
     Vlan {
-        /// Which bridge.
-        bridge: usize,
+        /// Of which policy.
+        place: String,
         /// What was given.
         vlan: u16,
     },
@@ -38,23 +42,21 @@ pub enum ReactiveError {
         /// Their VLAN.
         vlan: VlanId,
     },
-    /// Nothing to bridge.
+    /// No ports.
     #[error(
-        "reactive: bridge {bridge} of VLAN {vlan} has no ports; give it some, for example untagged: [swp1, \"swp2*\"]"
+        "reactive: {place} of VLAN {vlan} has no ports; give it some, for example untagged: [swp1, \"swp2*\"]"
     )]
     NoPorts {
-        /// Which bridge.
-        bridge: usize,
+        /// Which policy.
+        place: String,
         /// Its VLAN.
         vlan: VlanId,
     },
     /// Not a pattern.
-    #[error(
-        "reactive: bridge {bridge}: {pattern:?} is no name of a port, and no pattern of names: {why}"
-    )]
+    #[error("reactive: {place}: {pattern:?} is no name of a port, and no pattern of names: {why}")]
     Pattern {
-        /// Which bridge.
-        bridge: usize,
+        /// Of which policy.
+        place: String,
         /// What was given.
         pattern: String,
         /// What is wrong with it.
@@ -82,6 +84,42 @@ pub enum ReactiveError {
         /// The VLAN.
         vlan: VlanId,
     },
+    /// Not a subnet.
+    #[error(
+        "reactive: host_routes {subnet}: gateway {text:?} is no address of a subnet; write it with the length of the prefix, \
+         for example 10.0.10.1/24 or fd00:10::1/64"
+    )]
+    Gateway {
+        /// Which subnet, counted from 1.
+        subnet: usize,
+        /// What was given.
+        text: String,
+    },
+    /// Not a MAC address of a station.
+    #[error(
+        "reactive: host_routes {subnet}: mac {text:?} is not the MAC address of a station, for example 02:00:00:00:00:fe"
+    )]
+    Mac {
+        /// Which subnet, counted from 1.
+        subnet: usize,
+        /// What was given.
+        text: String,
+    },
+    /// Subnets that have addresses in common.
+    #[error(
+        "reactive: host_routes {first} and {second} are both for {gateway}; a host is in one subnet"
+    )]
+    SameSubnet {
+        /// A subnet.
+        first: usize,
+        /// Another.
+        second: usize,
+        /// An address of both.
+        gateway: IpAddr,
+    },
+    /// Nobody would know of hosts.
+    #[error("reactive: host_routes need to know hosts; leave out `hosts: false` in discovery")]
+    NoHosts,
     /// A number outside its range.
     #[error("reactive: {what} {found} is not possible; {range} are")]
     Range {
@@ -102,6 +140,26 @@ pub struct ReactiveSection {
     pub frames_per_second: Option<u32>,
     /// Bridges that learn.
     pub bridges: Option<Vec<BridgeSection>>,
+    /// Subnets to whose hosts there are routes.
+    pub host_routes: Option<Vec<HostRoutesSection>>,
+}
+
+/// A subnet to whose hosts there are routes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostRoutesSection {
+    /// Its VLAN inside the switch.
+    pub vlan: u16,
+    /// The switch's own address, with the length of the subnet's prefix.
+    pub gateway: String,
+    /// The MAC address of that.
+    pub mac: String,
+    /// Ports by name or pattern, whose frames have no tag.
+    pub untagged: Option<Vec<String>>,
+    /// Ports whose frames have the tag of the VLAN.
+    pub tagged: Option<Vec<String>>,
+    /// Hosts that may have a route.
+    pub max_hosts: Option<usize>,
 }
 
 /// A bridge that learns.
@@ -125,6 +183,7 @@ impl Default for Settings {
         Settings {
             frames_per_second: FRAMES_PER_SECOND,
             bridges: Vec::new(),
+            host_routes: Vec::new(),
         }
     }
 }
@@ -169,21 +228,48 @@ impl TryFrom<ReactiveSection> for Settings {
             }
             bridges.push(bridge);
         }
+        let sections = section.host_routes.unwrap_or_default().into_iter();
+        let mut host_routes: Vec<HostRoutes> = Vec::new();
+        for (at, section) in sections.enumerate() {
+            let routes = routes(section, at + 1)?;
+            let overlaps = |other: &HostRoutes| {
+                let (ours, others) = (routes.subnet, other.subnet);
+                ours.has(others.gateway) || others.has(ours.gateway)
+            };
+            if let Some(first) = host_routes.iter().position(overlaps) {
+                return Err(ReactiveError::SameSubnet {
+                    first: first + 1,
+                    second: at + 1,
+                    gateway: routes.subnet.gateway,
+                });
+            }
+            host_routes.push(routes);
+        }
         Ok(Settings {
             frames_per_second,
             bridges,
+            host_routes,
         })
     }
 }
 
-fn bridge(section: BridgeSection, bridge: usize) -> Result<Bridge, ReactiveError> {
-    let vlan = section.vlan;
-    let vlan = VlanId::new(vlan).ok_or(ReactiveError::Vlan { bridge, vlan })?;
+/// The ports of a policy; `place` says which it is.
+fn members(
+    place: &str,
+    vlan: u16,
+    untagged: Option<Vec<String>>,
+    tagged: Option<Vec<String>>,
+) -> Result<(VlanId, Members), ReactiveError> {
+    let place = || place.to_owned();
+    let vlan = VlanId::new(vlan).ok_or_else(|| ReactiveError::Vlan {
+        place: place(),
+        vlan,
+    })?;
     let patterns = |texts: Option<Vec<String>>| {
         let texts = texts.unwrap_or_default().into_iter();
         let patterns = texts.map(|pattern| {
             Pattern::new(&pattern).map_err(|error| ReactiveError::Pattern {
-                bridge,
+                place: place(),
                 why: error.msg,
                 pattern,
             })
@@ -191,12 +277,73 @@ fn bridge(section: BridgeSection, bridge: usize) -> Result<Bridge, ReactiveError
         patterns.collect::<Result<Vec<_>, _>>()
     };
     let members = Members {
-        untagged: patterns(section.untagged)?,
-        tagged: patterns(section.tagged)?,
+        untagged: patterns(untagged)?,
+        tagged: patterns(tagged)?,
     };
-    if members == Members::default() {
-        return Err(ReactiveError::NoPorts { bridge, vlan });
+    match members == Members::default() {
+        true => Err(ReactiveError::NoPorts {
+            place: place(),
+            vlan,
+        }),
+        false => Ok((vlan, members)),
     }
+}
+
+fn routes(section: HostRoutesSection, subnet: usize) -> Result<HostRoutes, ReactiveError> {
+    let place = format!("host_routes {subnet}");
+    let (vlan, members) = members(&place, section.vlan, section.untagged, section.tagged)?;
+    let text = section.gateway;
+    let parsed = text.split_once('/').and_then(|(gateway, length)| {
+        let gateway: IpAddr = gateway.parse().ok()?;
+        let bits = if gateway.is_ipv4() { 32 } else { 128 };
+        let length = length.parse().ok().filter(|l| (1..=bits).contains(l))?;
+        let is_one = !gateway.is_unspecified() && !gateway.is_multicast();
+        is_one.then_some(Subnet { gateway, length })
+    });
+    let parsed = parsed.ok_or(ReactiveError::Gateway { subnet, text })?;
+    let text = section.mac;
+    let mac = text.parse::<MacAddr>().ok();
+    let mac = mac.filter(|mac| hosts::Mac(mac.0).is_station());
+    let max_hosts = section.max_hosts.unwrap_or(MAX_HOSTS);
+    if !(1..=65_536).contains(&max_hosts) {
+        return Err(ReactiveError::Range {
+            what: "max_hosts",
+            found: max_hosts as u64,
+            range: "1 to 65536",
+        });
+    }
+    Ok(HostRoutes {
+        vlan,
+        members,
+        subnet: parsed,
+        mac: mac.ok_or(ReactiveError::Mac { subnet, text })?,
+        most: max_hosts,
+        idle: IDLE,
+    })
+}
+
+/// Has hosts learnt as policies need it, and their gateways answered for.
+pub(super) fn complete(
+    settings: &Settings,
+    discovery: &mut DiscoveryConfig,
+) -> Result<(), ReactiveError> {
+    for routes in &settings.host_routes {
+        let hosts = discovery.hosts.as_mut().ok_or(ReactiveError::NoHosts)?;
+        let gateway = Gateway {
+            ip: routes.subnet.gateway,
+            mac: hosts::Mac(routes.mac.0),
+            vlan: None,
+        };
+        if !hosts.gateways.contains(&gateway) {
+            hosts.gateways.push(gateway);
+        }
+    }
+    Ok(())
+}
+
+fn bridge(section: BridgeSection, bridge: usize) -> Result<Bridge, ReactiveError> {
+    let place = format!("bridge {bridge}");
+    let (vlan, members) = members(&place, section.vlan, section.untagged, section.tagged)?;
     let stations_per_port = section.stations_per_port.unwrap_or(STATIONS_PER_PORT);
     if !(1..=65_536).contains(&stations_per_port) {
         return Err(ReactiveError::Range {
@@ -232,22 +379,31 @@ impl fmt::Display for Settings {
         }
         writeln!(f, "reactive:")?;
         writeln!(f, "  frames_per_second: {}", self.frames_per_second)?;
+        let list = |patterns: &[Pattern]| {
+            let texts = patterns.iter().map(|p| format!("{:?}", p.as_str()));
+            texts.collect::<Vec<_>>().join(", ")
+        };
+        let policy = |f: &mut fmt::Formatter<'_>, vlan: VlanId, members: &Members| {
+            writeln!(f, "    - vlan: {vlan}")?;
+            writeln!(f, "      untagged: [{}]", list(&members.untagged))?;
+            writeln!(f, "      tagged: [{}]", list(&members.tagged))
+        };
         if !self.bridges.is_empty() {
             writeln!(f, "  bridges:")?;
         }
         for bridge in &self.bridges {
-            let list = |patterns: &[Pattern]| {
-                let texts: Vec<_> = patterns
-                    .iter()
-                    .map(|p| format!("{:?}", p.as_str()))
-                    .collect();
-                texts.join(", ")
-            };
-            writeln!(f, "    - vlan: {}", bridge.vlan)?;
-            writeln!(f, "      untagged: [{}]", list(&bridge.members.untagged))?;
-            writeln!(f, "      tagged: [{}]", list(&bridge.members.tagged))?;
+            policy(f, bridge.vlan, &bridge.members)?;
             writeln!(f, "      stations_per_port: {}", bridge.stations_per_port)?;
             writeln!(f, "      idle_seconds: {}", bridge.idle.as_secs())?;
+        }
+        if !self.host_routes.is_empty() {
+            writeln!(f, "  host_routes:")?;
+        }
+        for routes in &self.host_routes {
+            policy(f, routes.vlan, &routes.members)?;
+            writeln!(f, "      gateway: \"{}\"", routes.subnet)?;
+            writeln!(f, "      mac: \"{}\"", routes.mac)?;
+            writeln!(f, "      max_hosts: {}", routes.most)?;
         }
         Ok(())
     }
@@ -295,6 +451,23 @@ mod tests {
             (
                 "bridges: [{ vlan: 1, untagged: [a], idle_seconds: 0 }]",
                 "idle_seconds 0 is not possible; 1 to 86400 are",
+            ),
+            (
+                "host_routes: [{ vlan: 1, gateway: 10.0.0.1, mac: '02:00:00:00:00:01', untagged: [a] }]",
+                "host_routes 1: gateway \"10.0.0.1\" is no address of a subnet",
+            ),
+            (
+                "host_routes: [{ vlan: 1, gateway: 10.0.0.1/24, mac: '03:00:00:00:00:01', untagged: [a] }]",
+                "is not the MAC address of a station",
+            ),
+            (
+                "host_routes: [{ vlan: 1, gateway: 10.0.0.1/24, mac: '02:00:00:00:00:01' }]",
+                "host_routes 1 of VLAN 1 has no ports",
+            ),
+            (
+                "host_routes: [{ vlan: 1, gateway: 10.0.0.1/8, mac: '02:00:00:00:00:01', tagged: [a] },
+                               { vlan: 2, gateway: 10.1.0.1/24, mac: '02:00:00:00:00:01', tagged: [a] }]",
+                "host_routes 1 and 2 are both for 10.1.0.1",
             ),
             ("frames_per_second: 0", "1 and more are"),
             ("bridges: [{ vlan: 1, ports: [a] }]", "ports"),

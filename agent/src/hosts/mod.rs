@@ -22,6 +22,7 @@ mod tests;
 
 pub use self::core::{Command, Event, Hosts, Statistics};
 pub use read::{Heard, Said, Unread, read};
+pub use reply::search;
 
 use std::fmt;
 use std::net::IpAddr;

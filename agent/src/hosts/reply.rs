@@ -66,6 +66,25 @@ pub(super) fn question(host: HostId, ip: IpAddr, from: Mac) -> Vec<u8> {
     }
 }
 
+/// Asks everybody in a VLAN who has an address, as [`question`] does.
+pub fn search(ip: IpAddr, vlan: u16, from: Mac) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(_) => {
+            let mac = Mac::BROADCAST;
+            question(HostId { mac, vlan }, ip, from)
+        }
+        IpAddr::V6(ip) => {
+            // RFC 4291, section 2.7.1, and RFC 2464, section 7.
+            let [.., a, b, c] = ip.octets();
+            let group = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c];
+            let addresses = (link_local(from), Ipv6Addr::from(group));
+            let packet = neighbor_discovery(SOLICITATION, 0, addresses, ip, from);
+            let mac = Mac([0x33, 0x33, 0xff, a, b, c]);
+            frame(mac, from, vlan, EtherTypes::Ipv6, &packet)
+        }
+    }
+}
+
 fn frame(
     destination: Mac,
     source: Mac,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use pointsman_ebpf::front::{NO_VLAN, Station};
 use pointsman_model::{Kind, MacAddr, Name, NextType, PortRef, VlanId};
 
-use super::core::{Command, Port, Statistics};
-use super::objects::{self, Objects, bridge_name, id, port_part};
+use super::core::{Port, Surroundings};
+use super::objects::{self, bridge_name, id, port_part};
 use super::settings::{self, Tagging};
 
 /// A station that moves is believed once in that time: of two that send in its name neither makes the other's work.
@@ -36,14 +36,6 @@ struct Learnt {
     port: u32,
     since: Duration,
     due: Duration,
-}
-
-/// Where a bridge does what it decides.
-pub(super) struct Surroundings<'a> {
-    pub(super) objects: &'a mut Objects,
-    pub(super) commands: &'a mut Vec<Command>,
-    pub(super) statistics: &'a mut Statistics,
-    pub(super) now: Duration,
 }
 
 impl Bridge {
@@ -121,6 +113,7 @@ impl Bridge {
             port_ref.clone(),
             vlan,
             tagging,
+            None,
         ));
         let to_port = objects::out(self.name(&part), NextType::Simple, vlan, vec![port_ref]);
         around.put(to_port);
@@ -282,19 +275,5 @@ impl Bridge {
                 .stations
                 .values()
                 .all(|s| self.members.contains_key(&s.port))
-    }
-}
-
-impl Surroundings<'_> {
-    fn put(&mut self, objective: pointsman_model::Objective) {
-        self.objects.put(objective, self.commands);
-    }
-
-    fn delete(&mut self, id: pointsman_model::ObjectiveId) {
-        self.objects.delete(id, self.commands);
-    }
-
-    fn know(&mut self, station: Station, port: Option<u32>) {
-        self.commands.push(Command::Know { station, port });
     }
 }

@@ -6,9 +6,12 @@ use std::time::Duration;
 use pointsman_ebpf::front::{NO_VLAN, Station};
 use pointsman_model::{Objective, ObjectiveId};
 
-use super::bridge::{Bridge, Surroundings};
-use super::objects::{Objects, bridge_name};
+use super::bridge::Bridge;
+use super::objects::{Objects, bridge_name, routes_name};
+use super::packet;
+use super::routes::Routes;
 use super::settings::Settings;
+use crate::hosts::{Host, HostId};
 
 /// A port of the switch, as policies see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,15 @@ pub enum Event<'a> {
         /// From its Ethernet header on, maybe cut.
         bytes: &'a [u8],
     },
+    /// A host is known, new or changed.
+    HostIs(Host),
+    /// A host is known no more.
+    HostGone(HostId),
+    /// A packet was handed up by the pipeline.
+    Packet {
+        /// As it came in.
+        bytes: &'a [u8],
+    },
     /// Who of those that were [looked after](Command::LookAfter) has sent something.
     LookedAfter(Vec<(Station, bool)>),
     /// [`Reactive::deadline`] has come.
@@ -68,6 +80,13 @@ pub enum Command {
     },
     /// Say whether these have sent something since they were looked after last.
     LookAfter(Vec<Station>),
+    /// Send a frame, once all that was wanted before is installed.
+    Send {
+        /// By this port.
+        port: u32,
+        /// From its Ethernet header on.
+        frame: Vec<u8>,
+    },
 }
 
 /// What became of frames and stations, since the start.
@@ -83,12 +102,45 @@ pub struct Statistics {
     pub flapping: u64,
     /// Frames of no VLAN that is bridged at their port, or that name no sender.
     pub other: u64,
+    /// Packets that have waited for their host, and went out to it.
+    pub sent: u64,
+    /// Packets for hosts that have not answered.
+    pub unanswered: u64,
+    /// Packets for hosts that are looked for, beyond those that wait.
+    pub not_held: u64,
+    /// Hosts that were seen beyond those that may have a route.
+    pub hosts_full: u64,
+    /// Packets for gateways themselves, which answer to nothing but ARP and neighbour solicitations.
+    pub for_gateway: u64,
+}
+
+/// Where policies do what they decide.
+pub(super) struct Surroundings<'a> {
+    pub(super) objects: &'a mut Objects,
+    pub(super) commands: &'a mut Vec<Command>,
+    pub(super) statistics: &'a mut Statistics,
+    pub(super) now: Duration,
+}
+
+impl Surroundings<'_> {
+    pub(super) fn put(&mut self, objective: Objective) {
+        self.objects.put(objective, self.commands);
+    }
+
+    pub(super) fn delete(&mut self, id: ObjectiveId) {
+        self.objects.delete(id, self.commands);
+    }
+
+    pub(super) fn know(&mut self, station: Station, port: Option<u32>) {
+        self.commands.push(Command::Know { station, port });
+    }
 }
 
 /// All policies. Time does not go back.
 #[derive(Debug)]
 pub struct Reactive {
     bridges: Vec<Bridge>,
+    routes: Vec<Routes>,
     objects: Objects,
     learning: BTreeMap<u32, u16>,
     /// When what an earlier run has learnt must have been seen again.
@@ -100,10 +152,14 @@ impl Reactive {
     /// With the objectives that policies of an earlier run have left.
     pub fn new(settings: Settings, found: Vec<Objective>, now: Duration) -> Reactive {
         let bridges: Vec<_> = settings.bridges.into_iter().map(Bridge::new).collect();
-        let longest = bridges.iter().map(Bridge::idle).max().unwrap_or_default();
+        let routes: Vec<_> = settings.host_routes.into_iter().map(Routes::new).collect();
+        let idle = bridges.iter().map(Bridge::idle);
+        let idle = idle.chain(routes.iter().map(|routes| routes.settings().idle));
+        let longest = idle.max().unwrap_or_default();
         Reactive {
             confirmed_by: (!found.is_empty()).then_some(now + longest),
             bridges,
+            routes,
             objects: Objects::inherited(found),
             learning: BTreeMap::new(),
             statistics: Statistics::default(),
@@ -112,7 +168,12 @@ impl Reactive {
 
     /// Whether there is nothing to do, ever.
     pub fn is_idle(&self) -> bool {
-        self.bridges.is_empty() && self.objects.count() == 0
+        self.bridges.is_empty() && self.routes.is_empty() && self.objects.count() == 0
+    }
+
+    /// Whether packets that the pipeline hands up are of use.
+    pub fn wants_packets(&self) -> bool {
+        !self.routes.is_empty()
     }
 
     /// What became of frames and stations.
@@ -128,7 +189,8 @@ impl Reactive {
     /// When something is to be done although nothing happens.
     pub fn deadline(&self) -> Option<Duration> {
         let bridges = self.bridges.iter().filter_map(Bridge::deadline);
-        bridges.chain(self.confirmed_by).min()
+        let routes = self.routes.iter().filter_map(Routes::deadline);
+        bridges.chain(routes).chain(self.confirmed_by).min()
     }
 
     /// Decides what follows from an event.
@@ -145,20 +207,31 @@ impl Reactive {
                 for bridge in &mut self.bridges {
                     bridge.port(number, Some(&port), &mut around);
                 }
+                for routes in &mut self.routes {
+                    routes.port(number, Some(&port), &mut around);
+                }
                 self.learn(&mut commands);
             }
             Event::PortGone { number } => {
                 for bridge in &mut self.bridges {
                     bridge.port(number, None, &mut around);
                 }
+                for routes in &mut self.routes {
+                    routes.port(number, None, &mut around);
+                }
                 self.learn(&mut commands);
             }
             Event::PortsKnown => {
+                for routes in &self.routes {
+                    routes.start(&mut around);
+                }
                 // What was learnt may be confirmed yet.
-                let prefixes = self.bridges.iter();
-                let prefixes: Vec<_> = prefixes
-                    .map(|bridge| bridge_name(bridge.vlan(), "station/").to_string())
-                    .collect();
+                let bridges = self.bridges.iter();
+                let stations = bridges.map(|bridge| bridge_name(bridge.vlan(), "station/"));
+                let gateways = self.routes.iter().map(|r| r.settings().subnet.gateway);
+                let hosts = gateways.map(|gateway| routes_name(gateway, "host/"));
+                let prefixes = stations.chain(hosts).map(|name| name.to_string());
+                let prefixes: Vec<_> = prefixes.collect();
                 let is_learnt = |id: &ObjectiveId| {
                     let name = id.name.as_str();
                     prefixes.iter().any(|prefix| name.starts_with(prefix))
@@ -175,6 +248,22 @@ impl Reactive {
                     self.statistics.other += 1;
                 }
             }
+            Event::HostIs(host) => {
+                for routes in &mut self.routes {
+                    routes.host(&host, &mut around);
+                }
+            }
+            Event::HostGone(host) => {
+                for routes in &mut self.routes {
+                    routes.host_gone(host, &mut around);
+                }
+            }
+            Event::Packet { bytes } => {
+                if let Some((ip, _)) = packet::destination(bytes) {
+                    let mut routes = self.routes.iter_mut();
+                    routes.any(|routes| routes.packet(bytes, ip, &mut around));
+                }
+            }
             Event::LookedAfter(stations) => {
                 for (station, was_seen) in stations {
                     for bridge in &mut self.bridges {
@@ -183,6 +272,9 @@ impl Reactive {
                 }
             }
             Event::Timer => {
+                for routes in &mut self.routes {
+                    routes.ask_due(&mut around);
+                }
                 let due = self.bridges.iter().flat_map(|bridge| bridge.due(now));
                 let due: Vec<_> = due.collect();
                 if !due.is_empty() {
@@ -213,6 +305,6 @@ impl Reactive {
     /// Whether indices and counts fit what there is.
     #[cfg(test)]
     pub(super) fn is_whole(&self) -> bool {
-        self.bridges.iter().all(Bridge::is_whole)
+        self.bridges.iter().all(Bridge::is_whole) && self.routes.iter().all(Routes::is_whole)
     }
 }

@@ -37,6 +37,26 @@ impl Counters {
                 "frames of stations that had moved a moment before; is there a loop?",
                 statistics.flapping,
             ),
+            (
+                "host-unanswered",
+                "packets for hosts of a subnet with host_routes that have not answered",
+                statistics.unanswered,
+            ),
+            (
+                "host-queue-full",
+                "packets for hosts that are looked for, beyond those that wait for an answer",
+                statistics.not_held,
+            ),
+            (
+                "hosts-full",
+                "sightings of hosts beyond those that may have a route (max_hosts)",
+                statistics.hosts_full,
+            ),
+            (
+                "for-gateway",
+                "packets for gateways themselves, which answer to nothing but ARP and neighbour solicitations",
+                statistics.for_gateway,
+            ),
         ];
         let losses = all.into_iter().map(|(reason, what, packets)| Loss {
             reason,

@@ -1,7 +1,8 @@
 //! What the switch installs by itself when it sees the first packet of a station, with no controller at all.
 //!
 //! A *policy* is configured, not programmed. A [bridge](settings::Bridge) learns which station is behind which port of a
-//! VLAN, floods what is for others, and forgets who is silent. What it wants of the switch it says in flow objectives of
+//! VLAN, floods what is for others, and forgets who is silent. [Routes to hosts](settings::HostRoutes) are made for those that
+//! are known to be in a subnet, and others are looked for when the first packet for them comes. What a policy wants of the switch it says in flow objectives of
 //! its own, whose names begin with `local/`: so it depends on no pipeline, is shown and explained as all objectives are,
 //! and survives a restart. **What an operator wants goes before it**: where an objective of a controller needs the
 //! same entry for something else, the policy's gives way, says so in its status, and comes back when the other is gone.
@@ -20,6 +21,8 @@ mod bridge;
 mod core;
 mod counters;
 mod objects;
+mod packet;
+mod routes;
 mod settings;
 pub mod shell;
 #[cfg(test)]
@@ -28,4 +31,4 @@ mod watch;
 
 pub use self::core::{Command, Event, Port, Reactive, Statistics};
 pub use counters::Counters;
-pub use settings::{Bridge, Members, Settings, Tagging};
+pub use settings::{Bridge, HostRoutes, Members, Settings, Subnet, Tagging};

@@ -1,6 +1,7 @@
 //! The objectives of policies: what they look like, and which of them are there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use pointsman_model::{
     Bucket, Criterion, DEFAULT_PRIORITY, Field, Filter, FilterType, Forward, ForwardFlag,
@@ -70,6 +71,12 @@ pub(super) fn bridge_name(vlan: VlanId, what: &str) -> Name {
     name.expect("names of ports and addresses are made of what names are made of")
 }
 
+/// The name of something of the routes to hosts of a gateway's subnet.
+pub(super) fn routes_name(gateway: IpAddr, what: &str) -> Name {
+    let name = Name::new(&format!("{}routes/{gateway}/{what}", Name::LOCAL));
+    name.expect("names of ports and addresses are made of what names are made of")
+}
+
 /// What stands for a port in names.
 pub(super) fn port_part(number: u32, name: &str) -> String {
     match Name::new(name) {
@@ -86,9 +93,16 @@ pub(super) fn port_ref(number: u32, name: &str) -> PortRef {
     }
 }
 
-/// Frames of a VLAN come in by a port.
-pub(super) fn admission(name: Name, port: PortRef, vlan: VlanId, tagging: Tagging) -> Objective {
+/// Frames of a VLAN come in by a port; those for the MAC address of a router, if there is one, to be routed.
+pub(super) fn admission(
+    name: Name,
+    port: PortRef,
+    vlan: VlanId,
+    tagging: Tagging,
+    router: Option<MacAddr>,
+) -> Objective {
     let vid = Match::Exact(vlan.get().into());
+    let router = router.map(|mac| (Field::EthDst, Match::Exact(mac.into())));
     let (seen, treatment) = match tagging {
         Tagging::Untagged => (Match::Untagged, vec![Instruction::PushVlan(vlan)]),
         Tagging::Tagged => (vid, Vec::new()),
@@ -98,7 +112,7 @@ pub(super) fn admission(name: Name, port: PortRef, vlan: VlanId, tagging: Taggin
         ObjectiveKind::Filter(Filter {
             filter_type: FilterType::Permit,
             key: selector([(Field::InPort, Match::Port(port))]),
-            conditions: selector([(Field::VlanVid, seen)]),
+            conditions: selector([(Field::VlanVid, seen)].into_iter().chain(router)),
             treatment,
         }),
     )
@@ -134,6 +148,69 @@ pub(super) fn bridged(name: Name, vlan: VlanId, to: Option<[u8; 6]>, next: Name)
             treatment: Vec::new(),
         }),
     )
+}
+
+/// What is for a subnet, and for no host of it that has a route, is handed up.
+pub(super) fn punted(name: Name, subnet: (Field, Match)) -> Objective {
+    objective(
+        name,
+        ObjectiveKind::Forward(Forward {
+            flag: ForwardFlag::Specific,
+            selector: selector([subnet]),
+            next: None,
+            treatment: vec![Instruction::Punt],
+        }),
+    )
+}
+
+/// Out by a port as a router sends it on, from its own MAC address to another.
+pub(super) fn rewritten(
+    name: Name,
+    vlan: VlanId,
+    (from, to): (MacAddr, MacAddr),
+    port: PortRef,
+) -> Objective {
+    let set = |field, mac: MacAddr| Instruction::Set {
+        field,
+        value: mac.into(),
+    };
+    objective(
+        name,
+        ObjectiveKind::Next(Next {
+            next_type: NextType::Simple,
+            buckets: vec![Bucket {
+                weight: 1,
+                treatment: vec![
+                    set(Field::EthSrc, from),
+                    set(Field::EthDst, to),
+                    Instruction::Output(port),
+                ],
+                next: None,
+            }],
+            meta: selector([(Field::VlanVid, Match::Exact(vlan.get().into()))]),
+        }),
+    )
+}
+
+/// Packets for one address go to a next.
+pub(super) fn route(name: Name, ip: IpAddr, next: Name) -> Objective {
+    objective(
+        name,
+        ObjectiveKind::Forward(Forward {
+            flag: ForwardFlag::Specific,
+            selector: selector([address(ip)]),
+            next: Some(next),
+            treatment: Vec::new(),
+        }),
+    )
+}
+
+/// A destination as objectives match it.
+pub(super) fn address(ip: IpAddr) -> (Field, Match) {
+    match ip {
+        IpAddr::V4(ip) => (Field::Ipv4Dst, Match::Exact(u32::from(ip).into())),
+        IpAddr::V6(ip) => (Field::Ipv6Dst, Match::Exact(ip.into())),
+    }
 }
 
 /// What identifies an objective.

@@ -4,7 +4,8 @@
 //! ```text
 //!   target ── new stations ──►┐                     ┌──► who is known ──► target
 //!                             ├──► Reactive (pure) ─┤
-//!   inventory ─────── ports ─►┘                     └──► objectives ────► agent
+//!   inventory ─ ports, hosts ►┤                     ├──► objectives ────► agent
+//!   pipeline ─────── packets ─►┘                     └──► packets ───────► target
 //! ```
 //!
 //! What waits is taken together, and its objectives are installed by one change.
@@ -14,16 +15,20 @@ use std::time::{Duration, Instant};
 
 use pointsman_ebpf::front::{LocalFrame, LocalKind, Wanted};
 use pointsman_model::{Change, Objective, Operation};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::core::{Command, Event, Reactive};
 use super::settings::Settings;
 use super::watch::Watch;
-use crate::agent::Agent;
+use crate::agent::{Agent, Punted};
 use crate::target::Local;
 
 /// Frames that are taken together.
 const FRAMES_A_TURN: usize = 256;
+
+/// Packets that may wait.
+const PACKETS: usize = 1024;
 
 /// Runs the policies until it is cancelled. Ends at once where there are none, or the ports are elsewhere.
 pub async fn run(settings: Settings, agent: Arc<Agent>, cancel: CancellationToken) {
@@ -44,7 +49,14 @@ pub async fn run(settings: Settings, agent: Arc<Agent>, cancel: CancellationToke
     }
     let mut frames = local.listen_for_stations();
     local.want(LocalKind::NewStation, Wanted::Copy, frames_per_second);
+    // Packets beside controllers: only if something is to be done about them.
+    let (_none_come, none) = mpsc::channel(1);
+    let mut packets = match task.reactive.wants_packets() {
+        true => agent.packet_io.listen(PACKETS),
+        false => none,
+    };
     let mut watch = Watch::new(&agent.inventory);
+    let mut punted = Vec::with_capacity(FRAMES_A_TURN);
     let mut taken = Vec::with_capacity(FRAMES_A_TURN);
     loop {
         let events = watch.take(&agent.inventory);
@@ -72,8 +84,25 @@ pub async fn run(settings: Settings, agent: Arc<Agent>, cancel: CancellationToke
                     None => return,
                 };
             }
+            count = packets.recv_many(&mut punted, FRAMES_A_TURN) => {
+                if count == 0 {
+                    return;
+                }
+                let packets = std::mem::take(&mut punted);
+                task = match task.blocking(move |task| task.packets(&packets)).await {
+                    Some(task) => task,
+                    None => return,
+                };
+            }
         }
     }
+}
+
+/// What is done at the end of a turn: changes first, then frames.
+#[derive(Default)]
+struct Turn {
+    changes: Vec<Change>,
+    frames: Vec<(u32, Vec<u8>)>,
 }
 
 /// What runs.
@@ -109,38 +138,50 @@ impl Task {
     }
 
     fn events(&mut self, events: Vec<Event<'_>>) {
-        let mut changes = Vec::new();
+        let mut turn = Turn::default();
         for event in events {
-            self.step(event, &mut changes);
+            self.step(event, &mut turn);
         }
-        self.finish(changes);
+        self.finish(turn);
+    }
+
+    fn packets(&mut self, packets: &[Punted]) {
+        let mut turn = Turn::default();
+        for packet in packets {
+            let bytes = packet.payload();
+            self.step(Event::Packet { bytes }, &mut turn);
+        }
+        self.finish(turn);
     }
 
     fn frames(&mut self, frames: &[LocalFrame]) {
-        let mut changes = Vec::new();
+        let mut turn = Turn::default();
         for LocalFrame { port, bytes, .. } in frames {
             let (port, bytes) = (*port, bytes.as_slice());
-            self.step(Event::Frame { port, bytes }, &mut changes);
+            self.step(Event::Frame { port, bytes }, &mut turn);
         }
-        self.finish(changes);
+        self.finish(turn);
     }
 
-    fn finish(&mut self, changes: Vec<Change>) {
-        if !changes.is_empty() {
-            self.agent.change_local_objectives(changes);
+    fn finish(&mut self, turn: Turn) {
+        if !turn.changes.is_empty() {
+            self.agent.change_local_objectives(turn.changes);
+        }
+        for (port, frame) in turn.frames {
+            self.local.send(port, &frame);
         }
         self.agent.reactive.set(self.reactive.statistics());
     }
 
-    fn step(&mut self, event: Event<'_>, changes: &mut Vec<Change>) {
+    fn step(&mut self, event: Event<'_>, turn: &mut Turn) {
         let now = self.started.elapsed();
         for command in self.reactive.step(event, now) {
             match command {
-                Command::Put(objective) => changes.push(Change {
+                Command::Put(objective) => turn.changes.push(Change {
                     operation: Operation::Put,
                     objective: *objective,
                 }),
-                Command::Delete(id) => changes.push(Change {
+                Command::Delete(id) => turn.changes.push(Change {
                     operation: Operation::Delete,
                     objective: Objective::empty(id.kind, id.name),
                 }),
@@ -150,8 +191,9 @@ impl Task {
                     let seen = stations.into_iter();
                     let seen = seen.map(|station| (station, self.local.take_seen(station)));
                     let seen = seen.collect();
-                    self.step(Event::LookedAfter(seen), changes);
+                    self.step(Event::LookedAfter(seen), turn);
                 }
+                Command::Send { port, frame } => turn.frames.push((port, frame)),
             }
         }
     }

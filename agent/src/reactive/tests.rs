@@ -9,6 +9,7 @@ use pointsman_model::{MacAddr, Objective, VlanId};
 use proptest::prelude::*;
 
 use super::*;
+use crate::hosts::{self, Host, HostId};
 
 const IDLE: Duration = Duration::from_secs(300);
 const SECOND: Duration = Duration::from_secs(1);
@@ -52,6 +53,51 @@ fn settings(bridges: Vec<Bridge>) -> Settings {
     }
 }
 
+const ROUTER: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xfe]);
+
+/// 10.0.0.1/24 at ports p1 and p2, where frames have no tag, and p3, where they have that of VLAN 10.
+fn subnet() -> Settings {
+    let bridge = bridge(10, &["p1", "p2"], &["p3"]);
+    Settings {
+        host_routes: vec![HostRoutes {
+            vlan: bridge.vlan,
+            members: bridge.members,
+            subnet: Subnet {
+                gateway: [10, 0, 0, 1].into(),
+                length: 24,
+            },
+            mac: ROUTER,
+            most: 3,
+            idle: IDLE,
+        }],
+        ..Settings::default()
+    }
+}
+
+fn host(n: u8, tag: u16, port: u32) -> Host {
+    let id = HostId {
+        mac: hosts::Mac(mac(n)),
+        vlan: tag,
+    };
+    Host {
+        id,
+        addresses: vec![([10, 0, 0, n].into(), hosts::Source::Arp)],
+        locations: vec![(port, Duration::ZERO)],
+        first_seen: Duration::ZERO,
+        last_seen: Duration::ZERO,
+        moves: 0,
+    }
+}
+
+/// A packet to 10.0.0.N, for the router.
+fn packet(to: u8) -> Vec<u8> {
+    let mut packet = ROUTER.0.to_vec();
+    packet.extend(mac(0x99));
+    packet.extend([0x08, 0x00, 0x45, 0, 0, 20, 0, 1, 0, 0, 64, 17, 0, 0]);
+    packet.extend([10, 9, 9, 9, 10, 0, 0, to]);
+    packet
+}
+
 /// A core, and what became of what it wants.
 struct World {
     core: Reactive,
@@ -61,6 +107,7 @@ struct World {
     learning: BTreeMap<u32, u16>,
     /// Stations that have sent since they were looked after.
     talking: Vec<[u8; 6]>,
+    sent: Vec<(u32, Vec<u8>)>,
 }
 
 impl World {
@@ -70,14 +117,19 @@ impl World {
 
     /// Ports 1 to 4, whose names are p1 to p4.
     fn after(bridges: Vec<Bridge>, found: Vec<Objective>) -> World {
+        World::with(settings(bridges), found)
+    }
+
+    fn with(settings: Settings, found: Vec<Objective>) -> World {
         let objectives = found.iter().map(|o| (o.id().to_string(), o.clone()));
         let mut world = World {
             objectives: objectives.collect(),
-            core: Reactive::new(settings(bridges), found, Duration::ZERO),
+            core: Reactive::new(settings, found, Duration::ZERO),
             now: Duration::ZERO,
             known: BTreeMap::new(),
             learning: BTreeMap::new(),
             talking: Vec::new(),
+            sent: Vec::new(),
         };
         for number in 1..=4 {
             world.port(number, true);
@@ -119,6 +171,7 @@ impl World {
                     port: Some(port),
                 } => drop(self.known.insert(station, port)),
                 Command::Know { station, .. } => drop(self.known.remove(&station)),
+                Command::Send { port, frame } => self.sent.push((port, frame)),
                 Command::LookAfter(stations) => {
                     let talks = |station: &Station| self.talking.contains(&station.mac);
                     let seen = stations.iter().map(|s| (*s, talks(s))).collect();
@@ -283,6 +336,94 @@ fn what_was_learnt_before_a_restart_stays_until_it_is_seen_or_time_is_up() {
     assert!(names(&world).iter().all(|name| name.contains("bridge20")));
     let world = World::after(Vec::new(), found);
     assert_eq!(names(&world), Vec::<&str>::new());
+}
+
+/// The next of a route, and the port that it leads to.
+fn route(world: &World, to: u8) -> Option<String> {
+    let name = format!("forward local/routes/10.0.0.1/host/10.0.0.{to}");
+    let next = world.objectives.get(&name)?.nexts().first()?.to_string();
+    let next = world.objectives.get(&format!("next {next}"))?;
+    let text = format!("{next:?}");
+    let port = text.split("Output(Name(\"").nth(1)?.split('"').next()?;
+    Some(port.to_owned())
+}
+
+#[test]
+fn a_host_that_is_seen_has_a_route_which_follows_it_and_goes_with_it() {
+    let mut world = World::with(subnet(), Vec::new());
+    assert!(names(&world).contains(&"forward local/routes/10.0.0.1/subnet"));
+    assert!(names(&world).contains(&"filter local/routes/10.0.0.1/port/p3"));
+    world.step(Event::HostIs(host(7, 0, 1)));
+    assert_eq!(route(&world, 7).as_deref(), Some("p1"));
+    world.step(Event::HostIs(host(7, 0, 2)));
+    assert_eq!(route(&world, 7).as_deref(), Some("p2"));
+    // Where its frames are not those of the VLAN it is none of these hosts.
+    world.step(Event::HostIs(host(8, 0, 3)));
+    assert_eq!(route(&world, 8), None);
+    world.step(Event::HostIs(host(8, 10, 3)));
+    assert_eq!(route(&world, 8).as_deref(), Some("p3"));
+    let mut another = host(9, 0, 1);
+    another.addresses = vec![([10, 0, 0, 7].into(), hosts::Source::Arp)];
+    world.step(Event::HostIs(another));
+    assert_eq!(
+        route(&world, 7).as_deref(),
+        Some("p1"),
+        "it has the address now"
+    );
+    world.step(Event::HostGone(host(9, 0, 1).id));
+    assert_eq!(route(&world, 7), None);
+    for n in [7, 8] {
+        world.step(Event::HostGone(host(n, 10 * u16::from(n == 8), 1).id));
+    }
+    let left = names(&world)
+        .into_iter()
+        .filter(|name| name.contains("/host/"));
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn the_first_packet_for_a_host_waits_until_it_has_answered() {
+    let mut world = World::with(subnet(), Vec::new());
+    let bytes = packet(7);
+    world.step(Event::Packet { bytes: &bytes });
+    let asked: Vec<_> = world.sent.drain(..).map(|(port, _)| port).collect();
+    assert_eq!(asked, [1, 2, 3], "at all ports");
+    for _ in 0..9 {
+        world.step(Event::Packet { bytes: &bytes });
+    }
+    assert!(world.sent.is_empty(), "it was asked for a moment ago");
+    world.step(Event::HostIs(host(7, 10, 3)));
+    assert!(route(&world, 7).is_some());
+    assert_eq!(world.sent.len(), 4, "as many as may wait");
+    let (port, frame) = world.sent.remove(0);
+    assert_eq!(port, 3);
+    assert_eq!(frame[..12], [mac(7), ROUTER.0].concat());
+    assert_eq!(frame[12..16], [0x81, 0, 0, 10], "in the VLAN");
+    assert_eq!(world.core.statistics().not_held, 6);
+    // What was under way meanwhile goes on at once.
+    world.sent.clear();
+    world.step(Event::Packet { bytes: &bytes });
+    assert_eq!(world.sent.len(), 1);
+}
+
+#[test]
+fn hosts_that_do_not_answer_are_given_up_and_forged_ones_take_bounded_room() {
+    let mut world = World::with(subnet(), Vec::new());
+    let bytes = packet(7);
+    world.step(Event::Packet { bytes: &bytes });
+    world.pass(SECOND * 5);
+    assert_eq!(world.sent.len(), 3 * 3, "three times, at three ports");
+    assert_eq!(world.core.statistics().unanswered, 1);
+    assert_eq!(world.core.deadline(), None);
+    for n in 10..20 {
+        world.step(Event::HostIs(host(n, 0, 1)));
+    }
+    assert_eq!(world.core.statistics().hosts_full, 7);
+    for n in 0..=255 {
+        let bytes = packet(n);
+        world.step(Event::Packet { bytes: &bytes });
+    }
+    assert_eq!(world.core.statistics().for_gateway, 1);
 }
 
 proptest! {

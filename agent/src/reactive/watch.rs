@@ -1,17 +1,19 @@
-//! The ports of the switch, as the inventory tells of them.
+//! Ports and hosts of the switch, as the inventory tells of them.
 
 use std::collections::BTreeSet;
 
 use tokio::sync::watch;
 
 use super::core::{Event, Port};
+use crate::hosts::HostId;
 use crate::inventory::{Change, Inventory, Item, Key, Known, OperState, Since};
 
-/// Follows the ports of an inventory.
+/// Follows the ports and hosts of an inventory.
 pub(super) struct Watch {
     changes: watch::Receiver<Option<u64>>,
     known: Known,
     ports: BTreeSet<u32>,
+    hosts: BTreeSet<HostId>,
 }
 
 impl Watch {
@@ -20,6 +22,7 @@ impl Watch {
             changes: inventory.changes(),
             known: Known::Nothing,
             ports: BTreeSet::new(),
+            hosts: BTreeSet::new(),
         }
     }
 
@@ -37,8 +40,7 @@ impl Watch {
                     self.known = Known::UpTo(sequence);
                     match change {
                         Change::Put(item) => self.put(&item, &mut events),
-                        Change::Gone(Key::Port(number)) => self.gone(number, &mut events),
-                        Change::Gone(_) => {}
+                        Change::Gone(key) => self.gone(&key, &mut events),
                     }
                 }
             }
@@ -47,10 +49,11 @@ impl Watch {
             } => {
                 self.known = Known::UpTo(sequence);
                 let keys: BTreeSet<_> = items.iter().map(|item| item.key()).collect();
-                let gone = self.ports.iter().copied();
-                let gone: Vec<_> = gone.filter(|n| !keys.contains(&Key::Port(*n))).collect();
-                for number in gone {
-                    self.gone(number, &mut events);
+                let ports = self.ports.iter().map(|number| Key::Port(*number));
+                let known = ports.chain(self.hosts.iter().map(|id| Key::Host(*id)));
+                let gone: Vec<_> = known.filter(|key| !keys.contains(key)).collect();
+                for key in gone {
+                    self.gone(&key, &mut events);
                 }
                 for item in &items {
                     self.put(item, &mut events);
@@ -62,20 +65,32 @@ impl Watch {
     }
 
     fn put(&mut self, item: &Item, events: &mut Vec<Event<'static>>) {
-        let Item::Port(port) = item else { return };
-        self.ports.insert(port.number);
-        events.push(Event::PortIs {
-            number: port.number,
-            port: Port {
-                name: port.name.clone(),
-                is_up: port.state == OperState::Up,
-            },
-        });
+        match item {
+            Item::Port(port) => {
+                self.ports.insert(port.number);
+                events.push(Event::PortIs {
+                    number: port.number,
+                    port: Port {
+                        name: port.name.clone(),
+                        is_up: port.state == OperState::Up,
+                    },
+                });
+            }
+            Item::Host(host) => {
+                self.hosts.insert(host.id);
+                events.push(Event::HostIs(host.clone()));
+            }
+            _ => {}
+        }
     }
 
-    fn gone(&mut self, number: u32, events: &mut Vec<Event<'static>>) {
-        if self.ports.remove(&number) {
-            events.push(Event::PortGone { number });
+    fn gone(&mut self, key: &Key, events: &mut Vec<Event<'static>>) {
+        match key {
+            Key::Port(number) if self.ports.remove(number) => {
+                events.push(Event::PortGone { number: *number });
+            }
+            Key::Host(id) if self.hosts.remove(id) => events.push(Event::HostGone(*id)),
+            _ => {}
         }
     }
 }

@@ -148,3 +148,73 @@ async fn a_bridge_learns_from_first_frames_follows_moves_and_forgets() {
     );
     assert_eq!(sent(&net, "q3", A, B), ["q1", "q4"], "flooded again");
 }
+
+const SUBNETS: &str = "reactive: { host_routes: [\
+    { vlan: 10, gateway: 10.7.0.1/24, mac: \"02:00:00:00:00:fe\", untagged: [p1] }, \
+    { vlan: 20, gateway: 10.8.0.1/24, mac: \"02:00:00:00:00:fe\", untagged: [p2] }] }\n";
+
+/// Two Linux hosts in two subnets, with nothing between them but an agent of which they are told nothing.
+#[tokio::test]
+async fn hosts_of_two_subnets_reach_each_other_from_the_first_packet_on() {
+    if !is_root() {
+        return;
+    }
+    let mut net = Net::new();
+    let (here, there) = (net.switches.clone(), net.server.clone());
+    let hosts = [
+        (&here, "q1", "10.7.0.5", "10.7.0.1"),
+        (&there, "eth0", "10.8.0.5", "10.8.0.1"),
+    ];
+    for (namespace, interface, ip, gateway) in hosts {
+        run(&format!(
+            "ip netns exec {namespace} ethtool -K {interface} gro on tx off"
+        ));
+        run(&format!(
+            "ip -n {namespace} addr add {ip}/24 dev {interface}"
+        ));
+        run(&format!(
+            "ip -n {namespace} route add 10.0.0.0/8 via {gateway}"
+        ));
+    }
+    let (_, mut leaf) = net.start_agent_with(1, "[1=p1, 2=p2]", SUBNETS).await;
+    let ready = until(async || {
+        let status = leaf
+            .get_status(pb::GetStatusRequest {})
+            .await
+            .ok()?
+            .into_inner();
+        (status.ports_up == 2 && status.objectives_applied == 4).then_some(())
+    });
+    ready
+        .await
+        .unwrap_or_else(|| panic!("not ready:\n{}", net.log(1)));
+
+    // The host there has said nothing yet: the first packet waits until it has answered.
+    let ping = net
+        .in_namespace(&here, "ping")
+        .args(["-c1", "-W5", "-I", "q1", "10.8.0.5"])
+        .output();
+    let ping = ping.expect("ping runs");
+    let said = String::from_utf8_lossy(&ping.stdout).into_owned();
+    assert!(ping.status.success(), "{said}\n{}", net.log(1));
+    let mut routes = Vec::new();
+    let installed = until(async || {
+        let request = pb::ListObjectivesRequest { entries: false };
+        let answer = leaf.list_objectives(request).await.ok()?.into_inner();
+        let applied = answer.objectives.into_iter();
+        let applied = applied.filter(|o| {
+            o.status
+                .as_ref()
+                .is_some_and(|s| s.state() == State::Applied)
+        });
+        routes = applied.filter_map(|o| Some(o.objective?.name)).collect();
+        let has = |ip: &str| {
+            routes
+                .iter()
+                .any(|name| name.ends_with(&format!("/host/{ip}")))
+        };
+        (has("10.7.0.5") && has("10.8.0.5")).then_some(())
+    });
+    let installed = installed.await;
+    assert!(installed.is_some(), "{routes:?}\n{}", net.log(1));
+}
