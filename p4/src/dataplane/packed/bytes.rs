@@ -1,7 +1,7 @@
 //! A few bytes, inline.
 //!
 //! They are copied more often than anything else of an entry. A copy of those that are inline is one of a fixed
-//! size, however many they are, which takes two instructions.
+//! size, however many they are: a few instructions in place of a loop.
 
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
