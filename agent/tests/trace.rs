@@ -134,7 +134,7 @@ async fn a_packet_meets_its_tables_with_the_objectives_that_their_entries_belong
     assert_eq!(end.packet, sent[0].bytes);
     let port = end.port.as_ref().expect("it has one").number;
     assert_eq!((port, end.fate()), (sent[0].port, Fate::Lost));
-    let text = format!("is lost at port {port} (swp{port}), which is down");
+    let text = format!("lost at port {port} (swp{port}), which is down");
     assert!(end.text.starts_with(&text), "{}", end.text);
 }
 
@@ -185,6 +185,20 @@ async fn copies_are_told_with_their_group_and_what_becomes_of_each() {
             .text
             .starts_with("a copy is lost at port 2 (swp2)")
     );
+}
+
+#[tokio::test]
+async fn a_packet_for_the_controller_is_told_from_the_header_that_the_program_puts_before_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = leaf1(&config(dir.path())).await;
+    let lldp = frame([1, 0x80, 0xc2, 0, 0, 0x0e], H1, [0x88, 0xcc], &[0; 46]);
+    let answer = traced(&agent, &lldp).await;
+    let [end] = answer.ends.as_slice() else {
+        panic!("one packet leaves: {:?}", answer.ends);
+    };
+    assert_eq!(end.fate(), Fate::ToController);
+    assert_eq!(end.text, "goes to the controller");
+    assert_eq!(end.packet[end.header_bytes as usize..], lldp);
 }
 
 #[tokio::test]

@@ -256,12 +256,12 @@ impl Runner<'_> {
                 let index = self.index(index);
                 if index < program.registers[register.index()].size {
                     let value = self.state.register(*register, index);
-                    self.store(target, &BigInt::from(value.clone()));
                     self.state.note(|| TraceStep::RegisterRead {
                         register: *register,
                         index,
-                        value,
+                        value: value.clone(),
                     });
+                    self.store(target, &BigInt::from(value));
                 }
             }
             Op::RegisterWrite {

@@ -138,17 +138,21 @@ impl<'t> Way<'t> {
             [] => String::new(),
             dead => format!(": {}", dead.join(", ")),
         };
+        let is_lost = if what.is_empty() { "lost" } else { "is lost" };
+        let mut header_bytes = 0;
         let (fate, text) = match names.state.ports.by_number(output.port) {
             _ if output.port == names.state.ports.cpu_port() => {
+                let header = names.schema.packet_in.as_ref();
+                header_bytes = header.map_or(0, |header| header.len());
                 (Fate::ToController, "goes to the controller".to_owned())
             }
             Ok(known) if known.is_up() => (Fate::Leaves, format!("leaves at {port}")),
             Ok(_) => {
-                let text = format!("is lost at {port}, which is down{reason}");
+                let text = format!("{is_lost} at {port}, which is down{reason}");
                 (Fate::Lost, text)
             }
             Err(_) if names.has_ports() => {
-                let text = format!("is lost at {port}, which this switch does not have{reason}");
+                let text = format!("{is_lost} at {port}, which this switch does not have{reason}");
                 (Fate::Lost, text)
             }
             Err(_) => (Fate::Leaves, format!("leaves at {port}")),
@@ -159,6 +163,7 @@ impl<'t> Way<'t> {
             pass: self.passes.saturating_sub(1),
             port: Some(names.port(output.port)),
             packet: output.bytes.clone(),
+            header_bytes: u32::try_from(header_bytes).unwrap_or(u32::MAX),
         }
     }
 }

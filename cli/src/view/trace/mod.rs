@@ -280,7 +280,14 @@ impl From<pb::TraceEnd> for EndView {
             fate,
             text: end.text,
             pass: end.pass,
-            packet: end.port.as_ref().map(|_| PacketView::new(&end.packet)),
+            packet: end.port.as_ref().map(|_| {
+                let header = usize::try_from(end.header_bytes).unwrap_or(usize::MAX);
+                PacketView {
+                    // Without the header for the controller, which is no frame's.
+                    summary: summary(end.packet.get(header..).unwrap_or_default()),
+                    ..PacketView::new(&end.packet)
+                }
+            }),
             port: end.port.map(|port| Some(port).into()),
         }
     }
