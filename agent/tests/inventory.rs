@@ -6,13 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use common::leaf_spine::{TABLE, leaf_spine, route};
 use common::{Controller, DEVICE, TestAgent, config, update};
 use pointsman_p4::p4info::parse_p4info;
-use pointsman_p4::programs;
-use pointsman_proto::p4::config::v1::Preamble;
 use pointsman_proto::p4::v1 as p4;
-use pointsman_proto::p4::v1::entity::Entity;
-use pointsman_proto::p4::v1::field_match::{FieldMatchType, Lpm};
 use pointsman_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
 use pointsman_proto::p4::v1::update::Type;
 use pointsman_proto::pointsman::agent::v1 as pb;
@@ -23,66 +20,15 @@ use tonic::Streaming;
 /// Much longer than it takes until tables are looked at.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-const TABLE: &str = "routing_v4";
-const ACTION: &str = "set_next_id_routing_v4";
-
-/// A program with its p4info.
-fn program(p4info: &str, device_config: Vec<u8>) -> p4::ForwardingPipelineConfig {
-    p4::ForwardingPipelineConfig {
-        p4info: Some(parse_p4info(p4info).expect("it is a p4info")),
-        p4_device_config: device_config,
-        cookie: None,
-    }
-}
-
-fn leaf_spine() -> p4::ForwardingPipelineConfig {
-    let embedded = programs::embedded("leaf_spine").expect("it is built in");
-    program(embedded.p4info, embedded.bmv2_json.as_bytes().to_vec())
-}
-
-/// One with other tables.
+/// A program with other tables than leaf_spine.
 fn entities() -> p4::ForwardingPipelineConfig {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/entities");
     let read = |file| std::fs::read_to_string(directory.join(file)).expect("it is there");
-    program(&read("p4info.txtpb"), read("bmv2.json").into_bytes())
-}
-
-/// A route to 10.0.`third`.0/24.
-fn route(third: u8) -> Entity {
-    let info = leaf_spine().p4info.expect("it has one");
-    let is = |preamble: &Option<Preamble>, name: &str| {
-        preamble
-            .as_ref()
-            .is_some_and(|preamble| preamble.alias == name)
-    };
-    let id = |preamble: &Option<Preamble>| preamble.as_ref().map_or(0, |preamble| preamble.id);
-    let table = info.tables.iter().find(|table| is(&table.preamble, TABLE));
-    let table = table.expect("leaf_spine has it");
-    let action = info
-        .actions
-        .iter()
-        .find(|action| is(&action.preamble, ACTION));
-    let action = action.expect("leaf_spine has it");
-    Entity::TableEntry(p4::TableEntry {
-        table_id: id(&table.preamble),
-        r#match: vec![p4::FieldMatch {
-            field_id: table.match_fields[0].id,
-            field_match_type: Some(FieldMatchType::Lpm(Lpm {
-                value: vec![10, 0, third, 0],
-                prefix_len: 24,
-            })),
-        }],
-        action: Some(p4::TableAction {
-            r#type: Some(p4::table_action::Type::Action(p4::Action {
-                action_id: id(&action.preamble),
-                params: vec![p4::action::Param {
-                    param_id: action.params[0].id,
-                    value: vec![5],
-                }],
-            })),
-        }),
-        ..Default::default()
-    })
+    p4::ForwardingPipelineConfig {
+        p4info: Some(parse_p4info(&read("p4info.txtpb")).expect("it is a p4info")),
+        p4_device_config: read("bmv2.json").into_bytes(),
+        cookie: None,
+    }
 }
 
 async fn set_pipeline(controller: &mut Controller, program: p4::ForwardingPipelineConfig) {
@@ -156,7 +102,8 @@ async fn who_watches_is_told_how_full_tables_are_and_which_there_are() {
     let mut watcher = Watcher::new(&agent).await;
     watcher.until(|tables| routes(tables) == Some(0)).await;
 
-    let updates = (0..5).map(|third| update(Type::Insert, route(third)));
+    let info = leaf_spine().p4info.expect("it has one");
+    let updates = (0..5).map(|third| update(Type::Insert, route(&info, third)));
     controller
         .write(updates.collect())
         .await
@@ -164,7 +111,7 @@ async fn who_watches_is_told_how_full_tables_are_and_which_there_are() {
     watcher.until(|tables| routes(tables) == Some(5)).await;
 
     controller
-        .write(vec![update(Type::Delete, route(3))])
+        .write(vec![update(Type::Delete, route(&info, 3))])
         .await
         .expect("it is there");
     watcher.until(|tables| routes(tables) == Some(4)).await;

@@ -2,30 +2,17 @@
 
 mod common;
 
+use common::leaf_spine::{ACTION, TABLE, leaf_spine, route};
 use common::{CPU_PORT, Controller, DEVICE, TestAgent, codes, config, update};
 use pointsman_agent::config::PipelineChoice;
-use pointsman_p4::p4info::parse_p4info;
 use pointsman_p4::programs;
 use pointsman_proto::p4::config::v1::{P4Info, PlatformProperties};
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity;
-use pointsman_proto::p4::v1::field_match::{FieldMatchType, Lpm};
 use pointsman_proto::p4::v1::get_forwarding_pipeline_config_request::ResponseType;
 use pointsman_proto::p4::v1::set_forwarding_pipeline_config_request::Action;
 use pointsman_proto::p4::v1::update::Type::{Insert, Modify};
 use tonic::{Code, Status};
-
-const TABLE: &str = "routing_v4";
-const ACTION: &str = "set_next_id_routing_v4";
-
-fn leaf_spine() -> p4::ForwardingPipelineConfig {
-    let program = programs::embedded("leaf_spine").expect("it is built in");
-    p4::ForwardingPipelineConfig {
-        p4info: Some(parse_p4info(program.p4info).expect("it is a p4info")),
-        p4_device_config: program.bmv2_json.as_bytes().to_vec(),
-        cookie: Some(p4::forwarding_pipeline_config::Cookie { cookie: 7 }),
-    }
-}
 
 fn p4info_only() -> p4::ForwardingPipelineConfig {
     p4::ForwardingPipelineConfig {
@@ -71,37 +58,6 @@ async fn get(
 }
 
 /// A route of a pipeline, with the ids that its p4info says.
-fn route(info: &P4Info, third: u8) -> Entity {
-    let alias = |p: &Option<pointsman_proto::p4::config::v1::Preamble>, name: &str| {
-        p.as_ref().is_some_and(|p| p.alias == name)
-    };
-    let table = info.tables.iter().find(|t| alias(&t.preamble, TABLE));
-    let table = table.expect("leaf_spine has it");
-    let action = info.actions.iter().find(|a| alias(&a.preamble, ACTION));
-    let action = action.expect("leaf_spine has it");
-    let id = |p: &Option<pointsman_proto::p4::config::v1::Preamble>| p.as_ref().map_or(0, |p| p.id);
-    Entity::TableEntry(p4::TableEntry {
-        table_id: id(&table.preamble),
-        r#match: vec![p4::FieldMatch {
-            field_id: table.match_fields[0].id,
-            field_match_type: Some(FieldMatchType::Lpm(Lpm {
-                value: vec![10, 0, third, 0],
-                prefix_len: 24,
-            })),
-        }],
-        action: Some(p4::TableAction {
-            r#type: Some(p4::table_action::Type::Action(p4::Action {
-                action_id: id(&action.preamble),
-                params: vec![p4::action::Param {
-                    param_id: action.params[0].id,
-                    value: vec![5],
-                }],
-            })),
-        }),
-        ..Default::default()
-    })
-}
-
 async fn entries(controller: &mut Controller) -> Vec<p4::Entity> {
     let everything = Entity::TableEntry(p4::TableEntry::default());
     controller.read(everything).await.expect("readable")

@@ -7,5 +7,6 @@ mod numbered;
 pub mod p4rt;
 pub mod p4rt_fuzz;
 pub mod packet_io;
+pub mod program;
 pub mod synthetic;
 pub mod warm_restart;

@@ -66,7 +66,7 @@ pub(super) fn question(host: HostId, ip: IpAddr, from: Mac) -> Vec<u8> {
     }
 }
 
-/// Asks everybody in a VLAN who has an address, as [`question`] does.
+/// Asks everybody in a VLAN who has an address, as `question` does.
 pub fn search(ip: IpAddr, vlan: u16, from: Mac) -> Vec<u8> {
     match ip {
         IpAddr::V4(_) => {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub mod certificates;
+pub mod leaf_spine;
 pub mod master;
 
 use std::path::Path;

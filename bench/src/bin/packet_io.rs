@@ -1,12 +1,13 @@
 //! Measures packets to and from those who decide about them. Needs root.
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use clap::Parser;
 use pointsman_bench::packet_io::{Options, run};
+use pointsman_bench::program;
 
 /// Packets to a consumer in the agent, round trips by a client, and entries for first packets
 #[derive(Debug, Parser)]
@@ -45,44 +46,12 @@ fn main() -> Result<ExitCode> {
     let args = Args::parse();
     match args.inside {
         true => measure(args),
-        false => in_a_namespace(),
+        false => program::in_a_namespace("packets"),
     }
-}
-
-/// Runs itself in a new network namespace, which goes with all that is in it.
-fn in_a_namespace() -> Result<ExitCode> {
-    let namespace = format!("packets-{}", std::process::id());
-    let netns = |arguments: &[&str]| {
-        let made = Command::new("ip").arg("netns").args(arguments).output();
-        let made = made.context("ip netns")?;
-        let error = String::from_utf8_lossy(&made.stderr);
-        ensure!(made.status.success(), "ip netns {arguments:?}: {error}");
-        Ok(String::from_utf8_lossy(&made.stdout).into_owned())
-    };
-    netns(&["add", &namespace])?;
-    let measured = Command::new("nsenter")
-        .arg(format!("--net=/run/netns/{namespace}"))
-        .arg(std::env::current_exe()?)
-        .args(std::env::args_os().skip(1))
-        .arg("--inside")
-        .status();
-    // An agent that was left behind by a measurement that was interrupted.
-    for process in netns(&["pids", &namespace])?.split_whitespace() {
-        drop(Command::new("kill").arg(process).status());
-    }
-    netns(&["del", &namespace])?;
-    Ok(match measured.context("nsenter")?.success() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
 }
 
 fn measure(args: Args) -> Result<ExitCode> {
-    let beside = std::env::current_exe()?.with_file_name("pointsman-agent");
-    let agent = args.agent.unwrap_or(beside);
-    let agent = agent
-        .canonicalize()
-        .with_context(|| format!("{}: build the agent first", agent.display()))?;
+    let agent = program::agent(args.agent)?;
     let report = run(&Options {
         agent,
         rounds: args.rounds,

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Parser;
+use pointsman_bench::program;
 use pointsman_bench::warm_restart::{Options, run};
 
 /// Random `kill -9` of an agent on XDP, under traffic and writes
@@ -32,11 +33,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<ExitCode> {
     let args = Args::parse();
-    let beside = std::env::current_exe()?.with_file_name("pointsman-agent");
-    let agent = args.agent.unwrap_or(beside);
-    let agent = agent
-        .canonicalize()
-        .with_context(|| format!("{}: build the agent first", agent.display()))?;
+    let agent = program::agent(args.agent)?;
     let options = Options {
         agent,
         kills: args.kills,
