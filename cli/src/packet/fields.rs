@@ -1,7 +1,7 @@
 //! A packet by its fields: `eth_dst=00:00:5e:00:53:01 ipv4_dst=10.0.2.1 udp_dst=80 vlan=10`.
 //!
 //! Names and values are those of criteria of objectives; what is not said is filled in so that the packet is well
-//! formed ([`frame`](super::frame)).
+//! formed ([`super::frame`]).
 
 use std::collections::BTreeMap;
 

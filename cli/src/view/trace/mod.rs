@@ -1,4 +1,4 @@
-//! The way of a packet through a switch: as values for programs, and as a page for people ([`text`]).
+//! The way of a packet through a switch: as values for programs, and as a page for people ([`mod@text`]).
 
 mod text;
 
