@@ -5,7 +5,6 @@ mod common;
 use common::leaf_spine::{ACTION, TABLE, leaf_spine, route};
 use common::{CPU_PORT, Controller, DEVICE, TestAgent, codes, config, update};
 use pointsman_agent::config::PipelineChoice;
-use pointsman_p4::programs;
 use pointsman_proto::p4::config::v1::{P4Info, PlatformProperties};
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity;
