@@ -48,8 +48,9 @@ def ipv6_frame(eth_src: str, eth_dst: str, src: str, dst: str, hops: int, payloa
 
 
 def raw_socket(interface: str) -> socket.socket:
-    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-    raw.bind((interface, 0))
+    # With a protocol from the start it would take frames of all interfaces until it is bound.
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    raw.bind((interface, ETH_P_ALL))
     return raw
 
 
