@@ -1,7 +1,7 @@
 //! The arrows of the workspace: who may depend on whom, and who never does.
 //!
-//! `proto <- p4 <- ebpf <- {agent, cli}`, `proto <- model <- {agent, controller, cli}`. What a crate needs
-//! only for its tests counts too: a test that reaches upwards hides a cycle.
+//! `proto <- p4 <- ebpf <- {agent, cli}`, `proto <- model <- {agent, controller, cli}`, `{p4, model} <- pipeliner
+//! <- {agent, cli}`. What a crate needs only for its tests counts too: a test that reaches upwards hides a cycle.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -16,12 +16,17 @@ const BELOW: &[(&str, &[&str])] = &[
     ("pointsman-ebpf", &["pointsman-proto", "pointsman-p4"]),
     ("pointsman-model", &["pointsman-proto"]),
     (
+        "pointsman-pipeliner",
+        &["pointsman-proto", "pointsman-p4", "pointsman-model"],
+    ),
+    (
         "pointsman-agent",
         &[
             "pointsman-proto",
             "pointsman-p4",
             "pointsman-ebpf",
             "pointsman-model",
+            "pointsman-pipeliner",
         ],
     ),
     (
@@ -35,6 +40,7 @@ const BELOW: &[(&str, &[&str])] = &[
             "pointsman-p4",
             "pointsman-ebpf",
             "pointsman-model",
+            "pointsman-pipeliner",
         ],
     ),
 ];

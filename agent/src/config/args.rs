@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use super::{LldpMode, TargetKind};
@@ -126,7 +127,7 @@ pub struct Args {
 
     /// How values are written to controllers: padded ones are as long as their type, for clients that
     /// compare them byte for byte [default: canonical]
-    #[arg(long, env = "POINTSMAN_AGENT_BYTE_STRINGS", global = true)]
+    #[arg(long, env = "POINTSMAN_AGENT_BYTE_STRINGS", global = true, value_parser = byte_strings())]
     pub byte_strings: Option<ByteStrings>,
 
     /// Whether LLDP is spoken, and whether the pipeline sees it, too [default: auto]
@@ -230,4 +231,13 @@ pub enum Command {
 pub enum ConfigCommand {
     /// Print what flags, environment, file and defaults come to
     Show,
+}
+
+/// The two forms of values by their words.
+fn byte_strings() -> impl TypedValueParser<Value = ByteStrings> {
+    let forms = [ByteStrings::Canonical, ByteStrings::Padded];
+    PossibleValuesParser::new(forms.map(ByteStrings::word)).map(move |word| {
+        let form = forms.into_iter().find(|form| form.word() == word);
+        form.expect("only these words are accepted")
+    })
 }

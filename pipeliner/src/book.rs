@@ -1,0 +1,299 @@
+//! What is realised: for each objective its entities, and for each entity its objectives.
+//!
+//! Several objectives may need the same entity, for instance the tag of a VLAN on a port. It is
+//! in the data plane once, stays while one of them needs it, and two objectives that want
+//! different actions for one key are a conflict.
+//!
+//! Invariant: an entity is in `slots` exactly if some objective owns it, and it is what each of
+//! its owners asked for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use pointsman_model::{Kind, Name, Next, Objective, ObjectiveId, ObjectiveKind};
+use pointsman_p4::dataplane::EntryKey;
+
+use super::Ids;
+use super::ids::IdKind;
+use super::staged::{Staged, Step};
+use super::translate::Translation;
+use pointsman_p4::entity::{Entity, EntryName};
+
+/// Everything that the pipeliner has brought into being.
+#[derive(Debug, Clone, Default)]
+pub struct Book {
+    ids: Ids,
+    realised: BTreeMap<ObjectiveId, Realised>,
+    slots: HashMap<EntityKey, Slot>,
+    users: BTreeMap<Name, BTreeSet<ObjectiveId>>,
+}
+
+/// A realised objective.
+#[derive(Debug, Clone)]
+pub(super) struct Realised {
+    pub(super) objective: Objective,
+    pub(super) translation: Translation,
+}
+
+/// Two objectives that want different things for one key.
+#[derive(Debug, Clone)]
+pub(super) struct Conflict {
+    /// The one that is refused.
+    pub(super) id: ObjectiveId,
+    /// The other; the same one if it contradicts itself.
+    pub(super) owner: ObjectiveId,
+    /// What the other asks for.
+    pub(super) held: Entity,
+}
+
+#[derive(Debug, Clone)]
+struct Slot {
+    entity: Entity,
+    owners: BTreeSet<ObjectiveId>,
+}
+
+/// What makes an entity the one it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum EntityKey {
+    Table(EntryKey),
+    MulticastGroup(u32),
+    CloneSession(u32),
+}
+
+/// The entities that objectives needed at one moment.
+#[derive(Debug)]
+pub struct Owned(HashSet<EntityKey>);
+
+impl Owned {
+    /// Whether one of them needed this.
+    pub fn has(&self, entity: &Entity) -> bool {
+        !self.0.is_empty() && EntityKey::find(entity).is_some_and(|key| self.0.contains(&key))
+    }
+}
+
+impl Book {
+    /// Nothing realised, with the ids of before a restart.
+    pub fn new(ids: Ids) -> Book {
+        Book {
+            ids,
+            ..Book::default()
+        }
+    }
+
+    /// To be kept over restarts.
+    pub fn ids(&self) -> &Ids {
+        &self.ids
+    }
+
+    /// Whether this objective is realised.
+    pub fn contains(&self, id: &ObjectiveId) -> bool {
+        self.realised.contains_key(id)
+    }
+
+    /// The objective as it is realised.
+    pub fn objective(&self, id: &ObjectiveId) -> Option<&Objective> {
+        self.realised.get(id).map(|realised| &realised.objective)
+    }
+
+    /// The entities that realise an objective, in the order in which they are written.
+    pub fn entities(&self, id: &ObjectiveId) -> Option<&[Entity]> {
+        self.realised
+            .get(id)
+            .map(|realised| realised.translation.entities.as_slice())
+    }
+
+    /// An objective that needs the entity of that key.
+    pub fn owner(&self, entity: &Entity) -> Option<&ObjectiveId> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let key = EntityKey::find(entity)?;
+        self.slots.get(&key)?.owners.first()
+    }
+
+    /// All objectives that need the entity of that key.
+    pub fn owners(&self, entity: &Entity) -> impl Iterator<Item = &ObjectiveId> {
+        let slot = EntityKey::find(entity).and_then(|key| self.slots.get(&key));
+        slot.into_iter().flat_map(|slot| &slot.owners)
+    }
+
+    /// What objectives need, as it is now.
+    pub fn owned(&self) -> Owned {
+        let owned = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| !slot.owners.is_empty());
+        Owned(owned.map(|(key, _)| key.clone()).collect())
+    }
+
+    /// Every entity, once.
+    pub fn all(&self) -> impl Iterator<Item = &Entity> {
+        self.slots.values().map(|slot| &slot.entity)
+    }
+
+    /// The realised objectives that refer to this next.
+    pub fn users(&self, next: &Name) -> Vec<ObjectiveId> {
+        self.users
+            .get(next)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// The realised next of that name.
+    pub(super) fn next(&self, name: &Name) -> Option<&Next> {
+        let id = ObjectiveId {
+            kind: Kind::Next,
+            name: name.clone(),
+        };
+        match &self.realised.get(&id)?.objective.kind {
+            ObjectiveKind::Next(next) => Some(next),
+            _ => None,
+        }
+    }
+
+    /// What it takes to make `changes` so: each objective becomes this, or nothing.
+    pub(super) fn stage(
+        &self,
+        changes: Vec<(ObjectiveId, Option<Realised>)>,
+    ) -> Result<Staged, Box<Conflict>> {
+        let changed: BTreeSet<&ObjectiveId> = changes.iter().map(|(id, _)| id).collect();
+        let mut claims: HashMap<EntityKey, (&Entity, &ObjectiveId)> = HashMap::new();
+        let mut steps = Vec::new();
+        for (id, realised) in &changes {
+            for entity in realised
+                .iter()
+                .flat_map(|realised| &realised.translation.entities)
+            {
+                let key = EntityKey::of(entity);
+                let claimed = claims.get(&key).map(|(other, owner)| (*other, *owner));
+                let slot = self.slots.get(&key);
+                let kept = slot.and_then(|slot| {
+                    let owner = slot.owners.iter().find(|owner| !changed.contains(owner))?;
+                    Some((&slot.entity, owner))
+                });
+                match claimed.or(kept) {
+                    Some((other, owner)) if other != entity => {
+                        let (owner, held) = (owner.clone(), other.clone());
+                        let id = id.clone();
+                        return Err(Box::new(Conflict { id, owner, held }));
+                    }
+                    Some(_) => {}
+                    None => match slot {
+                        Some(slot) if slot.entity != *entity => {
+                            steps.push(Step::modify(slot.entity.clone(), entity.clone()));
+                        }
+                        Some(_) => {}
+                        None => steps.push(Step::insert(entity.clone())),
+                    },
+                }
+                claims.insert(key, (entity, id));
+            }
+        }
+        // What is referred to comes before what refers to it.
+        steps.sort_by_key(|step| !step.is_replication());
+        let mut deletes = Vec::new();
+        let mut gone = BTreeSet::new();
+        for (id, _) in &changes {
+            for entity in self.entities(id).unwrap_or_default() {
+                let key = EntityKey::of(entity);
+                let slot = self.slots.get(&key).expect("what is realised has a slot");
+                let wanted = claims.contains_key(&key)
+                    || slot.owners.iter().any(|owner| !changed.contains(owner));
+                let position = deletes.len();
+                if !wanted
+                    && !deletes
+                        .iter()
+                        .any(|step: &Step| EntityKey::of(step.entity()) == key)
+                {
+                    gone.insert(position);
+                    deletes.push(Step::delete(slot.entity.clone()));
+                }
+            }
+        }
+        // Nothing is deleted that something else still refers to.
+        deletes.reverse();
+        deletes.sort_by_key(Step::is_replication);
+        steps.extend(deletes);
+        Ok(Staged { changes, steps })
+    }
+
+    /// Takes note that the data plane holds what was staged on this book.
+    pub fn commit(&mut self, staged: Staged) {
+        for (id, _) in &staged.changes {
+            self.forget(id);
+        }
+        for (id, realised) in staged.changes {
+            match realised {
+                Some(realised) => self.remember(id, realised),
+                None => self.ids.release(&id),
+            }
+        }
+    }
+
+    fn forget(&mut self, id: &ObjectiveId) {
+        let Some(realised) = self.realised.remove(id) else {
+            return;
+        };
+        for next in realised.objective.nexts() {
+            if let Some(users) = self.users.get_mut(next) {
+                users.remove(id);
+            }
+        }
+        for entity in &realised.translation.entities {
+            let key = EntityKey::of(entity);
+            let Some(slot) = self.slots.get_mut(&key) else {
+                continue;
+            };
+            slot.owners.remove(id);
+            if slot.owners.is_empty() {
+                self.slots.remove(&key);
+            }
+        }
+    }
+
+    fn remember(&mut self, id: ObjectiveId, realised: Realised) {
+        let Translation {
+            next_id, group_id, ..
+        } = realised.translation;
+        self.ids.assign(IdKind::Next, &id, next_id);
+        self.ids.assign(IdKind::Group, &id, group_id);
+        for next in realised.objective.nexts() {
+            self.users
+                .entry(next.clone())
+                .or_default()
+                .insert(id.clone());
+        }
+        for entity in &realised.translation.entities {
+            let slot = self.slots.entry(EntityKey::of(entity));
+            let slot = slot.or_insert_with(|| Slot {
+                entity: entity.clone(),
+                owners: BTreeSet::new(),
+            });
+            slot.entity.clone_from(entity);
+            slot.owners.insert(id.clone());
+        }
+        self.realised.insert(id, realised);
+    }
+}
+
+impl EntityKey {
+    fn of(entity: &Entity) -> EntityKey {
+        EntityKey::find(entity).expect("the pipeliner makes only entities of these kinds")
+    }
+
+    /// The key of an entity of a kind that the pipeliner makes.
+    fn find(entity: &Entity) -> Option<EntityKey> {
+        match entity {
+            Entity::TableEntry(entry) => Some(EntityKey::Table(entry.key.clone())),
+            // Part of its entry.
+            Entity::DirectMeter(meter) => match &meter.entry {
+                EntryName::Keyed(key) => Some(EntityKey::Table(key.clone())),
+                EntryName::Default(_) => None,
+            },
+            Entity::MulticastGroup(group) => Some(EntityKey::MulticastGroup(group.id)),
+            Entity::CloneSession(session) => Some(EntityKey::CloneSession(session.id)),
+            _ => None,
+        }
+    }
+}
