@@ -43,6 +43,10 @@ pub fn reason(reason: pb::Reason) -> &'static str {
         pb::Reason::Internal => "internal error",
         pb::Reason::InFlight => "in flight",
         pb::Reason::PortDown => "port down",
+        pb::Reason::Expired => "expired",
+        pb::Reason::Group => "not with its group",
+        pb::Reason::OwnedByAnother => "another application's",
+        pb::Reason::Differs => "differs",
     }
 }
 

@@ -155,6 +155,19 @@ impl Bucket {
         self.next.as_deref()
     }
 
+    /// Does it lead out by the same port, or to the same next?
+    pub fn same_exit(&self, other: &Bucket) -> bool {
+        let exit = |bucket: &Bucket| {
+            let mut steps = bucket.body.decode::<pb::Bucket>().treatment.into_iter();
+            let output = steps.find_map(|step| match step.instruction {
+                Some(pb::instruction::Instruction::Output(port)) => Some(port),
+                _ => None,
+            });
+            (bucket.next.clone(), output)
+        };
+        exit(self) == exit(other)
+    }
+
     /// Is it the same destination, whatever its weight?
     pub fn same_destination(&self, other: &Bucket) -> bool {
         let [mut a, mut b]: [pb::Bucket; 2] = [self.body.decode(), other.body.decode()];
@@ -288,6 +301,7 @@ impl Objective {
             name: key.name.clone(),
             priority: 0,
             kind: Some(kind),
+            ..pb::Objective::default()
         }
     }
 
@@ -342,6 +356,7 @@ mod tests {
                 buckets,
                 meta: vec![],
             })),
+            ..pb::Objective::default()
         }
     }
 
@@ -409,6 +424,7 @@ mod tests {
             name: "x".into(),
             priority: 0,
             kind: None,
+            ..pb::Objective::default()
         };
         assert!(matches!(
             Objective::from_proto(kindless),

@@ -81,6 +81,14 @@ reasons! {
     InFlight,
     /// Applied, but degraded: a bucket's port is down.
     PortDown,
+    /// Its timeout is over.
+    Expired,
+    /// Another member of its group cannot be applied.
+    Group,
+    /// It belongs to another application.
+    OwnedByAnother,
+    /// The switch has something else than was to be verified.
+    Differs,
 }
 
 impl Status {
@@ -124,6 +132,14 @@ impl Status {
             reason: Some(reason),
             message: message.into(),
             revision,
+        }
+    }
+
+    /// Refused for a reason, before there is a revision.
+    pub fn failed(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            progress: Progress::Failed,
+            ..Self::pending(reason, message, Revision::default())
         }
     }
 

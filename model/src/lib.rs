@@ -12,6 +12,7 @@
 //! Called by the CLI (files), the controller (requests) and the agent
 //! (objectives off the wire, and the manifest of a pipeline through [`yaml`]).
 
+mod attributes;
 mod diff;
 mod field;
 mod matching;
@@ -28,10 +29,11 @@ mod value;
 pub mod wire;
 pub mod yaml;
 
+pub use attributes::{Attributes, Period, PeriodError, Timeout};
 pub use diff::{Difference, diff};
 pub use field::{Field, ValueKind};
 pub use matching::{Match, MatchError};
-pub use model::{Device, Located, Model, ObjectiveChange};
+pub use model::{Device, Located, Model, ObjectiveChange, Scope};
 pub use objective::{
     Bucket, Change, Criterion, DEFAULT_PRIORITY, Filter, FilterType, Forward, ForwardFlag,
     Instruction, Kind, Meter, Name, Next, NextType, Objective, ObjectiveId, ObjectiveKind,

@@ -1,10 +1,10 @@
 //! A set of files: the devices and objectives in them, each with its place.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::objective::{Change, Name, Operation};
 use crate::problem::{Problem, Problems, Source};
-use crate::read::{read_device, read_device_name, read_objective};
+use crate::read::{read_device, read_device_name, read_objective, read_owner};
 use crate::reader::{Reader, optional};
 use crate::validate::validate;
 use crate::yaml::{self, Node, Shape, Span};
@@ -29,6 +29,15 @@ pub struct ObjectiveChange {
     pub change: Change,
 }
 
+/// The objectives that one application has on one device, or those without an owner.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Scope {
+    /// The device's name.
+    pub device: String,
+    /// The application.
+    pub owner: Option<Name>,
+}
+
 /// Something read from a file, and where it stands.
 #[derive(Clone, Debug)]
 pub struct Located<T> {
@@ -46,10 +55,12 @@ pub struct Model {
     pub devices: Vec<Located<Device>>,
     /// The changes in the order of the files.
     pub objectives: Vec<Located<ObjectiveChange>>,
+    /// Of which devices and owners the files speak, so that what they do not name is not wanted.
+    pub scopes: BTreeSet<Scope>,
     sources: Vec<Source>,
 }
 
-const DOCUMENT_FIELDS: &[&str] = &["device", "objectives", "devices"];
+pub(crate) const DOCUMENT_FIELDS: &[&str] = &["device", "owner", "objectives", "devices"];
 
 impl Model {
     /// Reads one file. `name` is what messages call it.
@@ -111,12 +122,13 @@ impl Model {
             }
         }
         let Some(objectives) = optional(&entries, "objectives") else {
-            if let Some(entry) = document.entry("device") {
-                reader.error(
-                    entry.key_span,
-                    "a device without `objectives`",
-                    "what should it do?",
-                );
+            for (key, message) in [
+                ("device", "a device without `objectives`"),
+                ("owner", "an owner without `objectives`"),
+            ] {
+                if let Some(entry) = document.entry(key) {
+                    reader.error(entry.key_span, message, "what should it do?");
+                }
             }
             return;
         };
@@ -125,11 +137,22 @@ impl Model {
             .map_or(document.span, |entry| entry.key_span);
         let device = reader.required(&entries, "device", "a document with objectives", at);
         let device = device.and_then(|node| read_device_name(reader, node));
-        for node in reader.list(objectives, "objectives").unwrap_or_default() {
+        let owner = optional(&entries, "owner").and_then(|node| read_owner(reader, node, "owner"));
+        let items = reader.list(objectives, "objectives").unwrap_or_default();
+        if let Some(device) = device
+            .clone()
+            .filter(|_| owner.is_some() || items.is_empty())
+        {
+            let owner = owner.clone();
+            self.scopes.insert(Scope { device, owner });
+        }
+        for node in items {
             let before = reader.count();
-            let Some(change) = read_objective(reader, node) else {
+            let Some(mut change) = read_objective(reader, node) else {
                 continue;
             };
+            let attributes = &mut change.objective.attributes;
+            attributes.owner = attributes.owner.take().or_else(|| owner.clone());
             // A value that could not be read is missing in the objective: what
             // validation would say of that helps nobody.
             if reader.count() == before {
@@ -138,6 +161,10 @@ impl Model {
                 }
             }
             if let Some(device) = &device {
+                self.scopes.insert(Scope {
+                    device: device.clone(),
+                    owner: change.objective.attributes.owner.clone(),
+                });
                 let value = ObjectiveChange {
                     device: device.clone(),
                     change,

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::attributes::Attributes;
 use crate::field::Field;
 use crate::matching::Match;
 use crate::value::{PortRef, VlanId};
@@ -93,6 +94,8 @@ pub struct Objective {
     pub name: Name,
     /// 1 or more, higher wins.
     pub priority: u16,
+    /// Whose it is, with what it is applied, and for how long.
+    pub attributes: Attributes,
     /// The rest.
     pub kind: ObjectiveKind,
 }
@@ -150,6 +153,7 @@ impl Objective {
         Self {
             name,
             priority: DEFAULT_PRIORITY,
+            attributes: Attributes::default(),
             kind,
         }
     }
@@ -405,6 +409,10 @@ pub enum Operation {
     AddToExisting,
     /// Take these buckets out of the next of that name.
     RemoveFromExisting,
+    /// Put these buckets in the place of those of the next that go the same way.
+    Modify,
+    /// Change nothing; fail unless the switch has the next like this.
+    Verify,
 }
 
 /// A change to one objective.
@@ -434,4 +442,9 @@ macro_rules! words {
 words!(FilterType { "permit" => Permit, "deny" => Deny });
 words!(ForwardFlag { "specific" => Specific, "versatile" => Versatile, "egress" => Egress });
 words!(NextType { "simple" => Simple, "hashed" => Hashed, "broadcast" => Broadcast, "failover" => Failover });
-words!(Operation { "add_to_existing" => AddToExisting, "remove_from_existing" => RemoveFromExisting });
+words!(Operation {
+    "add_to_existing" => AddToExisting,
+    "remove_from_existing" => RemoveFromExisting,
+    "modify" => Modify,
+    "verify" => Verify
+});

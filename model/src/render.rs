@@ -4,27 +4,39 @@
 
 use std::fmt::Write;
 
+use crate::attributes::Attributes;
 use crate::field::Field;
 use crate::model::Device;
 use crate::objective::{
-    Bucket, DEFAULT_PRIORITY, FilterType, Instruction, Objective, ObjectiveKind, Selector,
+    Bucket, DEFAULT_PRIORITY, FilterType, Instruction, Name, Objective, ObjectiveKind, Selector,
 };
 use crate::read::INSTRUCTIONS;
 
 /// The document of one device's objectives.
 pub fn to_yaml<'o>(device: &str, objectives: impl IntoIterator<Item = &'o Objective>) -> String {
+    let objectives: Vec<_> = objectives.into_iter().collect();
+    let owner_of = |objective: &'o Objective| objective.attributes.owner.as_ref();
+    // An owner that all have is said once.
+    let owner = objectives.first().and_then(|first| owner_of(first));
+    let owner = owner.filter(|owner| {
+        objectives
+            .iter()
+            .all(|other| owner_of(other) == Some(owner))
+    });
     let mut items = String::new();
     for objective in objectives {
-        for (index, line) in lines_of(objective).iter().enumerate() {
+        for (index, line) in lines_of(objective, owner).iter().enumerate() {
             let indent = if index == 0 { "  - " } else { "    " };
             writeln!(items, "{indent}{line}").expect("writing to a string does not fail");
         }
     }
     let device = quoted(device);
+    let owner = owner.map(|owner| format!("owner: {}\n", quoted(owner.as_str())));
+    let owner = owner.unwrap_or_default();
     if items.is_empty() {
         format!("device: {device}\nobjectives: []\n")
     } else {
-        format!("device: {device}\nobjectives:\n{items}")
+        format!("device: {device}\n{owner}objectives:\n{items}")
     }
 }
 
@@ -51,12 +63,29 @@ pub fn devices_to_yaml<'d>(devices: impl IntoIterator<Item = &'d Device>) -> Str
     }
 }
 
-fn lines_of(objective: &Objective) -> Vec<String> {
+fn lines_of(objective: &Objective, default_owner: Option<&Name>) -> Vec<String> {
     let mut lines = vec![format!(
         "{}: {}",
         objective.kind(),
         quoted(objective.name.as_str())
     )];
+    let Attributes {
+        owner,
+        group,
+        timeout,
+    } = &objective.attributes;
+    for (key, name) in [
+        (
+            "owner",
+            owner.as_ref().filter(|owner| Some(*owner) != default_owner),
+        ),
+        ("group", group.as_ref()),
+    ] {
+        lines.extend(name.map(|name| format!("{key}: {}", quoted(name.as_str()))));
+    }
+    if !timeout.is_never() {
+        lines.push(format!("timeout: {timeout}"));
+    }
     if objective.priority != DEFAULT_PRIORITY {
         lines.push(format!("priority: {}", objective.priority));
     }

@@ -9,7 +9,7 @@ use crate::field::{Field, ValueKind};
 use crate::objective::{FilterType, ForwardFlag, NextType, Operation};
 use crate::read::{
     BUCKET_FIELDS, DEVICE_FIELDS, FILTER_FIELDS, FORWARD_FIELDS, INSTRUCTIONS, NEXT_FIELDS,
-    OBJECTIVE_FIELDS,
+    OBJECTIVE_FIELDS, TIMEOUT_FIELDS,
 };
 
 /// The schema of one document.
@@ -26,14 +26,18 @@ pub fn json_schema() -> Value {
         "additionalProperties": false,
         "properties": {
             "device": { "type": "string", "description": "The device that the objectives are for." },
+            "owner": owner_schema("The application that the objectives belong to which say nothing else."),
             "objectives": { "type": "array", "items": { "oneOf": kinds } },
             "devices": { "type": "array", "items": reference("device") },
         },
-        "dependencies": { "device": ["objectives"], "objectives": ["device"] },
+        "dependencies": { "device": ["objectives"], "objectives": ["device"], "owner": ["objectives"] },
         "definitions": {
             "name": name_schema(),
             "port": port_schema(),
             "priority": number("Higher wins; 32768 if it is left out.", 1, 65535),
+            "owner": owner_schema("The application that it belongs to."),
+            "group": owner_schema("Objectives of one owner and group are applied together or not at all."),
+            "timeout": timeout_schema(),
             "selector": selector_schema("Criteria that all must match.", |_| true, criterion_schema),
             "set": selector_schema("Fields to rewrite.", Field::settable, value_schema),
             "treatment": treatment_schema(),
@@ -70,6 +74,27 @@ fn name_schema() -> Value {
     })
 }
 
+fn owner_schema(description: &str) -> Value {
+    json!({
+        "type": ["string", "integer"],
+        "pattern": "^[A-Za-z0-9][-A-Za-z0-9_.:/@+]{0,127}$",
+        "description": description,
+    })
+}
+
+fn timeout_schema() -> Value {
+    let mut timeout = object(TIMEOUT_FIELDS, &[], |field| {
+        let counts = match field {
+            "idle" => "After no packet has met it for so long.",
+            _ => "So long after it was first applied.",
+        };
+        json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$", "description": counts, "examples": ["30s", "5m"] })
+    });
+    timeout["description"] = json!("When it goes by itself; filters and forwards only.");
+    timeout["minProperties"] = json!(1);
+    timeout
+}
+
 fn port_schema() -> Value {
     json!({
         "description": "A port by its P4 number or by the name that the agent knows it by.",
@@ -87,7 +112,7 @@ fn device_field(field: &str) -> Value {
 
 fn objective_field(field: &str) -> Value {
     match field {
-        "priority" | "treatment" => reference(field),
+        "priority" | "treatment" | "owner" | "group" | "timeout" => reference(field),
         "key" | "conditions" | "selector" | "meta" => reference("selector"),
         "flag" => json!({ "enum": ForwardFlag::WORDS }),
         "type" => json!({ "enum": FilterType::WORDS, "default": "permit" }),
@@ -109,6 +134,7 @@ fn next_field(field: &str) -> Value {
             "items": reference("bucket"),
             "description": "The ways of its packets; those of a failover next in the order of preference.",
         }),
+        "timeout" => json!({ "not": {}, "description": "A next does not expire." }),
         other => objective_field(other),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use crate::field::Field;
 use crate::matching::Match;
 use crate::objective::{
-    Bucket, Change, Filter, FilterType, Forward, ForwardFlag, Instruction, Next, NextType,
+    Bucket, Change, Filter, FilterType, Forward, ForwardFlag, Instruction, Kind, Next, NextType,
     ObjectiveKind, Operation, Selector,
 };
 
@@ -30,6 +30,7 @@ pub fn validate(change: &Change) -> Vec<Fault> {
     if change.operation == Operation::Delete {
         return faults.0;
     }
+    faults.attributes(change);
     match &change.objective.kind {
         ObjectiveKind::Filter(filter) => faults.filter(filter),
         ObjectiveKind::Forward(forward) => faults.forward(forward),
@@ -52,6 +53,30 @@ impl Faults {
             message: message.into(),
             label: label.into(),
         });
+    }
+
+    fn attributes(&mut self, change: &Change) {
+        let attributes = &change.objective.attributes;
+        if !attributes.timeout.is_never() && change.objective.kind() == Kind::Next {
+            self.add(
+                "timeout",
+                "a next does not expire, because forwards may use it",
+                "give the forwards that use it a timeout",
+            );
+        }
+        if let (Some(idle), Some(hard)) = (attributes.timeout.idle, attributes.timeout.hard)
+            && idle >= hard
+        {
+            let message = format!("idle is {idle}, and all is over after {hard}");
+            self.add("timeout.idle", message, "make it shorter than `hard`");
+        }
+        if change.operation != Operation::Put && attributes.group.is_some() {
+            self.add(
+                "group",
+                "the next is in the group that it was put in",
+                "leave it out",
+            );
+        }
     }
 
     fn filter(&mut self, filter: &Filter) {
@@ -134,7 +159,12 @@ impl Faults {
                 let label = "make it hashed, broadcast or failover";
                 self.add("buckets[1]", "a simple next has one bucket", label);
             }
-            NextType::Simple if change.operation != Operation::Put => {
+            NextType::Simple
+                if matches!(
+                    change.operation,
+                    Operation::AddToExisting | Operation::RemoveFromExisting
+                ) =>
+            {
                 self.add(
                     "operation",
                     "the one bucket of a simple next is replaced, not added",

@@ -2,9 +2,9 @@
 //! say something impossible are refused.
 
 use pointsman_model::{
-    Bucket, Change, Criterion, Field, Filter, FilterType, Forward, ForwardFlag, Instruction, Match,
-    Meter, Model, Name, Next, NextType, Objective, ObjectiveKind, Operation, PortRef, Selector,
-    ValueKind, VlanId, to_yaml, validate,
+    Attributes, Bucket, Change, Criterion, Field, Filter, FilterType, Forward, ForwardFlag,
+    Instruction, Match, Meter, Model, Name, Next, NextType, Objective, ObjectiveKind, Operation,
+    Period, PortRef, Selector, Timeout, ValueKind, VlanId, to_yaml, validate,
 };
 use pointsman_proto::pointsman::objective::v1 as pb;
 use proptest::prelude::*;
@@ -189,9 +189,28 @@ fn kind() -> impl Strategy<Value = ObjectiveKind> {
     prop_oneof![filter, forward, next]
 }
 
+fn attributes() -> impl Strategy<Value = Attributes> {
+    let period = || {
+        prop::option::of(
+            (100..=365 * 86_400_000u64)
+                .prop_map(|ms| Period::from_milliseconds(ms).expect("in range")),
+        )
+    };
+    let timeout = prop_oneof![
+        3 => Just(Timeout::default()),
+        1 => (period(), period()).prop_map(|(idle, hard)| Timeout { idle, hard }),
+    ];
+    let attributes = (prop::option::of(name()), prop::option::of(name()), timeout);
+    attributes.prop_map(|(owner, group, timeout)| Attributes {
+        owner,
+        group,
+        timeout,
+    })
+}
+
 prop_compose! {
-    fn any_change()(name in name(), priority in 1..=u16::MAX, kind in kind()) -> Change {
-        Change { operation: Operation::Put, objective: Objective { name, priority, kind } }
+    fn any_change()(name in name(), priority in 1..=u16::MAX, attributes in attributes(), kind in kind()) -> Change {
+        Change { operation: Operation::Put, objective: Objective { name, priority, attributes, kind } }
     }
 }
 
@@ -240,6 +259,7 @@ fn criterion(field: &str, found: pb::criterion::Match) -> pb::Change {
             name: "f".to_owned(),
             priority: 0,
             kind: Some(pb::objective::Kind::Forward(forward)),
+            ..pb::Objective::default()
         }),
     }
 }
@@ -297,6 +317,7 @@ fn a_deletion_needs_only_kind_and_name() {
         name: "spines".to_owned(),
         priority: 0,
         kind: Some(next),
+        ..pb::Objective::default()
     };
     let operation = pb::Operation::Delete.into();
     let change = Change::try_from(&pb::Change {

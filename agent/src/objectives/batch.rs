@@ -53,7 +53,13 @@ impl Objectives {
                     continue;
                 }
                 Operation::Put => change.objective,
-                Operation::AddToExisting | Operation::RemoveFromExisting => {
+                Operation::Verify => {
+                    if let Err(refusal) = self.verify(&change.objective) {
+                        self.refuse(change.objective, revision, refusal);
+                    }
+                    continue;
+                }
+                Operation::AddToExisting | Operation::RemoveFromExisting | Operation::Modify => {
                     let existing = self.wanted.get(&id).map(|wanted| &wanted.objective);
                     match merge(existing, &change) {
                         Ok(whole) => whole,

@@ -20,6 +20,7 @@ mod dry;
 mod persist;
 mod sink;
 mod status;
+mod verify;
 
 pub use batch::{Batch, Context};
 pub use dry::DrySink;

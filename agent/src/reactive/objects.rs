@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use pointsman_model::{
-    Bucket, Criterion, DEFAULT_PRIORITY, Field, Filter, FilterType, Forward, ForwardFlag,
-    Instruction, Kind, MacAddr, Match, Name, Next, NextType, Objective, ObjectiveId, ObjectiveKind,
-    PortRef, Selector, VlanId,
+    Attributes, Bucket, Criterion, DEFAULT_PRIORITY, Field, Filter, FilterType, Forward,
+    ForwardFlag, Instruction, Kind, MacAddr, Match, Name, Next, NextType, Objective, ObjectiveId,
+    ObjectiveKind, PortRef, Selector, VlanId,
 };
 
 use super::core::Command;
@@ -222,6 +222,7 @@ fn objective(name: Name, kind: ObjectiveKind) -> Objective {
     Objective {
         name,
         priority: DEFAULT_PRIORITY,
+        attributes: Attributes::default(),
         kind,
     }
 }

@@ -1,8 +1,8 @@
 //! Whatever is asked, the answer is entries that the pipeline takes, or a refusal that says why.
 
 use pointsman_model::{
-    Bucket, Criterion, Field, Filter, FilterType, Forward, ForwardFlag, Instruction, Meter, Name,
-    Next, NextType, Objective, ObjectiveKind, PortRef, Selector, ValueKind, VlanId,
+    Attributes, Bucket, Criterion, Field, Filter, FilterType, Forward, ForwardFlag, Instruction,
+    Meter, Name, Next, NextType, Objective, ObjectiveKind, PortRef, Selector, ValueKind, VlanId,
 };
 use pointsman_proto::pointsman::objective::v1::Reason;
 use proptest::prelude::*;
@@ -132,7 +132,7 @@ fn kind() -> impl Strategy<Value = ObjectiveKind> {
 
 prop_compose! {
     pub(super) fn objective()(name in name(), priority in 1..=u16::MAX, kind in kind()) -> Objective {
-        Objective { name, priority, kind }
+        Objective { name, priority, attributes: Attributes::default(), kind }
     }
 }
 

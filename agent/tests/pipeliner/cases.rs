@@ -34,8 +34,9 @@ fn outcome(pipeline: &Pipeline, yaml: &str) -> String {
         let id = change.objective.id();
         let staged = match change.operation {
             Operation::Delete => pipeline.pipeliner.delete(&book, &id),
+            Operation::Verify => continue,
             Operation::Put => pipeline.pipeliner.put(&book, &ports(), &change.objective),
-            Operation::AddToExisting | Operation::RemoveFromExisting => {
+            Operation::AddToExisting | Operation::RemoveFromExisting | Operation::Modify => {
                 merge(book.objective(&id), &change)
                     .and_then(|whole| pipeline.pipeliner.put(&book, &ports(), &whole))
             }

@@ -15,8 +15,8 @@ use pointsman_agent::target::LEARNT_QUEUE;
 use pointsman_agent::target::xdp::XdpTarget;
 use pointsman_ebpf::sys::Program;
 use pointsman_model::{
-    Change, DEFAULT_PRIORITY, Forward, ForwardFlag, Instruction, Name, Objective, ObjectiveKind,
-    Operation, Selector,
+    Attributes, Change, DEFAULT_PRIORITY, Forward, ForwardFlag, Instruction, Name, Objective,
+    ObjectiveKind, Operation, Selector,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -124,6 +124,7 @@ fn punt_everything() -> Change {
         objective: Objective {
             name,
             priority: DEFAULT_PRIORITY,
+            attributes: Attributes::default(),
             kind: ObjectiveKind::Forward(Forward {
                 flag: ForwardFlag::Versatile,
                 selector: Selector::default(),

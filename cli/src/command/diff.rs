@@ -100,7 +100,10 @@ fn objective_differences(
             }
             // Which buckets there are then is for the controller to say; what is there stays
             // named, so that pruning spares it.
-            Operation::AddToExisting | Operation::RemoveFromExisting => {
+            Operation::AddToExisting
+            | Operation::RemoveFromExisting
+            | Operation::Modify
+            | Operation::Verify => {
                 of_device.extend(stored.cloned());
             }
         }

@@ -63,6 +63,7 @@ fn put(device: &str, index: usize) -> ObjectiveChange {
         name: format!("f{index}"),
         priority: 0,
         kind: Some(pb::objective::Kind::Filter(pb::Filter::default())),
+        ..pb::Objective::default()
     };
     let operation = Operation::Put(Objective::from_proto(proto).unwrap());
     ObjectiveChange {

@@ -48,7 +48,8 @@ impl ControllerService {
             Ok(planned) => planned,
             Err(rejections) => return Ok(refused(rejections)),
         };
-        let rejections = self.ask_agents(&plan).await;
+        let mut rejections = self.verify(&changes, &plan).await;
+        rejections.extend(self.ask_agents(&plan).await);
         if !rejections.is_empty() {
             return Ok(refused(rejections));
         }
@@ -137,6 +138,49 @@ impl ControllerService {
             .collect();
         rejections.sort_by_key(|rejection| rejection.subject);
         rejections
+    }
+
+    /// Asks the agents whether they have the nexts that are to be verified.
+    async fn verify(&self, changes: &ChangeSet, plan: &Plan) -> Vec<Rejection> {
+        let mut by_device: BTreeMap<&str, Vec<(usize, &Objective)>> = BTreeMap::new();
+        for (index, change) in changes.objectives.iter().enumerate() {
+            if let Operation::Verify(stated) = &change.operation {
+                by_device
+                    .entry(&change.device)
+                    .or_default()
+                    .push((index, stated));
+            }
+        }
+        let checks = by_device.into_iter().map(|(device, stated)| async move {
+            let Some(spec) = plan.specs.get(device) else {
+                return Vec::new();
+            };
+            let asked = stated.iter().map(|(_, stated)| objective_pb::Change {
+                operation: objective_pb::Operation::Verify.into(),
+                objective: Some(stated.to_proto()),
+            });
+            let answers = match self.agents.check(&spec.address, asked.collect()).await {
+                Ok(answers) => answers.into_iter().map(Status::from_proto).collect(),
+                Err(error) => {
+                    let reason = Reason::DeviceUnreachable;
+                    let unknown = Status::failed(reason, error.to_string());
+                    vec![unknown; stated.len()]
+                }
+            };
+            let answers = stated.iter().zip(answers);
+            let differing = answers.filter(|(_, status)| status.progress != Progress::Applied);
+            let rejections = differing.map(|((index, stated), status)| {
+                let (field, message) = split_field(&status.message);
+                let message = format!("{} of {device}: {message}", stated.key());
+                let reason = status.reason.unwrap_or(Reason::Internal);
+                Rejection {
+                    field,
+                    ..Rejection::new(Subject::Objective(*index), reason, message)
+                }
+            });
+            rejections.collect()
+        });
+        join_all(checks).await.into_iter().flatten().collect()
     }
 
     /// Waits until every target is settled, but no longer than `limit`.

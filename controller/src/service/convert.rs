@@ -106,7 +106,17 @@ fn objective_change(change: &pb::ObjectiveChange) -> Result<ObjectiveChange, Str
             let (next, buckets) = buckets_of(objective)?;
             Ok(Operation::RemoveBuckets { next, buckets })
         }
-        Op::Unspecified => return Err("the change has no operation; give put, delete, add_to_existing or remove_from_existing".to_owned()),
+        Op::Modify => {
+            let (next, buckets) = buckets_of(objective)?;
+            Ok(Operation::ModifyBuckets { next, buckets })
+        }
+        Op::Verify => match objective.kind {
+            Some(objective_pb::objective::Kind::Next(_)) => {
+                Objective::from_proto(objective).map(Operation::Verify)
+            }
+            _ => return Err(format!("{}: only nexts can be verified", objective.name)),
+        },
+        Op::Unspecified => return Err("the change has no operation; give put, delete, add_to_existing, remove_from_existing, modify or verify".to_owned()),
     };
     let operation = operation.map_err(|error| error.to_string())?;
     Ok(ObjectiveChange { device, operation })
@@ -140,10 +150,12 @@ fn buckets_of(objective: objective_pb::Objective) -> Result<(String, Vec<Bucket>
             key.name,
             next.buckets.into_iter().map(Bucket::from_proto).collect(),
         )),
-        Some(objective_pb::objective::Kind::Next(_)) => {
-            Err(format!("{key}: there are no buckets to add or remove"))
-        }
-        _ => Err(format!("{key}: only nexts have buckets to add or remove")),
+        Some(objective_pb::objective::Kind::Next(_)) => Err(format!(
+            "{key}: there are no buckets to add, remove or modify"
+        )),
+        _ => Err(format!(
+            "{key}: only nexts have buckets to add, remove or modify"
+        )),
     }
 }
 

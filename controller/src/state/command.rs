@@ -101,17 +101,26 @@ pub enum Operation {
         /// The buckets to take out; their weights do not matter.
         buckets: Vec<Bucket>,
     },
+    /// Put buckets in the place of those of a next that go the same way.
+    ModifyBuckets {
+        /// Its name.
+        next: String,
+        /// What they become.
+        buckets: Vec<Bucket>,
+    },
+    /// Change nothing; the switch is asked whether it has the next like this.
+    Verify(Objective),
 }
 
 impl Operation {
     /// The objective it is about.
     pub fn key(&self) -> ObjectiveKey {
         match self {
-            Operation::Put(objective) => objective.key().clone(),
+            Operation::Put(objective) | Operation::Verify(objective) => objective.key().clone(),
             Operation::Delete(key) => key.clone(),
-            Operation::AddBuckets { next, .. } | Operation::RemoveBuckets { next, .. } => {
-                ObjectiveKey::next(next)
-            }
+            Operation::AddBuckets { next, .. }
+            | Operation::RemoveBuckets { next, .. }
+            | Operation::ModifyBuckets { next, .. } => ObjectiveKey::next(next),
         }
     }
 }

@@ -214,6 +214,32 @@ fn after(
     match operation {
         Operation::Put(objective) => Ok(Some(objective.clone())),
         Operation::Delete(_) => existing().map(|_| None),
+        Operation::Verify(_) => existing().map(|known| Some(known.clone())),
+        Operation::ModifyBuckets { buckets, .. } => {
+            let next = existing()?;
+            let mut all = next.buckets().to_vec();
+            for (position, bucket) in buckets.iter().enumerate() {
+                let mut same = all.iter_mut().filter(|known| known.same_exit(bucket));
+                match (same.next(), same.next()) {
+                    (Some(known), None) => *known = bucket.clone(),
+                    (None, _) => {
+                        let why = format!(
+                            "it has no bucket that goes the same way as number {} of those to modify; add that instead",
+                            position + 1
+                        );
+                        return Err((Reason::NoSuchObjective, why));
+                    }
+                    (Some(_), Some(_)) => {
+                        let why = format!(
+                            "it has several buckets that go the same way as number {} of those to modify; put the whole next instead",
+                            position + 1
+                        );
+                        return Err((Reason::Conflict, why));
+                    }
+                }
+            }
+            Ok(Some(next.with_buckets(all)))
+        }
         Operation::AddBuckets { buckets, .. } => {
             let next = existing()?;
             let mut all = next.buckets().to_vec();

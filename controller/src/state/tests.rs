@@ -38,8 +38,8 @@ fn next_to(name: &str, buckets: &[(&str, u32)]) -> Objective {
     let kind = Some(pb::objective::Kind::Next(next));
     Objective::from_proto(pb::Objective {
         name: name.into(),
-        priority: 0,
         kind,
+        ..pb::Objective::default()
     })
     .unwrap()
 }
@@ -56,8 +56,8 @@ pub(super) fn forward(name: &str, next: &str) -> Objective {
     let kind = Some(pb::objective::Kind::Forward(forward));
     Objective::from_proto(pb::Objective {
         name: name.into(),
-        priority: 0,
         kind,
+        ..pb::Objective::default()
     })
     .unwrap()
 }

@@ -127,8 +127,8 @@ pub fn next(name: &str) -> objective_pb::Objective {
     let kind = Some(objective_pb::objective::Kind::Next(next));
     objective_pb::Objective {
         name: name.into(),
-        priority: 0,
         kind,
+        ..Default::default()
     }
 }
 
@@ -154,8 +154,8 @@ pub fn forward(name: &str, next: &str) -> objective_pb::Objective {
     let kind = Some(objective_pb::objective::Kind::Forward(forward));
     objective_pb::Objective {
         name: name.into(),
-        priority: 0,
         kind,
+        ..Default::default()
     }
 }
 

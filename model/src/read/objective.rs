@@ -1,11 +1,13 @@
 //! One item of `objectives:`. Its kind is the key that holds its name, as in
 //! `forward: rack2`.
 
+use crate::attributes::Attributes;
 use crate::field::Field;
 use crate::objective::{
     Bucket, Change, Criterion, DEFAULT_PRIORITY, Filter, FilterType, Forward, ForwardFlag, Kind,
     Name, Next, NextType, Objective, ObjectiveKind, Operation, Selector,
 };
+use crate::read::attributes::read_attributes;
 use crate::read::treatment::{INSTRUCTIONS, read_instructions, read_treatment};
 use crate::reader::{Reader, optional};
 use crate::yaml::{Entry, Node};
@@ -18,6 +20,9 @@ pub(crate) const OBJECTIVE_FIELDS: &[(Kind, &str)] = &[
 ];
 pub(crate) const FILTER_FIELDS: &[&str] = &[
     "filter",
+    "owner",
+    "group",
+    "timeout",
     "priority",
     "type",
     "key",
@@ -26,14 +31,26 @@ pub(crate) const FILTER_FIELDS: &[&str] = &[
 ];
 pub(crate) const FORWARD_FIELDS: &[&str] = &[
     "forward",
+    "owner",
+    "group",
+    "timeout",
     "priority",
     "flag",
     "selector",
     "next",
     "treatment",
 ];
-pub(crate) const NEXT_FIELDS: &[&str] =
-    &["next", "operation", "priority", "type", "buckets", "meta"];
+pub(crate) const NEXT_FIELDS: &[&str] = &[
+    "next",
+    "owner",
+    "group",
+    "timeout",
+    "operation",
+    "priority",
+    "type",
+    "buckets",
+    "meta",
+];
 pub(crate) const BUCKET_FIELDS: &[&str] = &["weight", "next", "treatment"];
 
 /// Reads one objective; `None` when a mistake was reported.
@@ -69,13 +86,14 @@ fn read_filter(reader: &mut Reader<'_>, node: &Node) -> Option<Change> {
         .map(|node| read_treatment(reader, node))
         .unwrap_or_default();
     let priority = read_priority(reader, &entries);
+    let attributes = read_attributes(reader, &entries);
     let filter = Filter {
         filter_type: filter_type?,
         key: key?,
         conditions: conditions?,
         treatment,
     };
-    put(name?, priority?, ObjectiveKind::Filter(filter))
+    put(name?, priority?, attributes?, ObjectiveKind::Filter(filter))
 }
 
 fn read_forward(reader: &mut Reader<'_>, node: &Node) -> Option<Change> {
@@ -94,13 +112,19 @@ fn read_forward(reader: &mut Reader<'_>, node: &Node) -> Option<Change> {
         .map(|node| read_treatment(reader, node))
         .unwrap_or_default();
     let priority = read_priority(reader, &entries);
+    let attributes = read_attributes(reader, &entries);
     let forward = Forward {
         flag: flag?,
         selector: selector?,
         next,
         treatment,
     };
-    put(name?, priority?, ObjectiveKind::Forward(forward))
+    put(
+        name?,
+        priority?,
+        attributes?,
+        ObjectiveKind::Forward(forward),
+    )
 }
 
 fn read_next(reader: &mut Reader<'_>, node: &Node) -> Option<Change> {
@@ -124,6 +148,7 @@ fn read_next(reader: &mut Reader<'_>, node: &Node) -> Option<Change> {
     });
     let meta = read_selector(reader, &entries, "meta");
     let priority = read_priority(reader, &entries);
+    let attributes = read_attributes(reader, &entries);
     let next = Next {
         next_type: next_type?,
         buckets: buckets?,
@@ -132,6 +157,7 @@ fn read_next(reader: &mut Reader<'_>, node: &Node) -> Option<Change> {
     let objective = Objective {
         name: name?,
         priority: priority?,
+        attributes: attributes?,
         kind: ObjectiveKind::Next(next),
     };
     Some(Change {
@@ -162,12 +188,13 @@ fn read_bucket(reader: &mut Reader<'_>, node: &Node) -> Option<Bucket> {
     })
 }
 
-fn put(name: Name, priority: u16, kind: ObjectiveKind) -> Option<Change> {
+fn put(name: Name, priority: u16, attributes: Attributes, kind: ObjectiveKind) -> Option<Change> {
     Some(Change {
         operation: Operation::Put,
         objective: Objective {
             name,
             priority,
+            attributes,
             kind,
         },
     })
@@ -177,7 +204,7 @@ fn read_name(reader: &mut Reader<'_>, entries: &[&Entry], key: &str) -> Option<N
     read_next_name(reader, optional(entries, key)?)
 }
 
-fn read_next_name(reader: &mut Reader<'_>, node: &Node) -> Option<Name> {
+pub(crate) fn read_next_name(reader: &mut Reader<'_>, node: &Node) -> Option<Name> {
     let text = reader.text(node, "the name of an objective")?;
     let name = Name::new(text);
     if name.is_none() {

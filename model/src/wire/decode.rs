@@ -7,6 +7,7 @@ use pointsman_proto::pointsman::objective::v1::objective::Kind as PbKind;
 use pointsman_proto::pointsman::objective::v1::port_ref::Port as PbPort;
 
 use super::WireError;
+use crate::attributes::{Attributes, Period, Timeout};
 use crate::field::Field;
 use crate::matching::Match;
 use crate::objective::{
@@ -39,13 +40,15 @@ impl TryFrom<&pb::Change> for Change {
             pb::Operation::Delete => Operation::Delete,
             pb::Operation::AddToExisting => Operation::AddToExisting,
             pb::Operation::RemoveFromExisting => Operation::RemoveFromExisting,
+            pb::Operation::Modify => Operation::Modify,
+            pb::Operation::Verify => Operation::Verify,
         };
         let objective = change
             .objective
             .as_ref()
             .ok_or(WireError::Missing("objective"))?;
         let objective = if operation == Operation::Delete {
-            // Kind and name are all that counts, and the rest may be absent.
+            // Kind, name and owner are all that counts, and the rest may be absent.
             identity_of(objective)?
         } else {
             decode_objective(objective)?
@@ -123,18 +126,42 @@ fn decode_objective(objective: &pb::Objective) -> Result<Objective, WireError> {
     Ok(Objective {
         name: decode_name(&objective.name)?,
         priority: decode_priority(objective)?,
+        attributes: Attributes {
+            owner: decode_next_name(&objective.owner)?,
+            group: decode_next_name(&objective.group)?,
+            timeout: decode_timeout(objective.timeout.as_ref())?,
+        },
         kind,
     })
 }
 
-/// An objective of that kind and name and with nothing in it.
+fn decode_timeout(timeout: Option<&pb::Timeout>) -> Result<Timeout, WireError> {
+    let Some(timeout) = timeout else {
+        return Ok(Timeout::default());
+    };
+    let period = |milliseconds| match milliseconds {
+        0 => Ok(None),
+        _ => match Period::from_milliseconds(milliseconds) {
+            Some(period) => Ok(Some(period)),
+            None => Err(WireError::Timeout(milliseconds)),
+        },
+    };
+    Ok(Timeout {
+        idle: period(timeout.idle_milliseconds)?,
+        hard: period(timeout.hard_milliseconds)?,
+    })
+}
+
+/// An objective of that kind, name and owner, and with nothing in it.
 fn identity_of(objective: &pb::Objective) -> Result<Objective, WireError> {
     let kind = match objective.kind.as_ref().ok_or(WireError::Missing("kind"))? {
         PbKind::Filter(_) => Kind::Filter,
         PbKind::Forward(_) => Kind::Forward,
         PbKind::Next(_) => Kind::Next,
     };
-    Ok(Objective::empty(kind, decode_name(&objective.name)?))
+    let mut bare = Objective::empty(kind, decode_name(&objective.name)?);
+    bare.attributes.owner = decode_next_name(&objective.owner)?;
+    Ok(bare)
 }
 
 fn decode_filter(filter: &pb::Filter) -> Result<Filter, WireError> {

@@ -6,6 +6,7 @@ use pointsman_proto::pointsman::objective::v1::instruction::Instruction as PbIns
 use pointsman_proto::pointsman::objective::v1::objective::Kind as PbKind;
 use pointsman_proto::pointsman::objective::v1::port_ref::Port as PbPort;
 
+use crate::attributes::{Period, Timeout};
 use crate::matching::Match;
 use crate::objective::{
     Change, Criterion, Filter, FilterType, Forward, ForwardFlag, Instruction, Kind, Name, Next,
@@ -30,6 +31,8 @@ impl From<&Change> for pb::Change {
             Operation::Delete => pb::Operation::Delete,
             Operation::AddToExisting => pb::Operation::AddToExisting,
             Operation::RemoveFromExisting => pb::Operation::RemoveFromExisting,
+            Operation::Modify => pb::Operation::Modify,
+            Operation::Verify => pb::Operation::Verify,
         };
         Self {
             operation: operation.into(),
@@ -49,6 +52,9 @@ impl From<&Objective> for pb::Objective {
             name: objective.name.to_string(),
             priority: objective.priority.into(),
             kind: Some(kind),
+            owner: encode_name(objective.attributes.owner.as_ref()),
+            group: encode_name(objective.attributes.group.as_ref()),
+            timeout: encode_timeout(objective.attributes.timeout),
         }
     }
 }
@@ -61,6 +67,18 @@ impl From<&PortRef> for pb::PortRef {
         };
         Self { port: Some(port) }
     }
+}
+
+fn encode_name(name: Option<&Name>) -> String {
+    name.map(Name::to_string).unwrap_or_default()
+}
+
+fn encode_timeout(timeout: Timeout) -> Option<pb::Timeout> {
+    let milliseconds = |period: Option<Period>| period.map_or(0, Period::milliseconds);
+    (!timeout.is_never()).then(|| pb::Timeout {
+        idle_milliseconds: milliseconds(timeout.idle),
+        hard_milliseconds: milliseconds(timeout.hard),
+    })
 }
 
 fn encode_filter(filter: &Filter) -> pb::Filter {

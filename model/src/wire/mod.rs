@@ -6,6 +6,7 @@
 mod decode;
 mod encode;
 
+use crate::attributes::Period;
 use crate::field::Field;
 use crate::matching::MatchError;
 use crate::validate::Fault;
@@ -49,6 +50,9 @@ pub enum WireError {
         /// The largest accepted.
         max: u64,
     },
+    /// A timeout that is too short or too long.
+    #[error("a timeout of {0} ms; it must be from {min} to {max}", min = Period::MIN, max = Period::MAX)]
+    Timeout(u64),
     /// Each value is in order, but not together.
     #[error("{0}")]
     Fault(Fault),
