@@ -15,14 +15,16 @@ pub enum ValueKind {
     Mac,
     /// A VLAN, or `untagged`.
     Vlan,
-    /// An IPv4 address or prefix.
+    /// An IPv4 address or prefix, or `address/mask` with any mask.
     Ipv4,
-    /// An IPv6 address or prefix.
+    /// An IPv6 address or prefix, or `address/mask` with any mask.
     Ipv6,
     /// A number of so many bits, or one of the names; optionally `/mask`.
     Number(u32, &'static [(&'static str, u128)]),
     /// Like a number, and also a range `low-high`.
     Ranged(u32),
+    /// So many bits, each with a name: `syn+ack`; optionally `/mask`, `syn/syn+ack`.
+    Flags(u32, &'static [(&'static str, u128)]),
 }
 
 struct FieldSpec {
@@ -85,6 +87,21 @@ const ICMPV6_TYPES: &[(&str, u128)] = &[
     ("neighbor_advertisement", 136),
 ];
 const ARP_OPERATIONS: &[(&str, u128)] = &[("request", 1), ("reply", 2)];
+/// In the order in which they are printed.
+const TCP_FLAGS: &[(&str, u128)] = &[
+    ("syn", 0x02),
+    ("ack", 0x10),
+    ("fin", 0x01),
+    ("rst", 0x04),
+    ("psh", 0x08),
+    ("urg", 0x20),
+    ("ece", 0x40),
+    ("cwr", 0x80),
+    ("ns", 0x100),
+];
+/// As OpenFlow numbers them: the first bit says that it is a fragment, the second that it is not
+/// the first one. So `1/1` is any fragment, and `0/2` what has the header above IP.
+const FRAGMENTS: &[(&str, u128)] = &[("none", 0), ("first", 1), ("later", 3)];
 const BOOLEAN: &[(&str, u128)] = &[("false", 0), ("true", 1)];
 
 macro_rules! fields {
@@ -101,7 +118,7 @@ macro_rules! fields {
     };
 }
 
-use ValueKind::{Ipv4, Ipv6, Mac, Number, Port, Ranged, Vlan};
+use ValueKind::{Flags, Ipv4, Ipv6, Mac, Number, Port, Ranged, Vlan};
 
 fields! {
     InPort "in_port" Port, false, "The port the packet came in by.";
@@ -111,21 +128,29 @@ fields! {
     VlanVid "vlan_vid" Vlan, true, "VLAN of the outer tag, or `untagged`.";
     VlanPcp "vlan_pcp" Number(3, &[]), true, "Priority of the outer VLAN tag.";
     InnerVlanVid "inner_vlan_vid" Vlan, true, "VLAN of the second tag, or `untagged`.";
+    InnerVlanPcp "inner_vlan_pcp" Number(3, &[]), true, "Priority of the second VLAN tag.";
     MplsLabel "mpls_label" Number(20, &[]), true, "Outer MPLS label.";
     MplsTc "mpls_tc" Number(3, &[]), true, "MPLS traffic class.";
     MplsBos "mpls_bos" Number(1, BOOLEAN), false, "Whether the outer MPLS label is the last one.";
-    Ipv4Src "ipv4_src" Ipv4, true, "IPv4 source address or prefix.";
-    Ipv4Dst "ipv4_dst" Ipv4, true, "IPv4 destination address or prefix.";
-    Ipv6Src "ipv6_src" Ipv6, true, "IPv6 source address or prefix.";
-    Ipv6Dst "ipv6_dst" Ipv6, true, "IPv6 destination address or prefix.";
+    Ipv4Src "ipv4_src" Ipv4, true, "IPv4 source address, prefix or address/mask.";
+    Ipv4Dst "ipv4_dst" Ipv4, true, "IPv4 destination address, prefix or address/mask.";
+    Ipv6Src "ipv6_src" Ipv6, true, "IPv6 source address, prefix or address/mask.";
+    Ipv6Dst "ipv6_dst" Ipv6, true, "IPv6 destination address, prefix or address/mask.";
     Ipv6FlowLabel "ipv6_flow_label" Number(20, &[]), false, "IPv6 flow label.";
     IpProto "ip_proto" Number(8, IP_PROTOCOLS), false, "Protocol above IPv4 or IPv6.";
     IpDscp "ip_dscp" Number(6, DSCP), true, "Differentiated services code point.";
     IpEcn "ip_ecn" Number(2, &[]), true, "Congestion notification bits.";
     IpTtl "ip_ttl" Number(8, &[]), true, "TTL or hop limit.";
+    IpFrag "ip_frag" Number(2, FRAGMENTS), false, "Whether it is a fragment; 1/1 is any, 0/2 all but later ones.";
     L4Src "l4_src" Ranged(16), true, "TCP, UDP or SCTP source port, or a range of them.";
     L4Dst "l4_dst" Ranged(16), true, "TCP, UDP or SCTP destination port, or a range of them.";
-    TcpFlags "tcp_flags" Number(9, &[]), false, "TCP flags.";
+    TcpSrc "tcp_src" Ranged(16), false, "`l4_src` of TCP.";
+    TcpDst "tcp_dst" Ranged(16), false, "`l4_dst` of TCP.";
+    UdpSrc "udp_src" Ranged(16), false, "`l4_src` of UDP.";
+    UdpDst "udp_dst" Ranged(16), false, "`l4_dst` of UDP.";
+    SctpSrc "sctp_src" Ranged(16), false, "`l4_src` of SCTP.";
+    SctpDst "sctp_dst" Ranged(16), false, "`l4_dst` of SCTP.";
+    TcpFlags "tcp_flags" Flags(9, TCP_FLAGS), false, "TCP flags: syn is SYN alone, syn/syn+ack SYN without ACK.";
     IcmpType "icmp_type" Number(8, ICMP_TYPES), false, "ICMP (IPv4) type.";
     IcmpCode "icmp_code" Number(8, &[]), false, "ICMP (IPv4) code.";
     Icmpv6Type "icmpv6_type" Number(8, ICMPV6_TYPES), false, "ICMPv6 type.";
@@ -133,6 +158,13 @@ fields! {
     ArpOp "arp_op" Number(16, ARP_OPERATIONS), false, "ARP operation.";
     ArpSpa "arp_spa" Ipv4, false, "ARP sender protocol address.";
     ArpTpa "arp_tpa" Ipv4, false, "ARP target protocol address.";
+    ArpSha "arp_sha" Mac, false, "ARP sender hardware address.";
+    ArpTha "arp_tha" Mac, false, "ARP target hardware address.";
+    NdTarget "nd_target" Ipv6, false, "Target address of neighbour discovery.";
+    NdSll "nd_sll" Mac, false, "Source link-layer address in neighbour discovery.";
+    NdTll "nd_tll" Mac, false, "Target link-layer address in neighbour discovery.";
+    TunnelId "tunnel_id" Number(64, &[]), true, "Number of the tunnel or virtual network, such as a VXLAN's.";
+    Metadata "metadata" Number(64, &[]), true, "What a filter noted of the packet with `set`.";
 }
 
 impl Field {
@@ -174,8 +206,11 @@ impl Field {
             | Self::Ipv6Dst
             | Self::Ipv6FlowLabel
             | Self::Icmpv6Type
-            | Self::Icmpv6Code => 0x86dd,
-            Self::ArpOp | Self::ArpSpa | Self::ArpTpa => 0x0806,
+            | Self::Icmpv6Code
+            | Self::NdTarget
+            | Self::NdSll
+            | Self::NdTll => 0x86dd,
+            Self::ArpOp | Self::ArpSpa | Self::ArpTpa | Self::ArpSha | Self::ArpTha => 0x0806,
             Self::MplsLabel | Self::MplsTc | Self::MplsBos => 0x8847,
             _ => return None,
         })
@@ -184,11 +219,23 @@ impl Field {
     /// The IP protocol that a packet must have to have this field, if it is one only.
     pub fn implied_protocol(self) -> Option<u128> {
         Some(match self {
-            Self::TcpFlags => 6,
+            Self::TcpFlags | Self::TcpSrc | Self::TcpDst => 6,
+            Self::UdpSrc | Self::UdpDst => 17,
+            Self::SctpSrc | Self::SctpDst => 132,
             Self::IcmpType | Self::IcmpCode => 1,
-            Self::Icmpv6Type | Self::Icmpv6Code => 58,
+            Self::Icmpv6Type | Self::Icmpv6Code | Self::NdTarget | Self::NdSll | Self::NdTll => 58,
             _ => return None,
         })
+    }
+
+    /// The field that pipelines know: `tcp_dst` is the `l4_dst` of a protocol that it implies. Most
+    /// fields are their own.
+    pub fn generic(self) -> Self {
+        match self {
+            Self::TcpSrc | Self::UdpSrc | Self::SctpSrc => Self::L4Src,
+            Self::TcpDst | Self::UdpDst | Self::SctpDst => Self::L4Dst,
+            own => own,
+        }
     }
 
     /// Its width. A port is 32 bits wide here, whatever a pipeline makes of it.
@@ -198,7 +245,7 @@ impl Field {
             Mac => 48,
             Vlan => 12,
             Ipv6 => 128,
-            Number(bits, _) | Ranged(bits) => bits,
+            Number(bits, _) | Ranged(bits) | Flags(bits, _) => bits,
         }
     }
 }

@@ -18,6 +18,7 @@ mod field;
 mod matching;
 mod model;
 mod objective;
+mod p4;
 mod place;
 mod problem;
 mod read;
@@ -37,8 +38,9 @@ pub use model::{Device, Located, Model, ObjectiveChange, Scope};
 pub use objective::{
     Bucket, Change, Criterion, DEFAULT_PRIORITY, Filter, FilterType, Forward, ForwardFlag,
     Instruction, Kind, Meter, Name, Next, NextType, Objective, ObjectiveId, ObjectiveKind,
-    Operation, Selector,
+    Operation, P4Criterion, Selector,
 };
+pub use p4::TableAction;
 pub use problem::{Problem, Problems, Source};
 pub use render::{devices_to_yaml, to_yaml};
 pub use schema::json_schema;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::field::Field;
-use crate::field::ValueKind::{Ipv4, Ipv6, Mac, Number, Port, Ranged, Vlan};
+use crate::field::ValueKind::{Flags, Ipv4, Ipv6, Mac, Number, Port, Ranged, Vlan};
 use crate::value::{
     Ipv4Prefix, Ipv6Prefix, MacAddr, PortRef, ValueError, VlanId, max_of, parse_number,
 };
@@ -80,6 +80,9 @@ pub enum MatchError {
         /// The match.
         found: Match,
     },
+    /// A form that a match on a field of a pipeline does not have.
+    #[error("a field of the pipeline is matched by a value, a mask or a range")]
+    P4Form,
 }
 
 impl Field {
@@ -88,6 +91,7 @@ impl Field {
         let found = match self.kind() {
             Port => return Ok(Match::Port(text.parse()?)),
             Vlan if text == "untagged" => return Ok(Match::Untagged),
+            Ipv4 | Ipv6 if has_address_mask(text) => self.parse_masked(text)?,
             Ipv4 => {
                 let prefix = Ipv4Prefix::from_str(text)?;
                 Match::Prefix {
@@ -109,16 +113,22 @@ impl Field {
                     high: self.parse_value(high.trim())?,
                 }
             }
-            Mac | Number(..) | Ranged(_) if text.contains('/') => {
-                let (value, mask) = text.split_once('/').expect("it contains a slash");
-                Match::Masked {
-                    value: self.parse_value(value)?,
-                    mask: self.parse_value(mask)?,
-                }
+            Mac | Number(..) | Ranged(_) | Flags(..) if text.contains('/') => {
+                self.parse_masked(text)?
             }
-            Mac | Vlan | Number(..) | Ranged(_) => Match::Exact(self.parse_value(text)?),
+            Mac | Vlan | Number(..) | Ranged(_) | Flags(..) => {
+                Match::Exact(self.parse_value(text)?)
+            }
         };
         self.canonical(found)
+    }
+
+    fn parse_masked(self, text: &str) -> Result<Match, MatchError> {
+        let (value, mask) = text.split_once('/').expect("the caller has seen a slash");
+        Ok(Match::Masked {
+            value: self.parse_value(value)?,
+            mask: self.parse_value(mask)?,
+        })
     }
 
     /// Reads the value that a `set` gives the field: no mask, no prefix.
@@ -148,6 +158,17 @@ impl Field {
                 }
             },
             Ranged(bits) => parse_number(text, bits)?,
+            Flags(bits, _) if text.starts_with(|c: char| c.is_ascii_digit()) => {
+                parse_number(text, bits)?
+            }
+            Flags(_, names) => text.split('+').try_fold(0, |flags, flag| {
+                let known = names.iter().find(|(name, _)| *name == flag);
+                let (_, bit) = known.ok_or_else(|| MatchError::UnknownName {
+                    text: flag.to_owned(),
+                    names: name_list(names),
+                })?;
+                Ok::<_, MatchError>(flags | bit)
+            })?,
         })
     }
 
@@ -190,7 +211,7 @@ impl Field {
                 }
                 found
             }
-            Match::Masked { value, mask } if matches!(kind, Mac | Number(..) | Ranged(_)) => {
+            Match::Masked { value, mask } if !matches!(kind, Port | Vlan) => {
                 let (value, mask) = (fits(value)?, fits(mask)?);
                 if value & !mask != 0 {
                     return Err(MatchError::BehindMask {
@@ -202,10 +223,10 @@ impl Field {
                         ),
                     });
                 }
-                if mask == max_of(bits) {
-                    Match::Exact(value)
-                } else {
-                    found
+                match prefix_length(mask, bits) {
+                    _ if mask == max_of(bits) => Match::Exact(value),
+                    Some(length) if matches!(kind, Ipv4 | Ipv6) => Match::Prefix { value, length },
+                    _ => found,
                 }
             }
             Match::Range { low, high } if matches!(kind, Ranged(_)) => {
@@ -236,6 +257,7 @@ impl Field {
                 None if self == Self::EthType => format!("{value:#06x}"),
                 None => value.to_string(),
             },
+            Flags(_, names) => flags_to_text(value, names),
             Port | Vlan | Ranged(_) => value.to_string(),
         }
     }
@@ -247,12 +269,40 @@ impl Field {
             Match::Untagged => "untagged".to_owned(),
             Match::Exact(value) => self.format_value(*value),
             Match::Prefix { value, length } => format!("{}/{length}", self.format_value(*value)),
-            Match::Masked { value, mask } if self.kind() == Mac => {
+            Match::Masked { value, mask }
+                if matches!(self.kind(), Mac | Ipv4 | Ipv6 | Flags(..)) =>
+            {
                 format!("{}/{}", self.format_value(*value), self.format_value(*mask))
             }
             Match::Masked { value, mask } => format!("{value:#x}/{mask:#x}"),
             Match::Range { low, high } => format!("{low}-{high}"),
         }
+    }
+}
+
+/// Whether what follows the slash is an address and not a length.
+fn has_address_mask(text: &str) -> bool {
+    let mask = text.split_once('/').map(|(_, mask)| mask);
+    mask.is_some_and(|mask| mask.contains(['.', ':']))
+}
+
+/// The length of the prefix that a mask of so many bits leaves, if it leaves one.
+fn prefix_length(mask: u128, bits: u32) -> Option<u8> {
+    let hidden = !mask & max_of(bits);
+    let is_prefix = hidden & hidden.wrapping_add(1) == 0;
+    let length = bits - hidden.count_ones();
+    is_prefix
+        .then_some(length)
+        .and_then(|length| u8::try_from(length).ok())
+}
+
+/// The names of the bits that are set; a number if none is, or one without a name.
+fn flags_to_text(value: u128, names: &[(&str, u128)]) -> String {
+    let set = names.iter().filter(|(_, bit)| value & bit != 0);
+    let (texts, known): (Vec<&str>, Vec<u128>) = set.copied().unzip();
+    match known.iter().fold(0, |all, bit| all | bit) {
+        all if all == value && value != 0 => texts.join("+"),
+        _ => value.to_string(),
     }
 }
 
@@ -303,6 +353,43 @@ mod tests {
         assert_eq!(
             parsed(Field::EthDst, "01:00:00:00:00:00/ff:ff:ff:ff:ff:ff"),
             "Exact(1099511627776) = 01:00:00:00:00:00"
+        );
+    }
+
+    #[test]
+    fn flags_have_names_and_masks() {
+        assert_eq!(parsed(Field::TcpFlags, "0x12"), "Exact(18) = syn+ack");
+        assert_eq!(parsed(Field::TcpFlags, "ack+syn"), "Exact(18) = syn+ack");
+        assert_eq!(parsed(Field::TcpFlags, "0"), "Exact(0) = 0");
+        assert_eq!(
+            parsed(Field::TcpFlags, "syn/syn+ack"),
+            "Masked { value: 2, mask: 18 } = syn/syn+ack"
+        );
+        assert_eq!(
+            parsed(Field::TcpFlags, "sin"),
+            "`sin` is neither a number nor one of syn, ack, fin, rst, psh, urg, ece, cwr, ns"
+        );
+    }
+
+    #[test]
+    fn addresses_take_any_mask() {
+        assert_eq!(
+            parsed(Field::Ipv4Dst, "10.0.0.1/255.0.0.255"),
+            "Masked { value: 167772161, mask: 4278190335 } = 10.0.0.1/255.0.0.255"
+        );
+        assert_eq!(
+            parsed(Field::Ipv4Dst, "10.0.0.0/255.0.0.0"),
+            "Prefix { value: 167772160, length: 8 } = 10.0.0.0/8"
+        );
+        assert_eq!(
+            parsed(Field::Ipv6Src, "::1/::ffff"),
+            "Masked { value: 1, mask: 65535 } = ::1/::ffff"
+        );
+        assert!(parsed(Field::Ipv4Src, "0.0.0.0/0.0.0.0").ends_with(" = 0.0.0.0/0"));
+        assert_eq!(
+            parsed(Field::Ipv4Dst, "10.9.0.1/255.0.0.255"),
+            "10.9.0.1/255.0.0.255 has bits set that its mask leaves out; \
+             did you mean 10.0.0.1/255.0.0.255?"
         );
     }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use crate::attributes::Attributes;
 use crate::field::Field;
 use crate::matching::Match;
+use crate::p4::{self, TableAction};
 use crate::value::{PortRef, VlanId};
 
 /// The priority of an objective that names none.
@@ -187,9 +188,31 @@ impl fmt::Display for Criterion {
     }
 }
 
+/// A match on a field of a table of the loaded pipeline, by their names in its p4info: what no
+/// [`Field`] has a word for. The agent checks it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct P4Criterion {
+    /// The table's name or alias.
+    pub table: String,
+    /// The match field's name.
+    pub field: String,
+    /// One value, a mask or a range; no prefix and no port.
+    pub matching: Match,
+}
+
+impl fmt::Display for P4Criterion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let matching = p4::format_match(&self.matching);
+        write!(f, "{}.{}: {matching}", self.table, self.field)
+    }
+}
+
 /// Criteria that all must match, each on another field, in the order of [`Field`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Selector(Vec<Criterion>);
+pub struct Selector {
+    criteria: Vec<Criterion>,
+    p4: Vec<P4Criterion>,
+}
 
 impl Selector {
     /// The criteria, unless two are about one field: then that field.
@@ -200,32 +223,57 @@ impl Selector {
             .find(|pair| pair[0].field == pair[1].field)
         {
             Some(pair) => Err(pair[0].field),
-            None => Ok(Self(criteria)),
+            None => Ok(Self {
+                criteria,
+                p4: Vec::new(),
+            }),
         }
+    }
+
+    /// The same with these matches on the pipeline's own fields, unless two are about one of them:
+    /// then that one.
+    pub fn with_p4(mut self, mut p4: Vec<P4Criterion>) -> Result<Self, P4Criterion> {
+        p4.sort();
+        let same = |pair: &&[P4Criterion]| {
+            (&pair[0].table, &pair[0].field) == (&pair[1].table, &pair[1].field)
+        };
+        if let Some(pair) = p4.windows(2).find(same) {
+            return Err(pair[1].clone());
+        }
+        self.p4 = p4;
+        Ok(self)
+    }
+
+    /// Matches on the pipeline's own fields, in the order of their names.
+    pub fn p4(&self) -> &[P4Criterion] {
+        &self.p4
     }
 
     /// What the field must be, if it matters.
     pub fn get(&self, field: Field) -> Option<&Match> {
-        self.0
+        self.criteria
             .iter()
             .find(|criterion| criterion.field == field)
             .map(|criterion| &criterion.matching)
     }
 
-    /// The criteria in order.
+    /// The criteria in order, without those on the pipeline's own fields.
     pub fn iter(&self) -> impl Iterator<Item = &Criterion> {
-        self.0.iter()
+        self.criteria.iter()
     }
 
     /// Whether everything matches.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.criteria.is_empty() && self.p4.is_empty()
     }
 }
 
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let criteria: Vec<_> = self.0.iter().map(Criterion::to_string).collect();
+        let criteria = self.criteria.iter().map(Criterion::to_string);
+        let criteria: Vec<_> = criteria
+            .chain(self.p4.iter().map(P4Criterion::to_string))
+            .collect();
         write!(f, "{{ {} }}", criteria.join(", "))
     }
 }
@@ -260,6 +308,12 @@ pub enum Instruction {
     PopMpls,
     /// Police the packets that come here.
     Meter(Meter),
+    /// Let them wait in this queue of the port that they leave by.
+    Queue(u32),
+    /// Count the packets that come here, under this name.
+    Count(Name),
+    /// Do what an action of the loaded pipeline does.
+    Table(TableAction),
 }
 
 impl Instruction {
@@ -277,6 +331,9 @@ impl Instruction {
             Self::PushMpls(_) => "push_mpls",
             Self::PopMpls => "pop_mpls",
             Self::Meter(_) => "meter",
+            Self::Queue(_) => "queue",
+            Self::Count(_) => "count",
+            Self::Table(_) => "table",
         }
     }
 }

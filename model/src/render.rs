@@ -8,9 +8,11 @@ use crate::attributes::Attributes;
 use crate::field::Field;
 use crate::model::Device;
 use crate::objective::{
-    Bucket, DEFAULT_PRIORITY, FilterType, Instruction, Name, Objective, ObjectiveKind, Selector,
+    Bucket, DEFAULT_PRIORITY, FilterType, Instruction, Name, Objective, ObjectiveKind, P4Criterion,
+    Selector,
 };
-use crate::read::INSTRUCTIONS;
+use crate::p4::{self, TableAction};
+use crate::read::{INSTRUCTIONS, P4};
 
 /// The document of one device's objectives.
 pub fn to_yaml<'o>(device: &str, objectives: impl IntoIterator<Item = &'o Objective>) -> String {
@@ -126,8 +128,21 @@ fn push_selector(lines: &mut Vec<String>, key: &str, selector: &Selector) {
             let text = criterion.field.format(&criterion.matching);
             format!("{}: {}", criterion.field, quoted(&text))
         });
-        lines.push(format!("{key}: {}", flow(criteria)));
+        let p4 = (!selector.p4().is_empty()).then(|| format!("{P4}: {}", flow_p4(selector.p4())));
+        lines.push(format!("{key}: {}", flow(criteria.chain(p4))));
     }
+}
+
+/// Matches on fields of the pipeline, by tables.
+fn flow_p4(criteria: &[P4Criterion]) -> String {
+    let tables = criteria.chunk_by(|one, other| one.table == other.table);
+    flow(tables.map(|fields| {
+        let texts = fields.iter().map(|criterion| {
+            let text = quoted(&p4::format_match(&criterion.matching));
+            format!("{}: {text}", quoted(&criterion.field))
+        });
+        format!("{}: {}", quoted(&fields[0].table), flow(texts))
+    }))
 }
 
 fn push_treatment(lines: &mut Vec<String>, treatment: &[Instruction]) {
@@ -202,6 +217,9 @@ fn mapping_entries(treatment: &[Instruction]) -> Vec<String> {
             Instruction::Output(port) => entries.push(format!("output: {}", quoted(&port.to_string()))),
             Instruction::PushVlan(vlan) => entries.push(format!("push_vlan: {vlan}")),
             Instruction::PushMpls(label) => entries.push(format!("push_mpls: {label}")),
+            Instruction::Queue(queue) => entries.push(format!("queue: {queue}")),
+            Instruction::Count(name) => entries.push(format!("count: {}", quoted(name.as_str()))),
+            Instruction::Table(table) => entries.push(format!("table: {}", flow_table(table))),
             Instruction::Meter(meter) => entries.push(format!(
                 "meter: {{ committed_rate: {}, committed_burst: {}, peak_rate: {}, peak_burst: {} }}",
                 meter.committed_rate, meter.committed_burst, meter.peak_rate, meter.peak_burst
@@ -218,6 +236,20 @@ fn mapping_entries(treatment: &[Instruction]) -> Vec<String> {
         entries.insert(index, format!("set: {}", flow(set)));
     }
     entries
+}
+
+fn flow_table(table: &TableAction) -> String {
+    let mut entries = vec![
+        format!("name: {}", quoted(&table.name)),
+        format!("action: {}", quoted(&table.action)),
+    ];
+    if !table.args.is_empty() {
+        let args = table.args.iter();
+        let args =
+            args.map(|(name, value)| format!("{}: {}", quoted(name), p4::format_value(*value)));
+        entries.push(format!("args: {}", flow(args)));
+    }
+    flow(entries)
 }
 
 fn set_entry(field: Field, value: u128) -> String {

@@ -9,7 +9,7 @@ use crate::field::{Field, ValueKind};
 use crate::objective::{FilterType, ForwardFlag, NextType, Operation};
 use crate::read::{
     BUCKET_FIELDS, DEVICE_FIELDS, FILTER_FIELDS, FORWARD_FIELDS, INSTRUCTIONS, NEXT_FIELDS,
-    OBJECTIVE_FIELDS, TIMEOUT_FIELDS,
+    OBJECTIVE_FIELDS, P4, TIMEOUT_FIELDS,
 };
 
 /// The schema of one document.
@@ -38,7 +38,7 @@ pub fn json_schema() -> Value {
             "owner": owner_schema("The application that it belongs to."),
             "group": owner_schema("Objectives of one owner and group are applied together or not at all."),
             "timeout": timeout_schema(),
-            "selector": selector_schema("Criteria that all must match.", |_| true, criterion_schema),
+            "selector": with_p4(selector_schema("Criteria that all must match.", |_| true, criterion_schema)),
             "set": selector_schema("Fields to rewrite.", Field::settable, value_schema),
             "treatment": treatment_schema(),
             "bucket": bucket_schema(),
@@ -145,6 +145,23 @@ fn instruction_schema(name: &str) -> Value {
         "set" => reference("set"),
         "push_vlan" => number("Adds a tag with this VLAN.", 1, 4094),
         "push_mpls" => number("Adds this label.", 0, (1 << 20) - 1),
+        "queue" => number(
+            "The queue of the port that it leaves by.",
+            0,
+            u32::MAX.into(),
+        ),
+        "count" | "group" => reference("name"),
+        "table" => json!({
+            "type": "object",
+            "additionalProperties": false,
+            "description": "An action of the pipeline, in place of the one that its manifest would choose.",
+            "properties": {
+                "name": { "type": "string", "description": "The table." },
+                "action": { "type": "string" },
+                "args": { "type": "object", "additionalProperties": { "type": ["integer", "string"] } },
+            },
+            "required": ["name", "action"],
+        }),
         "meter" => {
             let fields = &[
                 "committed_rate",
@@ -198,6 +215,17 @@ fn selector_schema(
     json!({ "type": "object", "additionalProperties": false, "description": description, "properties": properties })
 }
 
+/// Matches on fields of the pipeline, beside the criteria that every pipeline knows.
+fn with_p4(mut selector: Value) -> Value {
+    let value = json!({ "type": ["integer", "string"] });
+    selector["properties"][P4] = json!({
+        "type": "object",
+        "description": "Match fields of the pipeline: tables, and in each its fields with a value, value/mask or low-high.",
+        "additionalProperties": { "type": "object", "additionalProperties": value },
+    });
+    selector
+}
+
 fn criterion_schema(field: Field) -> Value {
     let mut schema = value_schema(field);
     if field.kind() == ValueKind::Vlan {
@@ -221,6 +249,9 @@ fn value_schema(field: Field) -> Value {
         }
         ValueKind::Ipv6 => {
             json!({ "type": "string", "description": field.doc(), "examples": ["2001:db8:2::/64"] })
+        }
+        ValueKind::Flags(..) => {
+            json!({ "type": ["integer", "string"], "description": field.doc(), "examples": ["syn", "syn/syn+ack"] })
         }
         ValueKind::Ranged(_) => {
             json!({ "type": ["integer", "string"], "description": field.doc(), "examples": [443, "8000-8100"] })

@@ -108,7 +108,8 @@ impl Faults {
         self.selector("conditions", &filter.conditions);
         self.treatment("treatment", &filter.treatment);
         for instruction in &filter.treatment {
-            if matches!(instruction, Instruction::Output(_) | Instruction::Drop) {
+            if let Instruction::Output(_) | Instruction::Drop | Instruction::Queue(_) = instruction
+            {
                 let message = format!("a filter cannot {}", instruction.name());
                 self.add(
                     format!("treatment.{}", instruction.name()),
@@ -226,6 +227,13 @@ impl Faults {
             );
         }
         self.treatment(path, &bucket.treatment);
+        if (bucket.treatment.iter()).any(|step| matches!(step, Instruction::Table(_))) {
+            self.add(
+                format!("{path}.table"),
+                "a bucket cannot say the action of a table",
+                "a forward or filter can",
+            );
+        }
     }
 
     fn treatment(&mut self, path: &str, treatment: &[Instruction]) {
@@ -247,6 +255,14 @@ impl Faults {
                 format!("{path}.drop"),
                 "a dropped packet has no other treatment",
                 "leave it or the rest out",
+            );
+        }
+        let tables = count(|found| matches!(found, Instruction::Table(_)));
+        if tables > 1 {
+            self.add(
+                format!("{path}.table"),
+                "more than one action of a table",
+                "keep one of them",
             );
         }
         if punts > 0 && outputs > 0 {
@@ -300,6 +316,7 @@ impl Faults {
             };
             self.add(format!("{path}.{other}"), message, "no packet has both");
         }
+        self.generic(path, selector);
         if let Some(Match::Exact(protocol)) = selector.get(Field::IpProto) {
             for criterion in selector.iter() {
                 let fits = protocols_of(criterion.field);
@@ -314,26 +331,92 @@ impl Faults {
                 }
             }
         }
-        if selector.get(Field::VlanVid) == Some(&Match::Untagged) {
-            for field in [Field::VlanPcp, Field::InnerVlanVid] {
+        if let Some(Match::Exact(kind)) = selector.get(Field::Icmpv6Type) {
+            for criterion in selector.iter() {
+                let fits = icmpv6_types_of(criterion.field);
+                if !fits.is_empty() && !fits.contains(kind) {
+                    let kind = Field::Icmpv6Type.format_value(*kind);
+                    let message = format!("there is no {} in a {kind}", criterion.field);
+                    let path = format!("{path}.{}", criterion.field);
+                    self.add(path, message, "no packet has both");
+                }
+            }
+        }
+        let tags = [
+            (
+                Field::VlanVid,
+                &[Field::VlanPcp, Field::InnerVlanVid, Field::InnerVlanPcp][..],
+                "untagged packets",
+            ),
+            (
+                Field::InnerVlanVid,
+                &[Field::InnerVlanPcp],
+                "packets without a second tag",
+            ),
+        ];
+        for (tag, needing, packets) in tags {
+            if selector.get(tag) != Some(&Match::Untagged) {
+                continue;
+            }
+            for field in needing {
                 if selector
-                    .get(field)
+                    .get(*field)
                     .is_some_and(|found| *found != Match::Untagged)
                 {
-                    let message = format!("untagged packets have no {field}");
+                    let message = format!("{packets} have no {field}");
                     self.add(format!("{path}.{field}"), message, "no packet has both");
                 }
             }
         }
+    }
+
+    /// Fields of one protocol beside those of another, and two names for one field.
+    fn generic(&mut self, path: &str, selector: &Selector) {
+        let mut protocol: Option<(Field, u128)> = None;
+        for criterion in selector.iter() {
+            let field = criterion.field;
+            let generic = field.generic();
+            if generic != field && selector.get(generic).is_some() {
+                let message = format!("{field} is {generic} with a protocol, and both are there");
+                self.add(format!("{path}.{field}"), message, "keep one of them");
+            }
+            let Some(implied) = field.implied_protocol() else {
+                continue;
+            };
+            let (first, wanted) = *protocol.get_or_insert((field, implied));
+            if wanted != implied {
+                let format = |value| Field::IpProto.format_value(value);
+                let message = format!(
+                    "{first} is of {} packets, {field} of {}",
+                    format(wanted),
+                    format(implied)
+                );
+                self.add(format!("{path}.{field}"), message, "no packet has both");
+            }
+        }
+    }
+}
+
+/// The messages of neighbour discovery that can have the field.
+fn icmpv6_types_of(field: Field) -> &'static [u128] {
+    match field {
+        Field::NdTarget => &[135, 136, 137],
+        Field::NdSll => &[133, 134, 135],
+        Field::NdTll => &[136, 137],
+        _ => &[],
     }
 }
 
 fn protocols_of(field: Field) -> &'static [u128] {
     match field {
         Field::L4Src | Field::L4Dst => &[6, 17, 132],
-        Field::TcpFlags => &[6],
+        Field::TcpFlags | Field::TcpSrc | Field::TcpDst => &[6],
+        Field::UdpSrc | Field::UdpDst => &[17],
+        Field::SctpSrc | Field::SctpDst => &[132],
         Field::IcmpType | Field::IcmpCode => &[1],
-        Field::Icmpv6Type | Field::Icmpv6Code => &[58],
+        Field::Icmpv6Type | Field::Icmpv6Code | Field::NdTarget | Field::NdSll | Field::NdTll => {
+            &[58]
+        }
         _ => &[],
     }
 }

@@ -4,7 +4,8 @@
 use pointsman_model::{
     Attributes, Bucket, Change, Criterion, Field, Filter, FilterType, Forward, ForwardFlag,
     Instruction, Match, Meter, Model, Name, Next, NextType, Objective, ObjectiveKind, Operation,
-    Period, PortRef, Selector, Timeout, ValueKind, VlanId, to_yaml, validate,
+    P4Criterion, Period, PortRef, Selector, TableAction, Timeout, ValueKind, VlanId, to_yaml,
+    validate,
 };
 use pointsman_proto::pointsman::objective::v1 as pb;
 use proptest::prelude::*;
@@ -38,8 +39,8 @@ fn matching(field: Field) -> BoxedStrategy<Match> {
     match field.kind() {
         ValueKind::Port => port().prop_map(Match::Port).boxed(),
         ValueKind::Vlan => prop_oneof![exact, Just(Match::Untagged)].boxed(),
-        ValueKind::Ipv4 | ValueKind::Ipv6 => (value(field), 0..=field.bits())
-            .prop_map(move |(value, length)| {
+        ValueKind::Ipv4 | ValueKind::Ipv6 => {
+            let prefix = (value(field), 0..=field.bits()).prop_map(move |(value, length)| {
                 let mask = max_of(field)
                     .checked_shl(field.bits() - length)
                     .unwrap_or(0);
@@ -48,16 +49,11 @@ fn matching(field: Field) -> BoxedStrategy<Match> {
                     value: value & mask,
                     length,
                 })
-            })
-            .boxed(),
-        ValueKind::Mac | ValueKind::Number(..) => {
-            let masked = (value(field), value(field)).prop_map(move |(value, mask)| {
-                canonical(Match::Masked {
-                    value: value & mask,
-                    mask,
-                })
             });
-            prop_oneof![exact, masked].boxed()
+            prop_oneof![3 => prefix, 1 => masked(field)].boxed()
+        }
+        ValueKind::Mac | ValueKind::Number(..) | ValueKind::Flags(..) => {
+            prop_oneof![exact, masked(field)].boxed()
         }
         ValueKind::Ranged(_) => {
             let range = (value(field), value(field)).prop_map(move |(one, other)| {
@@ -71,6 +67,38 @@ fn matching(field: Field) -> BoxedStrategy<Match> {
     }
 }
 
+fn masked(field: Field) -> impl Strategy<Value = Match> {
+    (value(field), value(field)).prop_map(move |(value, mask)| {
+        let value = value & mask;
+        let found = field.canonical(Match::Masked { value, mask });
+        found.expect("a match that the field can have")
+    })
+}
+
+/// A match on a field of a pipeline.
+fn p4_criterion() -> impl Strategy<Value = P4Criterion> {
+    let matching = (any::<u128>(), any::<u128>()).prop_flat_map(|(one, other)| {
+        let (low, high) = (one.min(other), one.max(other).max(1));
+        prop_oneof![
+            Just(Match::Exact(one)),
+            Just(Match::Masked {
+                value: one & other,
+                mask: other
+            }),
+            Just(Match::Range {
+                low: low.min(high - 1),
+                high
+            }),
+        ]
+    });
+    let names = ("[a-z.]{1,9}", "[a-z_.]{1,9}");
+    (names, matching).prop_map(|((table, field), matching)| P4Criterion {
+        table,
+        field,
+        matching,
+    })
+}
+
 fn selector() -> impl Strategy<Value = Selector> {
     let fields: Vec<Field> = Field::all().collect();
     let fields = prop::sample::subsequence(fields, 0..6);
@@ -80,7 +108,22 @@ fn selector() -> impl Strategy<Value = Selector> {
             .map(|field| matching(field).prop_map(move |matching| Criterion { field, matching }))
             .collect::<Vec<_>>()
     });
-    criteria.prop_map(|criteria| Selector::new(criteria).expect("each field is there once"))
+    let p4 = prop_oneof![4 => Just(Vec::new()), 1 => prop::collection::vec(p4_criterion(), 1..3)];
+    (criteria, p4).prop_map(|(criteria, mut p4)| {
+        p4.sort();
+        p4.dedup_by(|one, other| (&one.table, &one.field) == (&other.table, &other.field));
+        let selector = Selector::new(criteria).expect("each field is there once");
+        selector.with_p4(p4).expect("each field is there once")
+    })
+}
+
+fn table_action() -> impl Strategy<Value = TableAction> {
+    let args = prop::collection::btree_map("[a-z_]{1,6}", any::<u128>(), 0..3);
+    ("[a-z.]{1,9}", "[a-z_.]{1,9}", args).prop_map(|(name, action, args)| TableAction {
+        name,
+        action,
+        args,
+    })
 }
 
 fn instruction() -> impl Strategy<Value = Instruction> {
@@ -105,6 +148,9 @@ fn instruction() -> impl Strategy<Value = Instruction> {
         1 => meter,
         1 => vlan.prop_map(Instruction::PushVlan),
         1 => (0..1_u32 << 20).prop_map(Instruction::PushMpls),
+        1 => any::<u32>().prop_map(Instruction::Queue),
+        1 => "[a-z][a-z0-9/.-]{0,8}".prop_map(|name| Instruction::Count(Name::new(&name).expect("a name"))),
+        1 => table_action().prop_map(Instruction::Table),
         1 => prop::sample::select(vec![
             Instruction::PopVlan,
             Instruction::Drop,
@@ -245,6 +291,7 @@ proptest! {
 fn criterion(field: &str, found: pb::criterion::Match) -> pb::Change {
     let selector = vec![pb::Criterion {
         field: field.to_owned(),
+        p4: None,
         r#match: Some(found),
     }];
     let forward = pb::Forward {

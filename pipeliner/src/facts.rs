@@ -32,6 +32,8 @@ pub(super) enum FactName {
     PushMpls,
     PopMpls,
     Meter,
+    Queue,
+    Count,
 }
 
 /// The facts that are neither criteria nor `set`.
@@ -47,6 +49,8 @@ const WORDS: &[(&str, FactName)] = &[
     ("push_mpls", FactName::PushMpls),
     ("pop_mpls", FactName::PopMpls),
     ("meter", FactName::Meter),
+    ("queue", FactName::Queue),
+    ("count", FactName::Count),
 ];
 
 impl FactName {
@@ -152,6 +156,10 @@ impl Facts {
         selector: &Selector,
         ports: &Ports,
     ) -> Result<(), Refusal> {
+        if let Some(own) = selector.p4().first() {
+            let message = format!("{} of table {} cannot be matched", own.field, own.table);
+            return Err(Refusal::unsupported(message).at("p4"));
+        }
         for criterion in selector.iter() {
             let matching = match &criterion.matching {
                 Match::Port(port) => {
@@ -162,7 +170,8 @@ impl Facts {
                 }
                 other => other.clone(),
             };
-            self.add(FactName::Criterion(criterion.field), Fact::Match(matching));
+            let name = FactName::Criterion(criterion.field.generic());
+            self.add(name, Fact::Match(matching));
         }
         for criterion in selector.iter() {
             self.imply(Field::EthType, criterion.field.implied_ether_type());
@@ -207,6 +216,12 @@ impl Facts {
                 Instruction::CopyToCpu => (FactName::CopyToCpu, Fact::Flag),
                 Instruction::DecTtl => (FactName::DecTtl, Fact::Flag),
                 Instruction::PopMpls => (FactName::PopMpls, Fact::Flag),
+                Instruction::Queue(queue) => (FactName::Queue, Fact::Number((*queue).into())),
+                Instruction::Count(_) => (FactName::Count, Fact::Flag),
+                Instruction::Table(table) => {
+                    let message = format!("the action of table {} cannot be chosen", table.name);
+                    return Err(Refusal::unsupported(message).at(format!("{path}.table")));
+                }
             };
             if self.facts.insert(name, fact).is_some() {
                 let message = format!("{name} is done twice; a pipeline can do it once");

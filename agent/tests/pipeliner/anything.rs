@@ -18,9 +18,15 @@ fn texts(field: Field) -> Vec<&'static str> {
         ValueKind::Port => vec!["1", "swp2", "swp99"],
         ValueKind::Mac => vec!["00:00:5e:00:53:01", "01:00:00:00:00:00/01:00:00:00:00:00"],
         ValueKind::Vlan => vec!["10", "20", "untagged"],
-        ValueKind::Ipv4 => vec!["10.0.0.1", "10.0.0.0/8", "0.0.0.0/0"],
-        ValueKind::Ipv6 => vec!["2001:db8::1", "2001:db8::/32", "::/0"],
+        ValueKind::Ipv4 => vec![
+            "10.0.0.1",
+            "10.0.0.0/8",
+            "10.0.0.1/255.0.0.255",
+            "0.0.0.0/0",
+        ],
+        ValueKind::Ipv6 => vec!["2001:db8::1", "2001:db8::/32", "::1/::ffff", "::/0"],
         ValueKind::Ranged(_) => vec!["80", "1000-1999", "0x10/0xf0", "1-65534"],
+        ValueKind::Flags(..) => vec!["syn", "syn/syn+ack"],
         ValueKind::Number(1, _) => vec!["0", "1"],
         ValueKind::Number(..) => vec!["0", "1", "0x1/0x1"],
     }
@@ -64,6 +70,8 @@ fn instruction() -> impl Strategy<Value = Instruction> {
         Instruction::PushMpls(16),
         Instruction::PopMpls,
         Instruction::Meter(meter),
+        Instruction::Queue(3),
+        Instruction::Count(Name::new("web").expect("it is a name")),
     ])
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use pointsman_model::{Field, PortRef};
 
-use super::frame::{self, ICMP, ICMPV6, IPV4, IPV6, SCTP, TCP, UDP};
+use super::frame::{self, ICMP, ICMPV6, IPV4, IPV6, UDP};
 
 /// A packet, and where it comes in, if that was one of the fields.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,15 +16,6 @@ pub struct Built {
     pub port: Option<PortRef>,
 }
 
-/// Names that criteria do not have: they say the protocol, too.
-const WITH_PROTOCOL: [(&str, Field, u128); 6] = [
-    ("tcp_src", Field::L4Src, TCP),
-    ("tcp_dst", Field::L4Dst, TCP),
-    ("udp_src", Field::L4Src, UDP),
-    ("udp_dst", Field::L4Dst, UDP),
-    ("sctp_src", Field::L4Src, SCTP),
-    ("sctp_dst", Field::L4Dst, SCTP),
-];
 const MAX_LENGTH: usize = 9000;
 
 /// What was said of a packet.
@@ -102,10 +93,6 @@ impl Given {
 
     /// The field of a name, with what it says of the packet.
     fn field(&mut self, name: &str) -> Result<Field, String> {
-        if let Some((_, field, protocol)) = WITH_PROTOCOL.iter().find(|(n, ..)| *n == name) {
-            self.carry(*protocol, name)?;
-            return Ok(*field);
-        }
         let field = match name {
             "vlan" => Field::VlanVid,
             "inner_vlan" => Field::InnerVlanVid,
@@ -127,7 +114,7 @@ impl Given {
                 | Field::L4Src
                 | Field::L4Dst
         );
-        Ok(field)
+        Ok(field.generic())
     }
 
     fn be(&mut self, ether_type: u128, name: &str) -> Result<(), String> {
@@ -197,8 +184,7 @@ fn agree(
 }
 
 fn unknown(name: &str) -> String {
-    let own = WITH_PROTOCOL.iter().map(|(name, ..)| *name);
-    let names = Field::all().map(Field::name).chain(own);
+    let names = Field::all().map(Field::name);
     let names: Vec<_> = names.chain(["vlan", "inner_vlan", "length"]).collect();
     format!("there is no field {name}; there are {}", names.join(", "))
 }

@@ -8,6 +8,6 @@ mod treatment;
 pub(crate) use attributes::{TIMEOUT_FIELDS, read_owner};
 pub(crate) use device::{DEVICE_FIELDS, read_device, read_device_name};
 pub(crate) use objective::{
-    BUCKET_FIELDS, FILTER_FIELDS, FORWARD_FIELDS, NEXT_FIELDS, OBJECTIVE_FIELDS, read_objective,
+    BUCKET_FIELDS, FILTER_FIELDS, FORWARD_FIELDS, NEXT_FIELDS, OBJECTIVE_FIELDS, P4, read_objective,
 };
 pub(crate) use treatment::INSTRUCTIONS;

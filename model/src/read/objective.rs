@@ -5,12 +5,13 @@ use crate::attributes::Attributes;
 use crate::field::Field;
 use crate::objective::{
     Bucket, Change, Criterion, DEFAULT_PRIORITY, Filter, FilterType, Forward, ForwardFlag, Kind,
-    Name, Next, NextType, Objective, ObjectiveKind, Operation, Selector,
+    Name, Next, NextType, Objective, ObjectiveKind, Operation, P4Criterion, Selector,
 };
+use crate::p4;
 use crate::read::attributes::read_attributes;
-use crate::read::treatment::{INSTRUCTIONS, read_instructions, read_treatment};
+use crate::read::treatment::{INSTRUCTIONS, read_treatment};
 use crate::reader::{Reader, optional};
-use crate::yaml::{Entry, Node};
+use crate::yaml::{Entry, Node, Span};
 
 /// The keys that say what an objective is, one of which it must have.
 pub(crate) const OBJECTIVE_FIELDS: &[(Kind, &str)] = &[
@@ -53,6 +54,9 @@ pub(crate) const NEXT_FIELDS: &[&str] = &[
 ];
 pub(crate) const BUCKET_FIELDS: &[&str] = &["weight", "next", "treatment"];
 
+/// The key of matches on the pipeline's own fields.
+pub(crate) const P4: &str = "p4";
+
 /// Reads one objective; `None` when a mistake was reported.
 pub(crate) fn read_objective(reader: &mut Reader<'_>, node: &Node) -> Option<Change> {
     // A forward has a `next` too, so the order of the question matters.
@@ -85,13 +89,17 @@ fn read_filter(reader: &mut Reader<'_>, node: &Node) -> Option<Change> {
     let treatment = optional(&entries, "treatment")
         .map(|node| read_treatment(reader, node))
         .unwrap_or_default();
+    if let Some((_, span)) = treatment.group {
+        let label = "forwards decide where packets go";
+        reader.error(span, "a filter cannot name a group", label);
+    }
     let priority = read_priority(reader, &entries);
     let attributes = read_attributes(reader, &entries);
     let filter = Filter {
         filter_type: filter_type?,
         key: key?,
         conditions: conditions?,
-        treatment,
+        treatment: treatment.instructions,
     };
     put(name?, priority?, attributes?, ObjectiveKind::Filter(filter))
 }
@@ -104,20 +112,17 @@ fn read_forward(reader: &mut Reader<'_>, node: &Node) -> Option<Change> {
         .required(&entries, "flag", "the forward", at)
         .and_then(|node| reader.word(node, "flag", ForwardFlag::WORDS));
     let selector = read_selector(reader, &entries, "selector");
-    let next = match optional(&entries, "next") {
-        Some(node) => Some(read_next_name(reader, node)?),
-        None => None,
-    };
     let treatment = optional(&entries, "treatment")
         .map(|node| read_treatment(reader, node))
         .unwrap_or_default();
+    let next = read_destination(reader, &entries, treatment.group)?;
     let priority = read_priority(reader, &entries);
     let attributes = read_attributes(reader, &entries);
     let forward = Forward {
         flag: flag?,
         selector: selector?,
         next,
-        treatment,
+        treatment: treatment.instructions,
     };
     put(
         name?,
@@ -175,17 +180,32 @@ fn read_bucket(reader: &mut Reader<'_>, node: &Node) -> Option<Bucket> {
     let mut treatment = optional(&entries, "treatment")
         .map(|node| read_treatment(reader, node))
         .unwrap_or_default();
-    treatment.extend(read_instructions(reader, &entries));
-    let next = match optional(&entries, "next") {
-        Some(node) => Some(read_next_name(reader, node)?),
-        None => None,
-    };
+    treatment.read_entries(reader, &entries);
+    let next = read_destination(reader, &entries, treatment.group)?;
     let weight = u16::try_from(weight?).expect("the number is in range");
     Some(Bucket {
         weight,
-        treatment,
+        treatment: treatment.instructions,
         next,
     })
+}
+
+/// The next of a forward or bucket: under `next`, or the group of its treatment. The outer `None`
+/// is a mistake that was reported.
+fn read_destination(
+    reader: &mut Reader<'_>,
+    entries: &[&Entry],
+    group: Option<(Name, Span)>,
+) -> Option<Option<Name>> {
+    match (optional(entries, "next"), group) {
+        (Some(_), Some((_, span))) => {
+            let message = "`next` and `group` say the same, and are both there";
+            reader.error(span, message, "leave one of them out");
+            None
+        }
+        (Some(node), None) => read_next_name(reader, node).map(Some),
+        (None, group) => Some(group.map(|(name, _)| name)),
+    }
 }
 
 fn put(name: Name, priority: u16, attributes: Attributes, kind: ObjectiveKind) -> Option<Change> {
@@ -232,12 +252,20 @@ fn read_selector(reader: &mut Reader<'_>, entries: &[&Entry], key: &str) -> Opti
     let Some(node) = optional(entries, key) else {
         return Some(Selector::default());
     };
-    let fields: Vec<_> = Field::all().map(Field::name).collect();
+    let fields: Vec<_> = Field::all().map(Field::name).chain([P4]).collect();
     let what = format!("`{key}`");
     let entries = reader.map(node, &what, &fields)?;
     let mut criteria = Vec::with_capacity(entries.len());
+    let mut p4 = Vec::new();
     let mut complete = true;
     for entry in entries {
+        if entry.key == P4 {
+            match read_p4(reader, &entry.value) {
+                Some(found) => p4 = found,
+                None => complete = false,
+            }
+            continue;
+        }
         let Ok(field) = entry.key.parse::<Field>() else {
             continue;
         };
@@ -249,5 +277,32 @@ fn read_selector(reader: &mut Reader<'_>, entries: &[&Entry], key: &str) -> Opti
         }
     }
     let selector = Selector::new(criteria).expect("the reader keeps the first of equal keys");
-    complete.then_some(selector)
+    let selector = selector.with_p4(p4);
+    complete.then(|| selector.expect("the reader keeps the first of equal keys"))
+}
+
+/// Matches on fields of the pipeline: `{ TABLE: { FIELD: VALUE } }`.
+fn read_p4(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<P4Criterion>> {
+    let mut criteria = Vec::new();
+    let before = reader.count();
+    for table in reader.entries(node, "`p4`")? {
+        let what = format!("the key of {}", table.key);
+        for field in reader.entries(&table.value, &what).unwrap_or_default() {
+            for entry in [table, field] {
+                if !p4::is_name(&entry.key) {
+                    let message = format!("`{}` is not a name of the pipeline", entry.key);
+                    reader.error(entry.key_span, message, "not a name");
+                }
+            }
+            let text = reader.text(&field.value, &field.key);
+            let matching =
+                text.and_then(|text| reader.checked(&field.value, &what, p4::parse_match(text)));
+            criteria.extend(matching.map(|matching| P4Criterion {
+                table: table.key.clone(),
+                field: field.key.clone(),
+                matching,
+            }));
+        }
+    }
+    (reader.count() == before).then_some(criteria)
 }

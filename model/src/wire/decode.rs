@@ -1,5 +1,7 @@
 //! From messages to the model's types, checked.
 
+use std::collections::BTreeMap;
+
 use pointsman_proto::pointsman::objective::v1 as pb;
 use pointsman_proto::pointsman::objective::v1::criterion::Match as PbMatch;
 use pointsman_proto::pointsman::objective::v1::instruction::Instruction as PbInstruction;
@@ -12,8 +14,10 @@ use crate::field::Field;
 use crate::matching::Match;
 use crate::objective::{
     Bucket, Change, Criterion, DEFAULT_PRIORITY, Filter, FilterType, Forward, ForwardFlag,
-    Instruction, Kind, Meter, Name, Next, NextType, Objective, ObjectiveKind, Operation, Selector,
+    Instruction, Kind, Meter, Name, Next, NextType, Objective, ObjectiveKind, Operation,
+    P4Criterion, Selector,
 };
+use crate::p4::{self, TableAction};
 use crate::validate::validate;
 use crate::value::{PortRef, VlanId};
 
@@ -93,7 +97,7 @@ fn decode_name(name: &str) -> Result<Name, WireError> {
     Name::new(name).ok_or_else(|| WireError::Name(name.to_owned()))
 }
 
-fn decode_next_name(name: &str) -> Result<Option<Name>, WireError> {
+fn decode_optional_name(name: &str) -> Result<Option<Name>, WireError> {
     if name.is_empty() {
         Ok(None)
     } else {
@@ -127,8 +131,8 @@ fn decode_objective(objective: &pb::Objective) -> Result<Objective, WireError> {
         name: decode_name(&objective.name)?,
         priority: decode_priority(objective)?,
         attributes: Attributes {
-            owner: decode_next_name(&objective.owner)?,
-            group: decode_next_name(&objective.group)?,
+            owner: decode_optional_name(&objective.owner)?,
+            group: decode_optional_name(&objective.group)?,
             timeout: decode_timeout(objective.timeout.as_ref())?,
         },
         kind,
@@ -160,7 +164,7 @@ fn identity_of(objective: &pb::Objective) -> Result<Objective, WireError> {
         PbKind::Next(_) => Kind::Next,
     };
     let mut bare = Objective::empty(kind, decode_name(&objective.name)?);
-    bare.attributes.owner = decode_next_name(&objective.owner)?;
+    bare.attributes.owner = decode_optional_name(&objective.owner)?;
     Ok(bare)
 }
 
@@ -178,6 +182,7 @@ fn decode_filter(filter: &pb::Filter) -> Result<Filter, WireError> {
 }
 
 fn decode_forward(forward: &pb::Forward) -> Result<Forward, WireError> {
+    let (treatment, next) = decode_steps(&forward.treatment, &forward.next)?;
     Ok(Forward {
         flag: match forward.flag() {
             pb::ForwardFlag::Unspecified => return Err(WireError::Missing("forward flag")),
@@ -186,17 +191,18 @@ fn decode_forward(forward: &pb::Forward) -> Result<Forward, WireError> {
             pb::ForwardFlag::Egress => ForwardFlag::Egress,
         },
         selector: decode_selector(&forward.selector)?,
-        next: decode_next_name(&forward.next)?,
-        treatment: decode_treatment(&forward.treatment)?,
+        next,
+        treatment,
     })
 }
 
 fn decode_next(next: &pb::Next) -> Result<Next, WireError> {
     let bucket = |bucket: &pb::Bucket| {
+        let (treatment, next) = decode_steps(&bucket.treatment, &bucket.next)?;
         Ok(Bucket {
             weight: decode_u16("weight", bucket.weight)?.max(1),
-            treatment: decode_treatment(&bucket.treatment)?,
-            next: decode_next_name(&bucket.next)?,
+            treatment,
+            next,
         })
     };
     Ok(Next {
@@ -218,48 +224,102 @@ fn decode_field(name: &str) -> Result<Field, WireError> {
 }
 
 fn decode_selector(criteria: &[pb::Criterion]) -> Result<Selector, WireError> {
-    let decode = |criterion: &pb::Criterion| {
-        let field = decode_field(&criterion.field)?;
-        let found = match criterion
-            .r#match
-            .as_ref()
-            .ok_or(WireError::Missing("match"))?
-        {
-            PbMatch::Exact(value) => Match::Exact(value_of(value)?),
-            PbMatch::Prefix(prefix) => Match::Prefix {
-                value: value_of(&prefix.value)?,
-                length: u8::try_from(prefix.length).map_err(|_| WireError::Range {
-                    what: "prefix length",
-                    found: prefix.length.into(),
-                    max: field.bits().into(),
-                })?,
-            },
-            PbMatch::Masked(masked) => Match::Masked {
-                value: value_of(&masked.value)?,
-                mask: value_of(&masked.mask)?,
-            },
-            PbMatch::Range(range) => Match::Range {
-                low: value_of(&range.low)?,
-                high: value_of(&range.high)?,
-            },
-            PbMatch::Port(port) => Match::Port(port.try_into()?),
-            PbMatch::Untagged(true) => Match::Untagged,
-            PbMatch::Untagged(false) => return Err(WireError::Missing("match")),
-        };
-        let matching = field
-            .canonical(found)
-            .map_err(|error| WireError::Value { field, error })?;
-        Ok(Criterion { field, matching })
-    };
-    let criteria = criteria
-        .iter()
-        .map(decode)
-        .collect::<Result<_, WireError>>()?;
-    Selector::new(criteria).map_err(WireError::Twice)
+    let mut known = Vec::with_capacity(criteria.len());
+    let mut own = Vec::new();
+    for criterion in criteria {
+        let found = criterion.r#match.as_ref();
+        let found = found.ok_or(WireError::Missing("match"))?;
+        match &criterion.p4 {
+            Some(_) if !criterion.field.is_empty() => return Err(WireError::Missing("field")),
+            Some(p4) => own.push(decode_p4(p4, found)?),
+            None => known.push(decode_criterion(&criterion.field, found)?),
+        }
+    }
+    let selector = Selector::new(known).map_err(WireError::Twice)?;
+    selector.with_p4(own).map_err(|twice| WireError::P4Twice {
+        table: twice.table,
+        field: twice.field,
+    })
+}
+
+fn decode_criterion(name: &str, found: &PbMatch) -> Result<Criterion, WireError> {
+    let field = decode_field(name)?;
+    let matching = field
+        .canonical(decode_match(found, field.bits())?)
+        .map_err(|error| WireError::Value { field, error })?;
+    Ok(Criterion { field, matching })
+}
+
+fn decode_p4(p4: &pb::P4MatchField, found: &PbMatch) -> Result<P4Criterion, WireError> {
+    let matching = p4::canonical(decode_match(found, 128)?);
+    let (table, field) = (decode_p4_name(&p4.table)?, decode_p4_name(&p4.field)?);
+    match matching {
+        Ok(matching) => Ok(P4Criterion {
+            table,
+            field,
+            matching,
+        }),
+        Err(error) => Err(WireError::P4Value {
+            place: format!("{field} of table {table}"),
+            error,
+        }),
+    }
+}
+
+fn decode_p4_name(name: &str) -> Result<String, WireError> {
+    match p4::is_name(name) {
+        true => Ok(name.to_owned()),
+        false => Err(WireError::Missing("a name of the pipeline")),
+    }
+}
+
+fn decode_match(found: &PbMatch, bits: u32) -> Result<Match, WireError> {
+    Ok(match found {
+        PbMatch::Exact(value) => Match::Exact(value_of(value)?),
+        PbMatch::Prefix(prefix) => Match::Prefix {
+            value: value_of(&prefix.value)?,
+            length: u8::try_from(prefix.length).map_err(|_| WireError::Range {
+                what: "prefix length",
+                found: prefix.length.into(),
+                max: bits.into(),
+            })?,
+        },
+        PbMatch::Masked(masked) => Match::Masked {
+            value: value_of(&masked.value)?,
+            mask: value_of(&masked.mask)?,
+        },
+        PbMatch::Range(range) => Match::Range {
+            low: value_of(&range.low)?,
+            high: value_of(&range.high)?,
+        },
+        PbMatch::Port(port) => Match::Port(port.try_into()?),
+        PbMatch::Untagged(true) => Match::Untagged,
+        PbMatch::Untagged(false) => return Err(WireError::Missing("match")),
+    })
 }
 
 fn decode_treatment(treatment: &[pb::Instruction]) -> Result<Vec<Instruction>, WireError> {
     treatment.iter().map(decode_instruction).collect()
+}
+
+/// The treatment and the next of a forward or bucket: a `group` is the next.
+fn decode_steps(
+    treatment: &[pb::Instruction],
+    next: &str,
+) -> Result<(Vec<Instruction>, Option<Name>), WireError> {
+    let group = |step: &pb::Instruction| match &step.instruction {
+        Some(PbInstruction::Group(name)) => Some(name.clone()),
+        _ => None,
+    };
+    let mut nexts: Vec<String> = treatment.iter().filter_map(group).collect();
+    nexts.extend((!next.is_empty()).then(|| next.to_owned()));
+    let steps = treatment.iter().filter(|step| group(step).is_none());
+    let steps = steps.map(decode_instruction).collect::<Result<_, _>>()?;
+    match nexts.as_slice() {
+        [] => Ok((steps, None)),
+        [next] => Ok((steps, Some(decode_name(next)?))),
+        _ => Err(WireError::TwoNexts),
+    }
 }
 
 fn decode_instruction(instruction: &pb::Instruction) -> Result<Instruction, WireError> {
@@ -308,6 +368,26 @@ fn decode_instruction(instruction: &pb::Instruction) -> Result<Instruction, Wire
             peak_rate: meter.peak_rate,
             peak_burst: meter.peak_burst,
         }),
+        PbInstruction::Queue(queue) => Instruction::Queue(*queue),
+        PbInstruction::Count(name) => Instruction::Count(decode_name(name)?),
+        PbInstruction::Table(table) => Instruction::Table(decode_table(table)?),
+        // Forwards and buckets have taken theirs out.
+        PbInstruction::Group(_) => return Err(WireError::GroupInFilter),
+    })
+}
+
+fn decode_table(table: &pb::TableAction) -> Result<TableAction, WireError> {
+    let mut args = BTreeMap::new();
+    for arg in &table.args {
+        let before = args.insert(decode_p4_name(&arg.name)?, value_of(&arg.value)?);
+        if before.is_some() {
+            return Err(WireError::ArgumentTwice(arg.name.clone()));
+        }
+    }
+    Ok(TableAction {
+        name: decode_p4_name(&table.table)?,
+        action: decode_p4_name(&table.action)?,
+        args,
     })
 }
 

@@ -9,8 +9,8 @@ use pointsman_proto::pointsman::objective::v1::port_ref::Port as PbPort;
 use crate::attributes::{Period, Timeout};
 use crate::matching::Match;
 use crate::objective::{
-    Change, Criterion, Filter, FilterType, Forward, ForwardFlag, Instruction, Kind, Name, Next,
-    NextType, Objective, ObjectiveKind, Operation, Selector,
+    Change, Filter, FilterType, Forward, ForwardFlag, Instruction, Kind, Name, Next, NextType,
+    Objective, ObjectiveKind, Operation, Selector,
 };
 use crate::value::PortRef;
 
@@ -136,30 +136,40 @@ fn encode_next(next: &Next) -> pb::Next {
 }
 
 fn encode_selector(selector: &Selector) -> Vec<pb::Criterion> {
-    let encode = |criterion: &Criterion| {
-        let found = match &criterion.matching {
-            Match::Exact(value) => PbMatch::Exact(bytes_of(*value)),
-            Match::Prefix { value, length } => PbMatch::Prefix(pb::Prefix {
-                value: bytes_of(*value),
-                length: (*length).into(),
-            }),
-            Match::Masked { value, mask } => PbMatch::Masked(pb::Masked {
-                value: bytes_of(*value),
-                mask: bytes_of(*mask),
-            }),
-            Match::Range { low, high } => PbMatch::Range(pb::Range {
-                low: bytes_of(*low),
-                high: bytes_of(*high),
-            }),
-            Match::Port(port) => PbMatch::Port(port.into()),
-            Match::Untagged => PbMatch::Untagged(true),
-        };
-        pb::Criterion {
-            field: criterion.field.name().to_owned(),
-            r#match: Some(found),
-        }
-    };
-    selector.iter().map(encode).collect()
+    let known = selector.iter().map(|criterion| pb::Criterion {
+        field: criterion.field.name().to_owned(),
+        r#match: Some(encode_match(&criterion.matching)),
+        p4: None,
+    });
+    let own = selector.p4().iter().map(|criterion| pb::Criterion {
+        field: String::new(),
+        r#match: Some(encode_match(&criterion.matching)),
+        p4: Some(pb::P4MatchField {
+            table: criterion.table.clone(),
+            field: criterion.field.clone(),
+        }),
+    });
+    known.chain(own).collect()
+}
+
+fn encode_match(found: &Match) -> PbMatch {
+    match found {
+        Match::Exact(value) => PbMatch::Exact(bytes_of(*value)),
+        Match::Prefix { value, length } => PbMatch::Prefix(pb::Prefix {
+            value: bytes_of(*value),
+            length: (*length).into(),
+        }),
+        Match::Masked { value, mask } => PbMatch::Masked(pb::Masked {
+            value: bytes_of(*value),
+            mask: bytes_of(*mask),
+        }),
+        Match::Range { low, high } => PbMatch::Range(pb::Range {
+            low: bytes_of(*low),
+            high: bytes_of(*high),
+        }),
+        Match::Port(port) => PbMatch::Port(port.into()),
+        Match::Untagged => PbMatch::Untagged(true),
+    }
 }
 
 fn encode_instruction(instruction: &Instruction) -> pb::Instruction {
@@ -183,9 +193,23 @@ fn encode_instruction(instruction: &Instruction) -> pb::Instruction {
             peak_rate: meter.peak_rate,
             peak_burst: meter.peak_burst,
         }),
+        Instruction::Queue(queue) => PbInstruction::Queue(*queue),
+        Instruction::Count(name) => PbInstruction::Count(name.to_string()),
+        Instruction::Table(table) => PbInstruction::Table(pb::TableAction {
+            table: table.name.clone(),
+            action: table.action.clone(),
+            args: table.args.iter().map(encode_argument).collect(),
+        }),
     };
     pb::Instruction {
         instruction: Some(instruction),
+    }
+}
+
+fn encode_argument((name, value): (&String, &u128)) -> pb::TableArgument {
+    pb::TableArgument {
+        name: name.clone(),
+        value: bytes_of(*value),
     }
 }
 

@@ -34,6 +34,31 @@ pub enum WireError {
         /// What is wrong.
         error: MatchError,
     },
+    /// Two matches on one field of the pipeline.
+    #[error("{field} of table {table} is matched twice")]
+    P4Twice {
+        /// The table.
+        table: String,
+        /// The match field.
+        field: String,
+    },
+    /// A field of the pipeline is not matched like that.
+    #[error("{place}: {error}")]
+    P4Value {
+        /// The table and the match field.
+        place: String,
+        /// What is wrong.
+        error: MatchError,
+    },
+    /// A forward or bucket names a next more than once, as `next` or `group`.
+    #[error("more than one next is named")]
+    TwoNexts,
+    /// Filters send packets nowhere.
+    #[error("a filter cannot name a group")]
+    GroupInFilter,
+    /// An argument of an action is there twice.
+    #[error("the argument `{0}` is given twice")]
+    ArgumentTwice(String),
     /// The field cannot be rewritten.
     #[error("{0} cannot be set")]
     NotSettable(Field),
