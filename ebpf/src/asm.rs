@@ -256,6 +256,12 @@ impl Assembler {
         self.push(Insn::atomic_add64(base, offset_i16(offset), src));
     }
 
+    /// `src = *(base + offset)` on 32 bits and adds to it what `src` was, at once for all CPUs: not before other CPUs see
+    /// all that this one has written.
+    pub fn fetch_add32(&mut self, base: Reg, offset: i32, src: Reg) {
+        self.push(Insn::fetch_add32(base, offset_i16(offset), src));
+    }
+
     /// Compare and exchange 64 bits: if `*(base + offset) == r0` it becomes `src`; r0 is what it was.
     pub fn cmpxchg64(&mut self, base: Reg, offset: i32, src: Reg) {
         self.push(Insn::cmpxchg64(base, offset_i16(offset), src));

@@ -15,6 +15,7 @@ mod memory;
 mod packet;
 mod pin;
 mod program;
+mod ring;
 mod thread;
 mod touched;
 
@@ -26,6 +27,7 @@ pub use memory::SharedMemory;
 pub use packet::PacketReceiver;
 pub use pin::is_bpf_filesystem;
 pub use program::{Program, ProgramKind, TestRun, interface_index};
+pub use ring::RingPositions;
 pub use thread::be_urgent;
 
 use std::io;

@@ -162,9 +162,12 @@ impl XdpTarget {
 }
 
 impl XdpEvents {
-    /// Throws away what comes next for the agent, unread. All that handling it costs is on top of this.
-    pub fn discard(&mut self) -> bool {
-        self.events.get_mut().discard()
+    /// Throws away what is there for the agent, at most so many packets, unread. All that handling them costs is on top
+    /// of this.
+    pub fn discard(&mut self, most: usize) -> usize {
+        let events = self.events.get_mut();
+        events.wake();
+        (0..most).take_while(|_| events.discard()).count()
     }
 
     /// Handles events until it is dropped.
@@ -174,30 +177,60 @@ impl XdpEvents {
             frames,
             slow,
         } = self;
-        let events = drain(events, Events::next_event, |event| slow.handle(event));
-        let frames = drain(frames, Frames::next_frame, |frame| slow.local.offer(frame));
+        let events = drain(events, |event| slow.handle(event));
+        let frames = drain(frames, |frame| slow.local.offer(frame));
         tokio::try_join!(events, frames).map(drop)
     }
 }
 
+/// A ring buffer of records.
+trait Ring: AsRawFd {
+    type Record;
+
+    /// Somebody looks from now on.
+    fn wake(&mut self) {}
+
+    fn next(&mut self) -> Option<Self::Record>;
+
+    /// Nobody looks until its descriptor is readable. Not so if this says no.
+    fn sleep(&mut self) -> bool {
+        true
+    }
+}
+
+impl Ring for Events {
+    type Record = Event;
+
+    fn wake(&mut self) {
+        Events::wake(self);
+    }
+
+    fn next(&mut self) -> Option<Event> {
+        self.next_event()
+    }
+
+    fn sleep(&mut self) -> bool {
+        Events::sleep(self)
+    }
+}
+
+impl Ring for Frames {
+    type Record = LocalFrame;
+
+    fn next(&mut self) -> Option<LocalFrame> {
+        self.next_frame()
+    }
+}
+
 /// Reads a ring buffer until it is dropped, and lets other tasks have their turn.
-async fn drain<R: AsRawFd, T>(
-    ring: &mut AsyncFd<R>,
-    next: impl Fn(&mut R) -> Option<T>,
-    handle: impl Fn(T),
-) -> std::io::Result<()> {
+async fn drain<R: Ring>(ring: &mut AsyncFd<R>, handle: impl Fn(R::Record)) -> std::io::Result<()> {
     loop {
-        let mut ready = ring.readable_mut().await?;
-        let mut handled = 0;
-        while let Some(record) = next(ready.get_inner_mut()) {
-            handle(record);
-            handled += 1;
-            if handled == EVENTS_A_TURN {
-                break;
-            }
-        }
-        if handled < EVENTS_A_TURN {
-            ready.clear_ready();
+        let inner = ring.get_mut();
+        inner.wake();
+        let records = std::iter::from_fn(|| inner.next()).take(EVENTS_A_TURN);
+        let handled = records.map(&handle).count();
+        if handled < EVENTS_A_TURN && inner.sleep() {
+            ring.readable_mut().await?.clear_ready();
         }
         tokio::task::yield_now().await;
     }

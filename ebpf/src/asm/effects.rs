@@ -54,7 +54,9 @@ impl Insn {
             0 => (none, none, false),
             1 => (src, dst, true),
             2 => (dst, none, false),
-            // Of the atomic operations there are addition, which is like a store, and compare and exchange.
+            // Of the atomic operations there are addition, which is like a store, addition that reads, and compare and
+            // exchange.
+            3 if self.is_fetch_add() => (dst.union(src), src, false),
             3 if self.is_atomic() && self.imm != 0 => {
                 let r0 = Registers::one(0);
                 (dst.union(src).union(r0), r0, false)

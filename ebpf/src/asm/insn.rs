@@ -148,6 +148,8 @@ impl Insn {
     pub const PSEUDO_MAP_FD: u8 = 1;
     /// Source register of a 64-bit load: the immediate is a map and an offset in its first value.
     pub const PSEUDO_MAP_VALUE: u8 = 2;
+    /// Immediate of an atomic addition that also reads.
+    const FETCH_ADD: i32 = 1;
     /// Source "register" of a call: a function of the kernel that has no helper's number.
     pub const PSEUDO_KERNEL_CALL: u8 = 2;
 
@@ -183,6 +185,11 @@ impl Insn {
     /// Reads and writes memory in one step.
     pub(super) fn is_atomic(&self) -> bool {
         self.code & 7 == CLASS_STX && self.code & 0xe0 == MODE_ATOMIC
+    }
+
+    /// Adds to memory and reads what was there, in one step.
+    pub(super) fn is_fetch_add(&self) -> bool {
+        self.is_atomic() && self.imm == Insn::FETCH_ADD
     }
 
     /// Copies all of a register to another.
@@ -306,6 +313,11 @@ impl Insn {
     pub(super) fn atomic_add64(base: Reg, off: i16, src: Reg) -> Insn {
         let code = CLASS_STX | MODE_ATOMIC | Size::DW.code();
         Insn::new(code, base, src, off, 0)
+    }
+
+    pub(super) fn fetch_add32(base: Reg, off: i16, src: Reg) -> Insn {
+        let code = CLASS_STX | MODE_ATOMIC | Size::W.code();
+        Insn::new(code, base, src, off, Insn::FETCH_ADD)
     }
 
     pub(super) fn cmpxchg64(base: Reg, off: i16, src: Reg) -> Insn {

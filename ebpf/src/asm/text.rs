@@ -96,6 +96,7 @@ impl Insn {
             3 if self.code & 0xe0 == 0xc0 && self.imm == 0 => {
                 format!("lock {} += r{src}", memory(dst))
             }
+            3 if self.is_fetch_add() => format!("r{src} = fetch_add({}, r{src})", memory(dst)),
             3 if self.code & 0xe0 == 0xc0 => format!("r0 = cmpxchg({}, r0, r{src})", memory(dst)),
             3 => format!("{} = r{src}", memory(dst)),
             4 | 7 => self.arithmetic(dst, src),

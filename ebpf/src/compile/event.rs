@@ -8,7 +8,9 @@
 //! ```
 
 use crate::asm::{Alu, Cond, Label, Reg, Size};
-use crate::switch::ports::{LOST_EVENTS_OFFSET, MAX_PORTS, cells_offset, limit_offset};
+use crate::switch::ports::{
+    AWAKE_OFFSET, LOST_EVENTS_OFFSET, MAX_PORTS, cells_offset, limit_offset,
+};
 use crate::windows::{self, CELL_BYTES};
 
 use super::Emitter;
@@ -90,8 +92,12 @@ impl Emitter<'_> {
         self.asm.mov(Reg::R4, Reg::R8);
         self.asm.call(HELPER_XDP_LOAD_BYTES);
         self.asm.jump_if_imm(Cond::Ne, Reg::R0, 0, discard);
-        self.asm.mov(Reg::R1, Reg::R9);
+        // The reader looks at the ring buffer once more after it has said that it sleeps. So this has to be read
+        // after what is reserved can be seen: by an atomic operation.
+        self.asm.map_value(Reg::R1, self.maps.ports, AWAKE_OFFSET);
         self.asm.mov_imm(Reg::R2, 0);
+        self.asm.fetch_add32(Reg::R1, 0, Reg::R2);
+        self.asm.mov(Reg::R1, Reg::R9);
         self.asm.call(HELPER_RINGBUF_SUBMIT);
         self.asm.jump(done);
         self.asm.place(discard);

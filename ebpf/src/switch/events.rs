@@ -1,14 +1,29 @@
 //! Events on their way from the programs to the agent.
 //!
-//! Their layout is that of [`crate::compile::event`]. The ring buffer is read without system
-//! calls while it has something; its descriptor polls readable when it has.
+//! Their layout is that of [`crate::compile::event`]. The ring buffer is read without system calls while it has
+//! something; its descriptor polls readable when it has.
+//!
+//! To wake a reader costs whoever forwards the packet many times what handing it up does (an interrupt, of the CPU
+//! that it runs on). So a reader that looks by itself says so ([`Events::wake`]), and is woken again only after it has
+//! said that it sleeps ([`Events::sleep`]).
+//!
+//! ```text
+//! reader: "I sleep" | full barrier | is anything reserved that is not read? Then it is awake again
+//! program: reserve a record | full barrier | does the reader sleep? | submit, and wake it if it does
+//! ```
+//!
+//! One of the two sees what the other has done, so no packet waits for the next one to come.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::fence;
 
 use aya::maps::{Map as AyaMap, MapData, RingBuf};
 use thiserror::Error;
 
 use crate::compile::event::{EVENT_HEADER_BYTES, EventKind};
+use crate::sys::RingPositions;
 
 use super::Shared;
 
@@ -39,19 +54,44 @@ pub struct Event {
 /// Reads events. There is one reader of a switch.
 pub struct Events {
     ring: RingBuf<MapData>,
+    positions: RingPositions,
+    shared: Arc<Shared>,
 }
 
 impl Events {
-    /// Opens the ring buffer of a switch.
-    pub fn open(shared: &Shared) -> Result<Events, EventsError> {
-        let fd = shared
-            .events
-            .duplicate()
-            .map_err(|e| EventsError(e.to_string()))?;
-        let data = MapData::from_fd(fd).map_err(|e| EventsError(e.to_string()))?;
-        let map = AyaMap::from_map_data(data).map_err(|e| EventsError(e.to_string()))?;
-        let ring = RingBuf::try_from(map).map_err(|e| EventsError(e.to_string()))?;
-        Ok(Events { ring })
+    /// Opens the ring buffer of a switch. The reader sleeps, whatever the last one did.
+    pub fn open(shared: &Arc<Shared>) -> Result<Events, EventsError> {
+        fn refused(error: impl ToString) -> EventsError {
+            EventsError(error.to_string())
+        }
+        let fd = shared.events.duplicate().map_err(refused)?;
+        let data = MapData::from_fd(fd).map_err(refused)?;
+        let map = AyaMap::from_map_data(data).map_err(refused)?;
+        let ring = RingBuf::try_from(map).map_err(refused)?;
+        let positions = shared.events.ring_positions().map_err(refused)?;
+        shared.ports.set_awake(false);
+        Ok(Events {
+            ring,
+            positions,
+            shared: Arc::clone(shared),
+        })
+    }
+
+    /// Says that the reader looks by itself from now on, and need not be woken.
+    pub fn wake(&self) {
+        self.shared.ports.set_awake(true);
+    }
+
+    /// Says that the reader is to be woken from now on, if there is nothing left to read. Says whether it is so: if
+    /// not, the next event is there or is just being written, and the reader is awake.
+    pub fn sleep(&self) -> bool {
+        self.shared.ports.set_awake(false);
+        fence(SeqCst);
+        let sleeps = self.positions.is_drained();
+        if !sleeps {
+            self.wake();
+        }
+        sleeps
     }
 
     /// Throws the next event away, unread. Says whether there was one.

@@ -8,6 +8,7 @@
 //! 131592   u64: packets for the agent that were lost because the ring buffer was full
 //! 131600   u32: how many pipelines there were
 //! 131608   u32 for each kind of event: how many packets of a port are handed up in a window
+//! 131620   u32: 1 while whoever reads the ring buffer looks by itself and need not be woken
 //! 131624   for each kind, for each port: the cell of its window, see `windows`
 //! ```
 //!
@@ -37,6 +38,8 @@ pub const LOST_EVENTS_OFFSET: u32 = LAST_PORT_OFFSET + 8;
 /// Offset of the number of the next pipeline.
 const PIPELINES_OFFSET: u32 = LOST_EVENTS_OFFSET + 8;
 const LIMITS_OFFSET: u32 = PIPELINES_OFFSET + 8;
+/// Offset of whether the reader of the ring buffer is awake. Its values are flags of `bpf_ringbuf_submit`.
+pub(crate) const AWAKE_OFFSET: u32 = LIMITS_OFFSET + 12;
 const CELLS_OFFSET: u32 = LIMITS_OFFSET + 16;
 const BYTES: u32 = CELLS_OFFSET + EventKind::ALL.len() as u32 * MAX_PORTS * CELL_BYTES;
 
@@ -128,6 +131,13 @@ impl Ports {
         let limit = per_second.map_or(u32::MAX, windows::in_window);
         let word = self.memory.u32(limit_offset(kind) as usize);
         word.store(limit, Relaxed);
+    }
+
+    /// Says whether the reader of the ring buffer is awake: then packets that are handed up wake nobody.
+    pub(super) fn set_awake(&self, awake: bool) {
+        // `BPF_RB_NO_WAKEUP` is 1.
+        let word = self.memory.u32(AWAKE_OFFSET as usize);
+        word.store(u32::from(awake), Relaxed);
     }
 
     /// Packets that were not handed up because their port had handed up as many as it may.
