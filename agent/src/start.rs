@@ -26,6 +26,8 @@ use crate::target::{LEARNT_QUEUE, Learnt, Target, TargetError};
 
 /// Packets to controllers that may wait; more are dropped.
 const PACKET_IN_QUEUE: usize = 4096;
+/// Packets that go to controllers before other tasks get their turn.
+const PACKETS_A_TURN: usize = 64;
 
 /// Why the agent does not start.
 #[derive(Debug, Error)]
@@ -351,12 +353,17 @@ pub async fn forward_packet_ins(
     mut packets: mpsc::Receiver<Vec<u8>>,
     cancel: CancellationToken,
 ) {
+    let mut taken = Vec::with_capacity(PACKETS_A_TURN);
     loop {
-        let packet = tokio::select! {
+        let count = tokio::select! {
             () = cancel.cancelled() => return,
-            packet = packets.recv() => packet,
+            count = packets.recv_many(&mut taken, PACKETS_A_TURN) => count,
         };
-        let Some(packet) = packet else { return };
-        agent.packet_in(packet);
+        if count == 0 {
+            return;
+        }
+        for packet in taken.drain(..) {
+            agent.packet_in(packet);
+        }
     }
 }

@@ -106,12 +106,23 @@ pub fn run(options: &Options) -> Result<Report> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "packets a second, empty loop and consumer in the agent")?;
+        writeln!(
+            f,
+            "packets a second     {:>10} {:>10} {:>6} {:>13} {:>10}",
+            "empty loop", "consumer", "share", "of full: loop", "consumer"
+        )?;
         for rates in &self.rates {
-            let Rates { empty, consumer } = rates;
-            writeln!(f, "{empty:>12.0} {consumer:>12.0} {:>6.2}", rates.share())?;
+            writeln!(
+                f,
+                "{:>31.0} {:>10.0} {:>6.2} {:>13.0} {:>10.0}",
+                rates.empty,
+                rates.consumer,
+                rates.share(),
+                rates.full_empty,
+                rates.full_consumer
+            )?;
         }
-        writeln!(f, "{:>32.2} is the median share", self.share())?;
+        writeln!(f, "{:>49.2} is the median share", self.share())?;
         let line = |f: &mut fmt::Formatter<'_>, name: &str, h: &Histogram<u64>| {
             let at = |quantile| h.value_at_quantile(quantile) as f64 / 1e3;
             let (p50, p90, p99) = (at(0.5), at(0.9), at(0.99));

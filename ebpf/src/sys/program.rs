@@ -140,6 +140,22 @@ impl Program {
             duration_ns: opts.duration,
         })
     }
+
+    /// Runs an XDP program on frames that all come as this one, as a driver would: what the program makes of one is
+    /// not what the next one is, and those that it redirects are sent. They come in by the loopback interface.
+    pub fn run_live(&self, frame: &[u8], repeat: u32) -> Result<(), SysError> {
+        let mut opts = libbpf_sys::bpf_test_run_opts {
+            sz: size_of::<libbpf_sys::bpf_test_run_opts>() as u64,
+            data_in: frame.as_ptr().cast(),
+            data_size_in: frame.len() as u32,
+            repeat: repeat as i32,
+            flags: libbpf_sys::BPF_F_TEST_XDP_LIVE_FRAMES,
+            ..Default::default()
+        };
+        // SAFETY: the frame outlives the call and is as long as the options say; nothing is written.
+        let result = unsafe { libbpf_sys::bpf_prog_test_run_opts(self.fd.as_raw_fd(), &mut opts) };
+        check(result).map(drop).map_err(SysError::TestRun)
+    }
 }
 
 impl AsFd for Program {
