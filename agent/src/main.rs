@@ -95,6 +95,7 @@ async fn serve(
     ));
     let notices = tokio::spawn(agent.clone().run_notices(started.learnt, cancel.clone()));
     let tables = tokio::spawn(agent.clone().watch_tables(cancel.clone()));
+    let repairs = tokio::spawn(agent.clone().run_repairs(cancel.clone()));
     let events = tokio::spawn(start::run_target(
         started.task,
         agent.clone(),
@@ -143,6 +144,7 @@ async fn serve(
         .await
         .context("the task of digests and idle entries")?;
     tables.await.context("the task that looks at tables")?;
+    repairs.await.context("the task that puts entries right")?;
     files.await.context("the task that reads files again")?;
     events.await.context("the slow path's task")?;
     discovery

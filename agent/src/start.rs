@@ -205,6 +205,7 @@ pub fn start_with(config: &Config, target: Box<dyn Target>) -> Result<Agent, Sta
         ports,
         pipeline: pipeline(&config.pipeline)?,
         presentation: presentation.clone(),
+        drift: config.drift,
     };
     let restored = !records.is_empty();
     let (state, arbitration) = restore(start, records).map_err(|error| StartError::Restore {

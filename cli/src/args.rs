@@ -33,7 +33,7 @@ pub struct Global {
         value_name = "HOST:PORT"
     )]
     pub controller: String,
-    /// Ask this agent directly, without a controller (get, explain, status, trace)
+    /// Ask this agent directly, without a controller (get, explain, status, trace, drift, repair)
     #[arg(long, global = true, env = "POINTSMAN_AGENT", value_name = "HOST:PORT")]
     pub agent: Option<String>,
     #[command(flatten)]
@@ -119,6 +119,25 @@ pub enum Command {
                       out of a file    --pcap FILE --number N"
     )]
     Trace(TraceArgs),
+    /// Show entries of objectives that somebody else has changed or deleted, and who did
+    #[command(
+        after_help = "Exit codes: 0 all is as objectives want it; 1 something is not, or is not known"
+    )]
+    Drift {
+        /// Only this device
+        device: Option<String>,
+        /// Also show the entries that are no objective's
+        #[arg(long)]
+        foreign: bool,
+    },
+    /// Put entries of objectives right that somebody else has changed or deleted
+    Repair {
+        /// On which device (not with --agent)
+        device: Option<String>,
+        /// Only what is this objective's: KIND/NAME, for example forward/rack2
+        #[arg(long, value_name = "KIND/NAME")]
+        objective: Option<String>,
+    },
     /// Delete objectives or devices
     Delete(DeleteArgs),
     /// Show what was changed, when, by whom and why

@@ -19,9 +19,15 @@ pub const BAD: Style = Style::new()
 pub fn state(status: &pb::Status) -> (&'static str, Style) {
     match (status.state(), status.reason()) {
         (pb::State::Unspecified, _) => ("unknown", WAITING),
+        (pb::State::Pending, pb::Reason::InFlight | pb::Reason::DeviceUnreachable) => {
+            ("accepted", WAITING)
+        }
+        (pb::State::Pending, pb::Reason::SwitchAway) => ("compiled", WAITING),
         (pb::State::Pending, _) => ("pending", WAITING),
         (pb::State::Applied, pb::Reason::Unspecified) => ("applied", GOOD),
+        (pb::State::Applied, pb::Reason::Drifted) => ("drifted", BAD),
         (pb::State::Applied, _) => ("degraded", WAITING),
+        (pb::State::Failed, pb::Reason::Superseded) => ("superseded", WAITING),
         (pb::State::Failed, _) => ("failed", BAD),
     }
 }
@@ -43,6 +49,9 @@ pub fn reason(reason: pb::Reason) -> &'static str {
         pb::Reason::Internal => "internal error",
         pb::Reason::InFlight => "in flight",
         pb::Reason::PortDown => "port down",
+        pb::Reason::Drifted => "drifted",
+        pb::Reason::Superseded => "superseded",
+        pb::Reason::SwitchAway => "switch away",
         pb::Reason::Expired => "expired",
         pb::Reason::Group => "not with its group",
         pb::Reason::OwnedByAnother => "another application's",
@@ -86,6 +95,14 @@ pub fn time(seconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
     time.and_then(|time| time.format(&Rfc3339).ok())
         .unwrap_or_default()
+}
+
+/// `1 entry`, `2 entries`.
+pub fn entries(number: usize) -> String {
+    match number {
+        1 => "1 entry".to_owned(),
+        _ => format!("{number} entries"),
+    }
 }
 
 /// `1 objective`, `2 objectives`.

@@ -125,6 +125,42 @@ impl Controller for CannedController {
         Ok(Response::new(traced(packet)))
     }
 
+    async fn get_drift(
+        &self,
+        request: Request<pb::GetDriftRequest>,
+    ) -> Result<Response<pb::GetDriftResponse>, Status> {
+        let drift = objective_pb::Drift {
+            wanted: "routes: 10.0.2.0/24 -> set_next_id(next_id=1)".into(),
+            objectives: vec!["forward/rack2".into()],
+            ..Default::default()
+        };
+        let device = request.into_inner().device;
+        let drift = agent_pb::GetDriftResponse {
+            drift: if device == "leaf1" {
+                vec![drift]
+            } else {
+                vec![]
+            },
+            ..Default::default()
+        };
+        let devices = vec![pb::DeviceDrift {
+            device,
+            drift: Some(drift),
+            ..Default::default()
+        }];
+        Ok(Response::new(pb::GetDriftResponse { devices }))
+    }
+
+    async fn repair(
+        &self,
+        _: Request<pb::RepairRequest>,
+    ) -> Result<Response<agent_pb::RepairResponse>, Status> {
+        Ok(Response::new(agent_pb::RepairResponse {
+            repaired: 1,
+            failed: vec![],
+        }))
+    }
+
     async fn get_status(
         &self,
         _: Request<pb::GetStatusRequest>,
@@ -528,4 +564,22 @@ fn what_cannot_be_traced_is_refused_with_what_to_do() {
         assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn drift_is_shown_and_tells_scripts_by_its_exit_code() {
+    let served = serve(pb::ApplyResponse::default());
+    let address = served.address.to_string();
+    let controller = ["--controller", &address];
+    let drifted = run(&[&["drift", "leaf1"], &controller[..]].concat(), "");
+    assert_eq!(drifted.status.code(), Some(1));
+    let shown = stdout(&drifted);
+    assert!(shown.contains("leaf1 forward/rack2"), "{shown}");
+    assert!(shown.contains("found   nothing"), "{shown}");
+    let well = run(&[&["drift", "leaf2"], &controller[..]].concat(), "");
+    assert_eq!((well.status.code(), stdout(&well).as_str()), (Some(0), ""));
+    let repaired = run(&[&["repair", "leaf1"], &controller[..]].concat(), "");
+    assert_eq!(stdout(&repaired), "1 entry put right\n");
+    let nowhere = run(&[&["repair"], &controller[..]].concat(), "");
+    assert_eq!(nowhere.status.code(), Some(2));
 }

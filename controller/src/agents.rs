@@ -180,6 +180,34 @@ impl Agents {
         self.ask(address, READ_TIMEOUT, client.trace(packet)).await
     }
 
+    /// What of it is not as its objectives want it.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or with an error.
+    pub async fn drift(
+        &self,
+        address: &str,
+        request: pb::GetDriftRequest,
+    ) -> Result<pb::GetDriftResponse, AgentError> {
+        let mut client = self.client(address)?;
+        self.ask(address, READ_TIMEOUT, client.get_drift(request))
+            .await
+    }
+
+    /// Has it put that right.
+    ///
+    /// # Errors
+    /// When it does not answer in time, or with an error.
+    pub async fn repair(
+        &self,
+        address: &str,
+        request: pb::RepairRequest,
+    ) -> Result<pb::RepairResponse, AgentError> {
+        let mut client = self.client(address)?;
+        self.ask(address, CHECK_TIMEOUT, client.repair(request))
+            .await
+    }
+
     /// Its objectives with the entries that realise them.
     ///
     /// # Errors

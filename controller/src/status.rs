@@ -29,6 +29,8 @@ pub struct Status {
     pub message: String,
     /// The revision of the objective that this is about.
     pub revision: Revision,
+    /// The revision of the version that the data plane holds; zero if it holds none.
+    pub applied_revision: Revision,
 }
 
 macro_rules! reasons {
@@ -81,6 +83,12 @@ reasons! {
     InFlight,
     /// Applied, but degraded: a bucket's port is down.
     PortDown,
+    /// Applied, but somebody else has changed or deleted entries of it.
+    Drifted,
+    /// Another objective or a newer revision has taken its place.
+    Superseded,
+    /// Its entries are worked out; the switch that is to take them is away.
+    SwitchAway,
     /// Its timeout is over.
     Expired,
     /// Another member of its group cannot be applied.
@@ -103,6 +111,7 @@ impl Status {
             progress,
             reason: Reason::from_proto(status.reason()),
             revision: Revision(status.revision),
+            applied_revision: Revision(status.applied_revision),
             message: status.message,
         }
     }
@@ -122,6 +131,7 @@ impl Status {
             reason: reason.into(),
             message: self.message.clone(),
             revision: self.revision.0,
+            applied_revision: self.applied_revision.0,
         }
     }
 
@@ -132,6 +142,7 @@ impl Status {
             reason: Some(reason),
             message: message.into(),
             revision,
+            applied_revision: Revision(0),
         }
     }
 
@@ -150,6 +161,7 @@ impl Status {
             reason: None,
             message: String::new(),
             revision,
+            applied_revision: revision,
         }
     }
 }

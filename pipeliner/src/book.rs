@@ -13,10 +13,11 @@ use pointsman_model::{Kind, Name, Next, Objective, ObjectiveId, ObjectiveKind};
 use pointsman_p4::dataplane::EntryKey;
 
 use super::Ids;
+use super::drift::Drift;
 use super::ids::IdKind;
 use super::staged::{Staged, Step};
 use super::translate::Translation;
-use pointsman_p4::entity::{Entity, EntryName};
+use pointsman_p4::entity::{CloneSession, Entity, EntryName, MulticastGroup, TableEntry};
 
 /// Everything that the pipeliner has brought into being.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +26,10 @@ pub struct Book {
     realised: BTreeMap<ObjectiveId, Realised>,
     slots: HashMap<EntityKey, Slot>,
     users: BTreeMap<Name, BTreeSet<ObjectiveId>>,
+    /// What others have made of what is in `slots`.
+    pub(super) drifts: HashMap<EntityKey, Drift>,
+    /// Where that has changed since somebody asked.
+    pub(super) turned: HashSet<EntityKey>,
 }
 
 /// A realised objective.
@@ -53,9 +58,12 @@ struct Slot {
 
 /// What makes an entity the one it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum EntityKey {
+pub enum EntityKey {
+    /// An entry of a table.
     Table(EntryKey),
+    /// A multicast group, by its id.
     MulticastGroup(u32),
+    /// A clone session, by its id.
     CloneSession(u32),
 }
 
@@ -152,6 +160,12 @@ impl Book {
         }
     }
 
+    /// The objectives that want the entity of this key, and what they want.
+    pub fn slot(&self, key: &EntityKey) -> Option<(&BTreeSet<ObjectiveId>, &Entity)> {
+        let slot = self.slots.get(key)?;
+        Some((&slot.owners, &slot.entity))
+    }
+
     /// What it takes to make `changes` so: each objective becomes this, or nothing.
     pub(super) fn stage(
         &self,
@@ -220,6 +234,10 @@ impl Book {
 
     /// Takes note that the data plane holds what was staged on this book.
     pub fn commit(&mut self, staged: Staged) {
+        // What is written is as it should be, whatever it was before.
+        for step in &staged.steps {
+            self.is_right_again(&EntityKey::of(step.entity()));
+        }
         for (id, _) in &staged.changes {
             self.forget(id);
         }
@@ -278,12 +296,21 @@ impl Book {
 }
 
 impl EntityKey {
-    fn of(entity: &Entity) -> EntityKey {
+    pub(super) fn of(entity: &Entity) -> EntityKey {
         EntityKey::find(entity).expect("the pipeliner makes only entities of these kinds")
     }
 
+    /// The entity of this key, to be deleted.
+    pub fn to_entity(&self) -> Entity {
+        match self {
+            EntityKey::Table(key) => Entity::TableEntry(TableEntry::of_key(key.clone())),
+            EntityKey::MulticastGroup(id) => Entity::MulticastGroup(MulticastGroup::of_id(*id)),
+            EntityKey::CloneSession(id) => Entity::CloneSession(CloneSession::of_id(*id)),
+        }
+    }
+
     /// The key of an entity of a kind that the pipeliner makes.
-    fn find(entity: &Entity) -> Option<EntityKey> {
+    pub fn find(entity: &Entity) -> Option<EntityKey> {
         match entity {
             Entity::TableEntry(entry) => Some(EntityKey::Table(entry.key.clone())),
             // Part of its entry.

@@ -15,6 +15,7 @@
 //! writes nothing.
 
 mod book;
+mod drift;
 mod facts;
 mod ids;
 mod make;
@@ -28,7 +29,8 @@ mod staged;
 mod translate;
 mod value;
 
-pub use book::{Book, Owned};
+pub use book::{Book, EntityKey, Owned};
+pub use drift::{Drift, Drifted, Writer};
 pub use ids::Ids;
 pub use merge::merge;
 pub use ports::Ports;

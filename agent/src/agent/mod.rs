@@ -18,6 +18,8 @@
 //! Packets to and from controllers, and links that die (`live_ports`), need none of the first five. Nobody waits for the disk
 //! with a lock, but as 5 says, so that concurrent writes share one `fsync`; and nobody waits for a client.
 
+mod drift;
+mod kept_drift;
 mod live_ports;
 mod mastership;
 mod notices;
@@ -30,6 +32,8 @@ mod snapshot;
 mod stream;
 mod tables;
 
+pub use drift::{DriftPolicy, Drifting, Touched};
+pub use kept_drift::{milliseconds, writer_message};
 pub use live_ports::LivePorts;
 pub use mastership::{Mastership, Permit};
 pub use notices::{AckError, Idle, LearntList, Notices};
@@ -39,7 +43,7 @@ pub use restore::{RestoreError, Start, restore};
 pub use snapshot::snapshot;
 pub use stream::{Inbox, StreamNote, Streams, Subscriber, Subscribers};
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use pointsman_proto::pointsman::agent::v1::Ack;
@@ -89,6 +93,10 @@ pub struct State {
     pub objectives: Objectives,
     /// How objectives become entries of the pipeline.
     pub pipeliner: PipelinerState,
+    /// What becomes of what clients write to entries of objectives.
+    pub drifting: Drifting,
+    /// What they have written to, and nobody has looked at yet.
+    pub touched: Mutex<Vec<Touched>>,
     /// News of objectives that no controller has been given yet.
     pub acks: Vec<Ack>,
     /// The ports there are.

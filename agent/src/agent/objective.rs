@@ -96,6 +96,7 @@ impl State {
         &mut self,
         change: impl FnOnce(&mut Objectives, &Context<'_>, &mut dyn Sink),
     ) -> Option<StateObjectives> {
+        self.look_at_touched();
         let ports = self.pipeliner_ports();
         let context = Context {
             pipeliner: self.pipeliner.get(),
@@ -125,6 +126,7 @@ impl State {
         mut updates: Vec<Update>,
         prepare: impl FnOnce(&mut Objectives, &Context<'_>, &mut dyn Sink),
     ) -> Result<(), TargetError> {
+        self.look_at_touched();
         let pipeliner = PipelinerState::read(&pipeline);
         let ports = self.pipeliner_ports();
         let context = Context {
@@ -210,27 +212,30 @@ impl State {
     /// What of the objectives has changed, to be kept. The controller is told, too.
     pub fn objectives_record(&mut self) -> Option<StateObjectives> {
         let changed = self.objectives.take_changed();
-        if changed.is_empty() {
+        let drifts = self.turned_drifts();
+        if changed.is_empty() && drifts.is_empty() {
             return None;
         }
         // What is the switch's own is no controller's.
         let told = changed.iter().filter(|id| !id.name.is_local());
         let acks: Vec<_> = told.map(|id| self.objectives.ack(id)).collect();
         self.acks.extend(acks);
-        Some(self.objectives.to_record(&changed))
+        Some(StateObjectives {
+            drifts,
+            ..self.objectives.to_record(&changed)
+        })
     }
 }
 
 impl Agent {
     /// Keeps what has changed of objectives outside a batch, and tells the controller.
     pub fn objectives_changed(&self, state: &mut State, record: Option<StateObjectives>) {
-        if let Some(objectives) = record {
-            // Nobody is told of more than what follows from what is kept already.
-            let _ticket = self.journal.append(StateRecord {
-                objectives: Some(objectives),
-                ..StateRecord::default()
-            });
-        }
+        // Nobody is told of more than what follows from what is kept already.
+        let _ticket = self.keep_objectives(state, record);
+    }
+
+    /// Tells the controller how objectives fare that it has not been told of.
+    pub(super) fn tell_controller(&self, state: &mut State) {
         let acks = std::mem::take(&mut state.acks);
         let master = self.mastership.primary(&RoleName::default());
         match master.filter(|stream| self.streams.controller(*stream).is_some()) {

@@ -1,18 +1,19 @@
 //! Saved state to a running agent, and back to a snapshot.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::pointsman::agent::v1::{StatePipeline, StatePort, StateRecord};
 use pointsman_proto::pointsman::objective::v1 as pb;
 use thiserror::Error;
 
+use super::kept_drift::from_saved;
 use super::objective::PipelinerState;
-use super::{LivePorts, State};
+use super::{DriftPolicy, Drifting, LivePorts, State};
 use crate::arbitration::{Arbitration, Bounds, Kept, RoleName};
 use crate::entity::Update;
-use crate::objectives::{Objectives, PersistError, Realised, Wanted};
+use crate::objectives::{KeptDrift, Objectives, PersistError, Realised, Wanted};
 use crate::p4runtime::decode::{self, DecodeError};
 use crate::p4runtime::role;
 use crate::ports::{Origin, PortSpec, Ports};
@@ -64,6 +65,8 @@ pub struct Start {
     pub pipeline: Option<PipelineSource>,
     /// How the switch shows itself to controllers.
     pub presentation: Presentation,
+    /// What becomes of what clients write to entries of objectives.
+    pub drift: DriftPolicy,
 }
 
 /// The sum of all records.
@@ -85,6 +88,7 @@ impl Saved {
             if let Some(pipeline) = record.pipeline {
                 saved.pipeline = Some(pipeline);
                 saved.updates.clear();
+                saved.realised.forget_drifts();
                 saved.draft = None;
             }
             saved.updates.extend(record.updates);
@@ -142,6 +146,8 @@ pub fn restore(
         draft: None,
         objectives: saved.objectives,
         pipeliner: PipelinerState::None,
+        drifting: Drifting::new(start.drift),
+        touched: Mutex::default(),
         acks: Vec::new(),
         ports,
         packet_io: Arc::default(),
@@ -175,8 +181,14 @@ pub fn restore(
         .map_err(|error| RestoreError::Pipeline { which, error })?;
         let updates = updates(&pipeline, &saved.updates, is_other)?;
         let realised = saved.realised;
+        // By any other policy it is put right by now.
+        let drifts = match start.drift {
+            DriftPolicy::Keep if !is_other => drifts(&pipeline, &realised)?,
+            _ => Vec::new(),
+        };
         let loaded = state.load_pipeline(pipeline, updates, |objectives, context, sink| {
             objectives.rebuild(&realised, context, sink);
+            objectives.drift_again(drifts, context.ports, sink);
         });
         loaded.map_err(|error| RestoreError::Target { which, error })?;
         // What was not possible before may be possible with this configuration.
@@ -206,6 +218,14 @@ fn draft(
         .map_err(|error| RestoreError::Pipeline { which, error })?;
     let updates = updates(&pipeline, saved, false)?;
     Switch::draft(pipeline, &updates).map_err(|error| RestoreError::Target { which, error })
+}
+
+/// What clients had made of entries of objectives.
+fn drifts(pipeline: &Pipeline, realised: &Realised) -> Result<Vec<KeptDrift>, DecodeError> {
+    let drifts = realised.drifts();
+    drifts
+        .filter_map(|saved| from_saved(&pipeline.schema, saved).transpose())
+        .collect()
 }
 
 /// What clients wrote. In another pipeline than it was written for, what has no place is left

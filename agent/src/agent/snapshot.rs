@@ -5,7 +5,7 @@
 
 use std::io;
 
-use pointsman_proto::pointsman::agent::v1::StateRecord;
+use pointsman_proto::pointsman::agent::v1::{StateObjectives, StateRecord};
 
 use super::State;
 use crate::arbitration::Arbitration;
@@ -27,9 +27,13 @@ pub fn snapshot(state: &State, arbitration: &Arbitration) -> Snapshot {
     let elections = arbitration.kept().map(role::to_saved);
     let ports = state.ports.iter();
     let ports = ports.filter(|port| port.origin != Origin::Configured);
+    let objectives = StateObjectives {
+        drifts: state.saved_drifts(),
+        ..state.objectives.to_snapshot()
+    };
     let rest = StateRecord {
         elections: elections.collect(),
-        objectives: Some(state.objectives.to_snapshot()),
+        objectives: Some(objectives),
         ports: ports.map(Port::to_saved).collect(),
         ..StateRecord::default()
     };

@@ -30,7 +30,7 @@ pub enum Permission {
     Status,
     /// The agent's service: adding and removing ports.
     Ports,
-    /// The agent's service: being the controller whose objectives the switch has.
+    /// The agent's service: being the controller whose objectives the switch has, and having their entries put right.
     Objectives,
     /// gRPC's health service.
     Health,
@@ -53,11 +53,11 @@ impl Permission {
             ("p4.v1.P4Runtime", "StreamChannel") => &[P::Primary, P::Backup],
             ("p4.v1.P4Runtime", "Capabilities") => &[P::Capabilities],
             ("pointsman.agent.v1.Agent", "AddPort" | "RemovePort") => &[P::Ports],
-            ("pointsman.agent.v1.Agent", "SyncObjectives") => &[P::Objectives],
+            ("pointsman.agent.v1.Agent", "SyncObjectives" | "Repair") => &[P::Objectives],
             (
                 "pointsman.agent.v1.Agent",
                 "GetStatus" | "ListPorts" | "WatchInventory" | "ListTables" | "ListObjectives"
-                | "CheckObjectives" | "Trace",
+                | "CheckObjectives" | "GetDrift" | "Trace",
             ) => &[P::Status],
             ("grpc.health.v1.Health", _) => &[P::Health],
             ("grpc.reflection.v1.ServerReflection", _) => &[P::Reflection],

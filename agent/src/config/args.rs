@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
 use super::{LldpMode, TargetKind};
+use crate::agent::DriftPolicy;
 use crate::schema::ByteStrings;
 use crate::target::p4runtime::Policy;
 
@@ -143,6 +144,11 @@ pub struct Args {
         value_name = "FILE"
     )]
     pub cluster_key: Option<PathBuf>,
+
+    /// What becomes of what P4Runtime clients write to entries of objectives: it is refused, taken and put
+    /// right, or kept and shown [default: refuse]
+    #[arg(long, env = "POINTSMAN_AGENT_DRIFT", global = true)]
+    pub drift: Option<DriftPolicy>,
 
     /// The switch behind the agent, for the target p4runtime
     #[command(flatten)]

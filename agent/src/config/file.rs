@@ -10,6 +10,7 @@ use super::reactive::ReactiveSection;
 use super::serving::{AuditSection, TlsSection};
 use super::upstream::UpstreamSection;
 use super::{ConfigError, TargetKind};
+use crate::agent::DriftPolicy;
 use crate::limits::Limits;
 use crate::schema::ByteStrings;
 
@@ -56,6 +57,8 @@ pub struct ConfigFile {
     pub discovery: Option<DiscoverySection>,
     /// What it does by itself for stations that it sees.
     pub reactive: Option<ReactiveSection>,
+    /// `refuse`, `repair` or `keep` what clients write to entries of objectives.
+    pub drift: Option<DriftPolicy>,
 }
 
 /// Reads the file.

@@ -25,6 +25,7 @@ pub fn load(args: &Args) -> Result<Config, ConfigError> {
         ports: ports.or(file.ports),
         cpu_port: args.cpu_port.or(file.cpu_port),
         byte_strings: args.byte_strings.or(file.byte_strings),
+        drift: args.drift.or(file.drift),
         ..file
     })
 }

@@ -28,6 +28,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::agent::DriftPolicy;
 use crate::limits::LimitError;
 use crate::ports::{PortRequest, PortSpecError};
 use crate::schema::{ByteStrings, Presentation};
@@ -105,6 +106,8 @@ pub struct Config {
     pub discovery: DiscoveryConfig,
     /// What the switch does by itself for stations that it sees.
     pub reactive: crate::reactive::Settings,
+    /// What becomes of what clients write to entries of objectives.
+    pub drift: DriftPolicy,
 }
 
 impl Config {
@@ -262,6 +265,7 @@ impl TryFrom<ConfigFile> for Config {
             translations: raw.translations.unwrap_or_default(),
             discovery,
             reactive,
+            drift: raw.drift.unwrap_or_default(),
         })
     }
 }
@@ -316,6 +320,7 @@ impl fmt::Display for Config {
         }
         self.discovery.fmt(f)?;
         self.reactive.fmt(f)?;
+        writeln!(f, "drift: {}", self.drift)?;
         if self.ports.is_empty() {
             return writeln!(f, "ports: []");
         }
@@ -361,6 +366,7 @@ mod tests {
             }),
             authorization: Some("authorization.yaml".into()),
             pins: Some("/run/bpf/pointsman".to_owned()),
+            drift: Some(DriftPolicy::Keep),
             discovery: Some(DiscoverySection {
                 lldp: Some(LldpMode::Shared),
                 interval_seconds: Some(30),

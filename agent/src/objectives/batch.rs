@@ -9,6 +9,7 @@ use pointsman_proto::pointsman::objective::v1::{Reason, State};
 use super::degraded::in_force;
 use super::sink::Sink;
 use super::{Objectives, Status, Wanted};
+use crate::entity::{Operation as EntityOperation, Update};
 use crate::pipeliner::{Book, Ids, Pipeliner, Ports, Refusal, Staged, merge};
 use crate::switch::UpdateError;
 
@@ -44,6 +45,7 @@ impl Objectives {
             deletes.extend(gone.cloned());
         }
         let mut puts = VecDeque::new();
+        let mut again = BTreeSet::new();
         for (change, revision) in batch.changes {
             let id = change.objective.id();
             self.changed.insert(id.clone());
@@ -72,9 +74,12 @@ impl Objectives {
             };
             deletes.retain(|deleted| *deleted != id);
             self.want(objective, revision);
+            again.insert(id.clone());
             puts.push_back(id);
         }
         self.settle(puts, context, sink);
+        // Who asks for an objective asks for all of it, whatever others have made of it.
+        self.repair(|_, owners| !owners.is_disjoint(&again), context.ports, sink);
         // What refers goes before what is referred to.
         deletes.sort_by_key(|id| id.kind == Kind::Next);
         let frees = !deletes.is_empty();
@@ -140,7 +145,8 @@ impl Objectives {
             self.want(objective, revision);
         }
         if let Some(wanted) = self.wanted.get_mut(&id) {
-            wanted.status = Status::failed(revision, refusal);
+            wanted.status.revision = revision;
+            wanted.status = wanted.status.failing(refusal);
         }
     }
 
@@ -155,7 +161,11 @@ impl Objectives {
             let Some(wanted) = self.wanted.get(&id) else {
                 continue;
             };
-            let revision = wanted.status.revision;
+            let Status {
+                revision,
+                applied_revision,
+                ..
+            } = wanted.status;
             let objective = wanted.objective.clone();
             let mut status = match self.realise(&objective, context, sink) {
                 Ok(()) => in_force(&self.book, &objective, context.ports, revision),
@@ -169,6 +179,7 @@ impl Objectives {
             let is_applied = status.state == State::Applied;
             if !is_applied && self.book.contains(&id) {
                 status.message += "; the version before it stays in force";
+                status.applied_revision = applied_revision;
             }
             let wanted = self.wanted.get_mut(&id).expect("it was found above");
             if wanted.status != status {
@@ -232,8 +243,8 @@ impl Objectives {
             return false;
         }
         if let Some(wanted) = self.wanted.get_mut(id) {
-            let refusal = refusal(Reason::Conflict, format!("it gives way to {to}"));
-            wanted.status = Status::failed(wanted.status.revision, refusal);
+            let revision = wanted.status.revision;
+            wanted.status = Status::superseded(revision, format!("it gives way to {to}"));
             self.changed.insert(id.clone());
         }
         true
@@ -260,7 +271,7 @@ impl Objectives {
             );
             let refusal = refusal(Reason::NextInUse, message);
             wanted.leaving = true;
-            wanted.status = Status::failed(wanted.status.revision, refusal);
+            wanted.status = wanted.status.failing(refusal);
             return;
         }
         if self.book.contains(id) {
@@ -270,7 +281,7 @@ impl Objectives {
             if let Err(refusal) = taken_away {
                 tracing::error!(objective = %id, reason = refusal.message, "cannot be removed");
                 wanted.leaving = true;
-                wanted.status = Status::failed(wanted.status.revision, refusal);
+                wanted.status = wanted.status.failing(refusal);
                 return;
             }
         }
@@ -304,7 +315,10 @@ impl Objectives {
 impl Wanted {
     /// Something else has the entry that it needs, or the table is full.
     pub fn lacks_room(&self) -> bool {
-        matches!(self.status.reason, Reason::Conflict | Reason::TableFull)
+        matches!(
+            self.status.reason,
+            Reason::Conflict | Reason::TableFull | Reason::Superseded
+        )
     }
 }
 
@@ -322,6 +336,9 @@ pub(super) fn realise(
 fn write(book: &mut Book, staged: Staged, sink: &mut dyn Sink) -> Result<(), Refusal> {
     let savepoint = sink.savepoint();
     for update in staged.updates() {
+        let Some(update) = on_what_is_there(update, sink) else {
+            continue;
+        };
         if let Err(error) = sink.apply(&update) {
             sink.roll_back_to(savepoint);
             return Err(refusal_of(&error));
@@ -329,6 +346,16 @@ fn write(book: &mut Book, staged: Staged, sink: &mut dyn Sink) -> Result<(), Ref
     }
     book.commit(staged);
     Ok(())
+}
+
+/// What an update comes to where somebody else has deleted what it is about; `None` if to nothing.
+fn on_what_is_there(update: Update, sink: &dyn Sink) -> Option<Update> {
+    let is_gone = || sink.holds(&update.entity) == Some(false);
+    match update.operation {
+        EntityOperation::Modify if is_gone() => Some(Update::insert(update.entity)),
+        EntityOperation::Delete if is_gone() => None,
+        _ => Some(update),
+    }
 }
 
 fn pipeliner<'a>(context: &Context<'a>) -> Result<&'a Pipeliner, Refusal> {

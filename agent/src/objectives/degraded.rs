@@ -8,6 +8,7 @@ use pointsman_model::{
 };
 use pointsman_proto::pointsman::objective::v1::State;
 
+use super::drift::drifted;
 use super::{Objectives, Status};
 use crate::pipeliner::{Book, Ports};
 
@@ -31,6 +32,9 @@ impl Objectives {
 
 /// How an objective fares that the data plane holds.
 pub(super) fn in_force(book: &Book, objective: &Objective, ports: &Ports, revision: u64) -> Status {
+    if let Some(drifted) = drifted(book, &objective.id(), revision) {
+        return drifted;
+    }
     let degraded = match &objective.kind {
         ObjectiveKind::Next(next) => what_is_down(book, next, ports),
         ObjectiveKind::Filter(_) | ObjectiveKind::Forward(_) => None,

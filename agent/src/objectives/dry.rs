@@ -142,6 +142,10 @@ impl Sink for DrySink<'_> {
         Ok(())
     }
 
+    fn holds(&self, entity: &Entity) -> Option<bool> {
+        Key::of(entity).map(|key| self.exists(&key))
+    }
+
     fn savepoint(&self) -> Savepoint {
         Savepoint::at(self.applied.len())
     }

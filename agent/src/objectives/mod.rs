@@ -16,15 +16,19 @@
 
 mod batch;
 mod degraded;
+mod drift;
 mod dry;
 mod persist;
+mod repairs;
 mod sink;
 mod status;
 mod verify;
 
 pub use batch::{Batch, Context};
+pub use drift::{KeptDrift, Repaired};
 pub use dry::DrySink;
 pub use persist::{PersistError, Realised};
+pub use repairs::Repairs;
 pub use sink::{RecordingSink, Sink, SwitchSink};
 pub use status::Status;
 

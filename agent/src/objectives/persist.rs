@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use pointsman_model::wire::WireError;
 use pointsman_model::{Kind, Name, Objective, ObjectiveId};
-use pointsman_proto::pointsman::agent::v1::{StateObjective, StateObjectiveKey, StateObjectives};
+use pointsman_proto::pointsman::agent::v1::{
+    StateDrift, StateObjective, StateObjectiveKey, StateObjectives,
+};
 use pointsman_proto::pointsman::objective::v1 as pb;
 use pointsman_proto::pointsman::objective::v1::{Reason, State};
+use prost::Message;
 use thiserror::Error;
 
 use super::batch::{Context, realise};
@@ -33,6 +36,20 @@ pub enum PersistError {
 pub struct Realised {
     ids: Ids,
     objectives: BTreeMap<ObjectiveId, Objective>,
+    /// By the entry, as it was written down.
+    drifts: BTreeMap<Vec<u8>, StateDrift>,
+}
+
+impl Realised {
+    /// What others had made of entries.
+    pub fn drifts(&self) -> impl Iterator<Item = &StateDrift> {
+        self.drifts.values()
+    }
+
+    /// There is another pipeline: nothing has drifted there.
+    pub fn forget_drifts(&mut self) {
+        self.drifts.clear();
+    }
 }
 
 impl Objectives {
@@ -81,6 +98,14 @@ impl Objectives {
         self.revision = record.revision;
         if !record.ids.is_empty() {
             realised.ids = serde_json::from_str(&record.ids)?;
+        }
+        for drift in &record.drifts {
+            let entry = drift.entry.as_ref().map(Message::encode_to_vec);
+            let entry = entry.ok_or(PersistError::Missing("entry"))?;
+            match drift.over {
+                true => drop(realised.drifts.remove(&entry)),
+                false => drop(realised.drifts.insert(entry, drift.clone())),
+            }
         }
         for key in &record.deleted {
             let name = Name::new(&key.name).ok_or(PersistError::Missing("name"))?;
@@ -135,6 +160,7 @@ impl Objectives {
             if let Some(wanted) = self.wanted.get_mut(id) {
                 wanted.status.state = State::Pending;
                 wanted.status.reason = Reason::InFlight;
+                wanted.status.applied_revision = 0;
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Where entities are written to.
 
-use crate::entity::Update;
+use crate::entity::{Entity, Update};
 use crate::switch::{Savepoint, Transaction, UpdateError};
 
 /// Where entities are written to: the switch, or nowhere in a dry run.
 pub trait Sink {
     /// Applies one update, wholly or not at all.
     fn apply(&mut self, update: &Update) -> Result<(), UpdateError>;
+    /// Whether an entity of that key is there; `None` if that is not known.
+    fn holds(&self, entity: &Entity) -> Option<bool>;
     /// Where to go back to.
     fn savepoint(&self) -> Savepoint;
     /// Takes back what came after a savepoint.
@@ -23,6 +25,10 @@ impl Sink for SwitchSink<'_> {
             Some((_, refusal)) => Err(refusal),
             None => Ok(()),
         }
+    }
+
+    fn holds(&self, entity: &Entity) -> Option<bool> {
+        Some(self.0.holds(entity))
     }
 
     fn savepoint(&self) -> Savepoint {
@@ -42,6 +48,10 @@ impl Sink for RecordingSink {
     fn apply(&mut self, update: &Update) -> Result<(), UpdateError> {
         self.0.push(update.clone());
         Ok(())
+    }
+
+    fn holds(&self, _entity: &Entity) -> Option<bool> {
+        None
     }
 
     fn savepoint(&self) -> Savepoint {

@@ -16,6 +16,8 @@ pub struct Status {
     pub message: String,
     /// Which revision of the objective this is about.
     pub revision: u64,
+    /// The revision of the version that the data plane holds, which may be an older one; 0 if it holds none.
+    pub applied_revision: u64,
 }
 
 impl Status {
@@ -26,6 +28,7 @@ impl Status {
             reason: Reason::Unspecified,
             message: String::new(),
             revision,
+            applied_revision: revision,
         }
     }
 
@@ -38,7 +41,16 @@ impl Status {
         }
     }
 
-    /// Whether that is so.
+    /// The data plane held it, until somebody else changed or deleted some of it.
+    pub fn drifted(revision: u64, message: String) -> Status {
+        Status {
+            reason: Reason::Drifted,
+            message,
+            ..Status::applied(revision)
+        }
+    }
+
+    /// Whether a port is down that it uses.
     pub fn is_degraded(&self) -> bool {
         self.state == State::Applied && self.reason == Reason::PortDown
     }
@@ -50,6 +62,7 @@ impl Status {
             reason,
             message: message.into(),
             revision,
+            applied_revision: 0,
         }
     }
 
@@ -64,6 +77,22 @@ impl Status {
             reason: refusal.reason,
             message,
             revision,
+            applied_revision: 0,
+        }
+    }
+}
+
+impl Status {
+    /// Another objective has taken its place for now.
+    pub fn superseded(revision: u64, message: String) -> Status {
+        Status::failed(revision, Refusal::new(Reason::Superseded, message))
+    }
+
+    /// What the data plane holds stays, and this cannot be done with it.
+    pub fn failing(&self, refusal: Refusal) -> Status {
+        Status {
+            applied_revision: self.applied_revision,
+            ..Status::failed(self.revision, refusal)
         }
     }
 }
@@ -75,6 +104,7 @@ impl From<&Status> for pb::Status {
             reason: status.reason.into(),
             message: status.message.clone(),
             revision: status.revision,
+            applied_revision: status.applied_revision,
         }
     }
 }
@@ -86,6 +116,7 @@ impl From<&pb::Status> for Status {
             reason: status.reason(),
             message: status.message.clone(),
             revision: status.revision,
+            applied_revision: status.applied_revision,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use pointsman_model::ObjectiveId;
 use pointsman_p4::dataplane::FORESEEN;
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::write_request::Atomicity;
@@ -16,11 +17,12 @@ use super::reason::Reason;
 use super::scope::Scope;
 use super::wire::{UpdateReader, WriteRequest};
 use super::{decode, request, status, watched};
-use crate::agent::Agent;
+use crate::agent::{Agent, DriftPolicy};
 use crate::authorization::{Caller, Permission};
 use crate::entity::{Entity, Operation, Update};
 use crate::journal::{Frame, Ticket, UpdatesOf};
 use crate::objectives::Objectives;
+use crate::pipeliner::{EntityKey, Writer};
 use crate::ports::Ports;
 use crate::schema::Schema;
 use crate::switch::{Footprint, Pipeline, Switch, Transaction, UpdateError};
@@ -57,20 +59,32 @@ pub fn write(agent: &Agent, caller: &Caller, request: &WriteRequest) -> Result<(
     let rules = Rules {
         scope: Scope::new(caller, Permission::Write, &head.role, role_config, p4info),
         objectives,
+        may_touch: state.drifting.policy != DriftPolicy::Refuse,
         ports: (!is_elsewhere).then_some(&state.ports),
     };
-    let keep = |written: &Outcome, frame| {
+    let mut has_touched = false;
+    let keep = |written: &Outcome, frame: Option<Frame>| {
+        let touched: Vec<_> = written.touched(&rules).collect();
+        if !touched.is_empty() {
+            has_touched = true;
+            state.touch(touched, &writer(caller, head));
+        }
         if field == UpdatesOf::Running {
             let subscribers = &agent.packet_io.subscribers;
             let kept = written.applied().map(|(_, update)| update);
             agent.notices.written(&written.schema, kept, subscribers);
         }
-        agent.journal().append_frame(frame)
+        frame.map(|frame| agent.journal().append_frame(frame))
     };
     let (outcome, ticket) = apply_to(switch, &rules, request, atomicity, field, keep)?;
     // What a client had may be what an objective waits for.
     let makes_room = outcome.has_deletion() && state.lacks_room();
     drop(state);
+    let ticket = match has_touched {
+        // It comes later than the other.
+        true => agent.written_to_objectives().or(ticket),
+        false => ticket,
+    };
     drop(permit);
     if makes_room {
         let mut state = agent.exclusive();
@@ -82,6 +96,23 @@ pub fn write(agent: &Agent, caller: &Caller, request: &WriteRequest) -> Result<(
         ticket.wait().map_err(|error| status::journal(&error))?;
     }
     outcome.into_result()
+}
+
+/// Who a request is from.
+fn writer(caller: &Caller, head: &p4::WriteRequest) -> Writer {
+    let peer = caller.peer();
+    Writer {
+        role: head.role.clone(),
+        election_id: head
+            .election_id
+            .as_ref()
+            .map(|id| request::election_id(id).0),
+        identity: peer
+            .identity
+            .as_ref()
+            .map(|identity| identity.0.to_string()),
+        address: peer.address.to_string(),
+    }
 }
 
 /// What became of a request.
@@ -97,12 +128,7 @@ type Refusal = Box<p4::Error>;
 
 impl Outcome {
     /// Applies updates one after the other. Those that cannot be have failed already.
-    fn apply(
-        &mut self,
-        transaction: &mut Transaction<'_>,
-        objectives: Option<&Objectives>,
-        all_or_none: bool,
-    ) {
+    fn apply(&mut self, transaction: &mut Transaction<'_>, rules: &Rules<'_>, all_or_none: bool) {
         let start = transaction.savepoint();
         for position in 0..self.updates.len() {
             if position % FORESEEN == 0 {
@@ -110,7 +136,7 @@ impl Outcome {
                 transaction.foresee(next.flatten());
             }
             if let Ok(update) = &self.updates[position]
-                && let Err(refusal) = self.apply_one(transaction, objectives, update)
+                && let Err(refusal) = self.apply_one(transaction, rules, update)
             {
                 self.updates[position] = Err(refusal);
             }
@@ -124,16 +150,15 @@ impl Outcome {
     fn apply_one(
         &self,
         transaction: &mut Transaction<'_>,
-        objectives: Option<&Objectives>,
+        rules: &Rules<'_>,
         update: &Update,
     ) -> Result<(), Refusal> {
-        let owner = objectives.and_then(|o| o.owner(&update.entity));
-        let applied = match owner {
-            Some(owner) => Err(UpdateError::Owned {
+        let applied = match rules.owner(&update.entity) {
+            Some(owner) if !rules.may_touch => Err(UpdateError::Owned {
                 what: self.schema.describe(&update.entity),
                 owner: owner.to_string(),
             }),
-            None => transaction.apply(update),
+            _ => transaction.apply(update),
         };
         applied.map_err(|error| refusal(&error))
     }
@@ -168,13 +193,30 @@ impl Outcome {
         updates.filter_map(|(position, update)| Some((position, update.as_ref().ok()?)))
     }
 
+    /// What of it is in the data plane for objectives.
+    fn touched(&self, rules: &Rules<'_>) -> impl Iterator<Item = EntityKey> {
+        let may_be = self.applied().filter(|_| rules.may_touch);
+        let entities = may_be.map(|(_, update)| &update.entity);
+        let owned = entities.filter(|entity| rules.owner(entity).is_some());
+        owned.filter_map(EntityKey::find)
+    }
+
     fn has_deletion(&self) -> bool {
         self.applied()
             .any(|(_, update)| update.operation == Operation::Delete)
     }
 
     /// What of it survives a restart, as it stands in the request.
-    fn to_frame(&self, field: UpdatesOf, request: &WriteRequest) -> Option<Frame> {
+    fn to_frame(
+        &self,
+        field: UpdatesOf,
+        request: &WriteRequest,
+        rules: &Rules<'_>,
+    ) -> Option<Frame> {
+        let is_kept = |update: &Update| {
+            // What is done to entries of objectives is kept as what has become of them.
+            is_kept(update) && !(rules.may_touch && rules.owner(&update.entity).is_some())
+        };
         let kept = request.updates().zip(&self.updates);
         let kept = kept.filter(|(_, update)| update.as_ref().is_ok_and(is_kept));
         Frame::of_updates(field, kept.map(|(update, _)| update))
@@ -203,13 +245,20 @@ fn refusal(error: &UpdateError) -> Refusal {
 struct Rules<'a> {
     /// What is not in it is refused.
     scope: Scope,
-    /// What belongs to them is refused.
+    /// Whose entries are theirs.
     objectives: Option<&'a Objectives>,
+    /// Clients may write to those; else they are refused.
+    may_touch: bool,
     /// Others cannot be watched; `None` if they are known only where packets go.
     ports: Option<&'a Ports>,
 }
 
 impl Rules<'_> {
+    /// The objective that an entity belongs to.
+    fn owner(&self, entity: &Entity) -> Option<&ObjectiveId> {
+        self.objectives?.owner(entity)
+    }
+
     /// Reads the updates of a request. Those that cannot be done, whatever the switch holds, have failed
     /// then.
     fn read(
@@ -264,7 +313,7 @@ fn apply_to(
     request: &WriteRequest,
     atomicity: Atomicity,
     field: UpdatesOf,
-    keep: impl FnOnce(&Outcome, Frame) -> Ticket,
+    keep: impl FnOnce(&Outcome, Option<Frame>) -> Option<Ticket>,
 ) -> Result<(Outcome, Option<Ticket>), Status> {
     let pipeline = switch.pipeline().ok_or_else(status::no_pipeline)?;
     if let Some(relay) = switch.relay() {
@@ -276,9 +325,8 @@ fn apply_to(
         schema: pipeline.schema.clone(),
     };
     // What is read is nearly always applied. So this is made now, too.
-    let frame = outcome.to_frame(field, request);
+    let frame = outcome.to_frame(field, request, rules);
     let read = outcome.applied().count();
-    let objectives = rules.objectives;
     let transaction = match atomicity {
         Atomicity::DataplaneAtomic => switch.begin_all(),
         _ => {
@@ -288,8 +336,7 @@ fn apply_to(
     };
     let mut transaction = transaction.ok_or_else(status::no_pipeline)?;
     if atomicity == Atomicity::DataplaneAtomic {
-        let batch =
-            |transaction: &mut Transaction<'_>| outcome.apply(transaction, objectives, true);
+        let batch = |transaction: &mut Transaction<'_>| outcome.apply(transaction, rules, true);
         let seen_at_once = transaction.atomically(batch);
         seen_at_once.map_err(|error| Status::new(error.code(), error.to_string()))?;
         let sent = transaction.send_atomically();
@@ -300,7 +347,7 @@ fn apply_to(
             transaction.keep_all();
         }
         let start = transaction.savepoint();
-        outcome.apply(&mut transaction, objectives, all_or_none);
+        outcome.apply(&mut transaction, rules, all_or_none);
         let refused = transaction.send();
         if all_or_none && !refused.is_empty() {
             transaction.roll_back_to(start);
@@ -309,9 +356,9 @@ fn apply_to(
     }
     let frame = match outcome.applied().count() == read {
         true => frame,
-        false => outcome.to_frame(field, request),
+        false => outcome.to_frame(field, request, rules),
     };
-    let ticket = frame.map(|frame| keep(&outcome, frame));
+    let ticket = keep(&outcome, frame);
     drop(transaction);
     Ok((outcome, ticket))
 }

@@ -6,6 +6,7 @@ use pointsman_proto::pointsman::agent::v1::OperState;
 use pointsman_proto::pointsman::objective::v1 as objective;
 use pointsman_proto::pointsman::objective::v1::State;
 
+use super::drift;
 use crate::agent::Agent;
 use crate::arbitration::RoleName;
 use crate::entity::{Entity, TableEntry};
@@ -47,6 +48,9 @@ pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
             .map(slow_path_use)
             .collect(),
         losses: losses(agent, state.switch.target()),
+        objectives_drifted: small(state.objectives.count_drifted()),
+        repairs: state.drifting.repaired,
+        drift_policy: state.drifting.policy.to_string(),
     }
 }
 
@@ -161,15 +165,20 @@ pub(super) fn objectives(agent: &Agent, with_entries: bool) -> pb::ListObjective
     let state = agent.shared();
     let schema = state.switch.pipeline().map(|p| p.schema.clone());
     let objectives = state.objectives.iter().map(|wanted| {
-        let entities = state.objectives.entities(&wanted.objective.id()).iter();
-        let entries = match &schema {
-            Some(schema) if with_entries => entities.map(|e| schema.describe(e)).collect(),
-            _ => Vec::new(),
+        let id = wanted.objective.id();
+        let entities = state.objectives.entities(&id).iter();
+        let (entries, drift) = match &schema {
+            Some(schema) if with_entries => (
+                entities.map(|e| schema.describe(e)).collect(),
+                drift::of_objective(agent, &state, schema, &id),
+            ),
+            _ => Default::default(),
         };
         objective::ObjectiveStatus {
             objective: Some((&wanted.objective).into()),
             status: Some((&wanted.status).into()),
             entries,
+            drift,
         }
     });
     pb::ListObjectivesResponse {

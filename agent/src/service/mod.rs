@@ -2,6 +2,7 @@
 //! objectives. Each RPC is a call on the [`Agent`].
 
 mod describe;
+mod drift;
 mod inventory;
 mod sync;
 mod trace;
@@ -164,6 +165,28 @@ impl AgentRpc for AgentService {
             .blocking(move |agent| Ok(describe::objectives(agent, entries)))
             .await?;
         Ok(Response::new(response))
+    }
+
+    async fn get_drift(
+        &self,
+        request: Request<pb::GetDriftRequest>,
+    ) -> Result<Response<pb::GetDriftResponse>, Status> {
+        let foreign = request.into_inner().foreign;
+        let answer = self
+            .blocking(move |agent| Ok(drift::drift(agent, foreign)))
+            .await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn repair(
+        &self,
+        request: Request<pb::RepairRequest>,
+    ) -> Result<Response<pb::RepairResponse>, Status> {
+        let request = request.into_inner();
+        let answer = self
+            .blocking(move |agent| drift::repair(agent, &request))
+            .await?;
+        Ok(Response::new(answer))
     }
 
     async fn trace(

@@ -78,6 +78,11 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Whether an entity of that key was written, of the kinds that objectives need.
+    pub fn holds(&self, entity: &Entity) -> bool {
+        self.writer.store.find(entity).is_some()
+    }
+
     /// Sends what was applied since the last time to a switch in another process, as one batch. What
     /// it refuses is taken back: the position among those updates, and the error, of each.
     pub fn send(&mut self) -> Vec<(usize, UpdateError)> {

@@ -61,6 +61,7 @@ pub fn config(state_dir: &Path) -> Config {
         translations: Default::default(),
         discovery: Default::default(),
         reactive: Default::default(),
+        drift: Default::default(),
     }
 }
 
@@ -109,6 +110,7 @@ impl TestAgent {
         tokio::spawn(forward_packet_ins(agent.clone(), packet_in, cancel.clone()));
         tokio::spawn(agent.clone().run_notices(learnt, cancel.clone()));
         tokio::spawn(agent.clone().watch_tables(cancel.clone()));
+        tokio::spawn(agent.clone().run_repairs(cancel.clone()));
         let policies = config.reactive.clone();
         tokio::spawn(reactive::shell::run(
             policies,

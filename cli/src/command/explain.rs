@@ -12,6 +12,7 @@ use crate::args::Global;
 use crate::connect;
 use crate::error::CliError;
 use crate::output::Output;
+use crate::view::drift;
 use crate::view::objectives::ObjectiveView;
 
 #[derive(Serialize)]
@@ -91,8 +92,10 @@ fn text(explanation: &Explanation<'_>) -> String {
     let Explanation { objective, used_by } = explanation;
     let mut text = pointsman_model::to_yaml(&objective.device, [&objective.model]);
     text += &format!(
-        "\nstate:    {}, revision {}\n",
-        objective.state, objective.revision
+        "\nstate:    {}, revision {}{}\n",
+        objective.state,
+        objective.revision,
+        in_force(objective)
     );
     if !objective.is_well() {
         text += &format!("because:  {}\n", objective.why());
@@ -114,7 +117,21 @@ fn text(explanation: &Explanation<'_>) -> String {
             text += &format!("  {entry}\n");
         }
     }
+    if !objective.drift.is_empty() {
+        text += "drift:\n";
+        for entry in &objective.drift {
+            text += &drift::lines(entry, false);
+        }
+    }
     text
+}
+
+/// Which version the switch holds, if it is not the one that is wanted.
+fn in_force(objective: &ObjectiveView) -> String {
+    match objective.applied_revision {
+        applied if applied == 0 || applied == objective.revision => String::new(),
+        applied => format!("; revision {applied} is in force"),
+    }
 }
 
 #[cfg(test)]
@@ -148,8 +165,10 @@ objectives:
                     reason: pb::Reason::NoPipeline.into(),
                     message: "set one first".into(),
                     revision: 7,
+                    ..pb::Status::default()
                 }),
                 entries: vec!["next.simple: next_id=1 -> output(port=49)".into()],
+                ..pb::ObjectiveStatus::default()
             };
             ObjectiveView::new(&Peer::Agent(String::new()), "leaf1", answer).expect("understood")
         });

@@ -4,6 +4,7 @@
 mod apply;
 mod delete;
 mod diff;
+mod drift;
 mod explain;
 mod get;
 mod history;
@@ -40,6 +41,12 @@ pub async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, CliError> {
             explain::run(&global, &objective, device.as_deref(), output).await
         }
         Command::Trace(args) => trace::run(&global, args, output).await,
+        Command::Drift { device, foreign } => {
+            drift::run(&global, device.as_deref(), foreign, output).await
+        }
+        Command::Repair { device, objective } => {
+            drift::repair(&global, device.as_deref(), objective.as_deref(), output).await
+        }
         Command::Delete(args) => delete::run(&without_agent(global)?, args, output).await,
         Command::History(args) => history::history(&without_agent(global)?, args, output).await,
         Command::Rollback(args) => history::rollback(&without_agent(global)?, args, output).await,

@@ -269,6 +269,7 @@ mod tests {
             reason,
             message: message.into(),
             revision: 1,
+            ..objective_pb::Status::default()
         }
     }
 
@@ -314,9 +315,9 @@ mod tests {
             DEVICE  APPLIED  PENDING  FAILED
             leaf1         1        0       1
             leaf2         0        1       0
-            DEVICE  OBJECTIVE      STATE    WHY
-            leaf1   forward/rack2  failed   table full: routing_v4 holds 1024 entries
-            leaf2   next/spines    pending  device unreachable: no agent answers
+            DEVICE  OBJECTIVE      STATE     WHY
+            leaf1   forward/rack2  failed    table full: routing_v4 holds 1024 entries
+            leaf2   next/spines    accepted  device unreachable: no agent answers
             2 devices: 2 created
             4 objectives: 2 created, 1 unchanged, 1 deleted
             revision 27 after 0.12 s

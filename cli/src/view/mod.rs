@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod devices;
 pub mod differences;
+pub mod drift;
 pub mod history;
 pub mod hosts;
 pub mod links;

@@ -4,6 +4,7 @@ use pointsman_model::{Filter, FilterType, Forward, Next, Objective, ObjectiveKin
 use pointsman_proto::pointsman::objective::v1 as pb;
 use serde::Serialize;
 
+use super::drift::DriftView;
 use crate::error::{CliError, Peer};
 use crate::table::{Cell, Table};
 use crate::words;
@@ -20,10 +21,15 @@ pub struct ObjectiveView {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
     pub revision: u64,
+    /// The revision of the version that the data plane holds; 0 if it holds none.
+    pub applied_revision: u64,
     /// As it stands in a file.
     pub objective: serde_json::Value,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<String>,
+    /// Those of them that are not as it wants them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DriftView>,
     #[serde(skip)]
     pub model: Objective,
     #[serde(skip)]
@@ -54,8 +60,10 @@ impl ObjectiveView {
             reason: words::reason(status.reason()),
             message: status.message,
             revision: status.revision,
+            applied_revision: status.applied_revision,
             objective: as_json(device, &model).map_err(bad_answer)?,
             entries: answer.entries,
+            drift: answer.drift.into_iter().map(DriftView::from).collect(),
             model,
         })
     }
@@ -220,11 +228,12 @@ objectives:
                     String::new()
                 },
                 revision: index as u64 + 1,
+                ..pb::Status::default()
             };
             let answer = pb::ObjectiveStatus {
                 objective: Some((&located.value.change.objective).into()),
                 status: Some(status),
-                entries: vec![],
+                ..pb::ObjectiveStatus::default()
             };
             ObjectiveView::new(&Peer::Agent(String::new()), "leaf1", answer).expect("understood")
         });
@@ -253,8 +262,9 @@ objectives:
                 reason: pb::Reason::PortDown.into(),
                 message: "port 49 of bucket 1 is down; its flows take the others".into(),
                 revision: 2,
+                ..pb::Status::default()
             }),
-            entries: vec![],
+            ..pb::ObjectiveStatus::default()
         };
         let view = ObjectiveView::new(&Peer::Agent(String::new()), "leaf1", answer);
         let view = view.expect("understood");
@@ -279,6 +289,7 @@ objectives:
               "reason": "waits for next",
               "message": "next spines is not applied",
               "revision": 3,
+              "applied_revision": 0,
               "objective": {
                 "flag": "specific",
                 "forward": "rack2",

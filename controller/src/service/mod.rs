@@ -3,10 +3,12 @@
 //! Messages come in, are turned into the controller's own types, and answers go
 //! out; nothing is decided here. `apply` carries out change sets, `reads`
 //! puts together what the store, the distribution and the agents say,
-//! `history` says what was changed and leads back.
+//! `history` says what was changed and leads back,
+//! `drift` passes on what agents say of entries that others have changed.
 
 mod apply;
 mod convert;
+mod drift;
 mod history;
 mod reads;
 
@@ -141,6 +143,24 @@ impl Controller for ControllerService {
         request: Request<pb::TraceRequest>,
     ) -> Result<Response<agent_pb::TraceResponse>, Status> {
         self.trace_packet(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn get_drift(
+        &self,
+        request: Request<pb::GetDriftRequest>,
+    ) -> Result<Response<pb::GetDriftResponse>, Status> {
+        self.read_drift(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn repair(
+        &self,
+        request: Request<pb::RepairRequest>,
+    ) -> Result<Response<agent_pb::RepairResponse>, Status> {
+        self.repair_device(request.into_inner())
             .await
             .map(Response::new)
     }

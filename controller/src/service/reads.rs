@@ -19,7 +19,7 @@ use crate::status::{Progress, Status};
 
 impl ControllerService {
     /// The devices that a request is about: the named one, or all.
-    async fn select<T>(
+    pub(super) async fn select<T>(
         &self,
         name: &str,
         take: impl Fn(&DeviceState) -> T,
@@ -54,7 +54,7 @@ impl ControllerService {
             let objectives = objectives.map(|(stored, status)| objective_pb::ObjectiveStatus {
                 objective: Some(stored.objective.to_proto()),
                 status: Some(status.to_proto()),
-                entries: Vec::new(),
+                ..objective_pb::ObjectiveStatus::default()
             });
             let name = device.spec().name.clone();
             let answer = pb::DeviceObjectives {
@@ -192,12 +192,7 @@ impl ControllerService {
         let devices = self.select(&device, |device| device.spec().address.clone());
         let address = devices.await?.pop().unwrap_or_default();
         let traced = self.agents.trace(&address, packet).await;
-        traced.map_err(|error| match error {
-            AgentError::Unreachable { .. } | AgentError::TimedOut { .. } => {
-                GrpcStatus::unavailable(error.to_string())
-            }
-            error => GrpcStatus::failed_precondition(error.to_string()),
-        })
+        traced.map_err(agent_error)
     }
 
     /// What this node knows of the cluster, also without a majority.
@@ -230,6 +225,16 @@ impl ControllerService {
     }
 }
 
+/// An agent's error as the API carries it.
+pub(super) fn agent_error(error: AgentError) -> GrpcStatus {
+    match error {
+        AgentError::Unreachable { .. } | AgentError::TimedOut { .. } => {
+            GrpcStatus::unavailable(error.to_string())
+        }
+        error => GrpcStatus::failed_precondition(error.to_string()),
+    }
+}
+
 fn add_entries(
     objectives: &mut [objective_pb::ObjectiveStatus],
     held: Vec<objective_pb::ObjectiveStatus>,
@@ -241,10 +246,10 @@ fn add_entries(
     };
     let mut entries: HashMap<_, _> = held
         .into_iter()
-        .map(|held| (key(&held.objective), held.entries))
+        .map(|held| (key(&held.objective), (held.entries, held.drift)))
         .collect();
     for objective in objectives {
-        objective.entries = entries
+        (objective.entries, objective.drift) = entries
             .remove(&key(&objective.objective))
             .unwrap_or_default();
     }

@@ -221,6 +221,23 @@ impl Agent for Service {
         }))
     }
 
+    async fn get_drift(
+        &self,
+        _: Request<pb::GetDriftRequest>,
+    ) -> Result<Response<pb::GetDriftResponse>, Status> {
+        Ok(Response::new(pb::GetDriftResponse {
+            policy: "refuse".into(),
+            ..Default::default()
+        }))
+    }
+
+    async fn repair(
+        &self,
+        _: Request<pb::RepairRequest>,
+    ) -> Result<Response<pb::RepairResponse>, Status> {
+        Ok(Response::new(pb::RepairResponse::default()))
+    }
+
     async fn list_objectives(
         &self,
         _request: Request<pb::ListObjectivesRequest>,
@@ -233,6 +250,7 @@ impl Agent for Service {
                     objective: Some(objective.clone()),
                     status: Some(applied(*revision)),
                     entries: vec![format!("table: {} -> action", objective.name)],
+                    ..Default::default()
                 });
         let objectives = objectives.collect();
         Ok(Response::new(pb::ListObjectivesResponse {
@@ -265,6 +283,7 @@ fn applied(revision: u64) -> objective_pb::Status {
     objective_pb::Status {
         state,
         revision,
+        applied_revision: revision,
         ..Default::default()
     }
 }
@@ -276,6 +295,7 @@ fn failed(reason: objective_pb::Reason, message: &str, revision: u64) -> objecti
         reason: reason.into(),
         message: message.into(),
         revision,
+        applied_revision: 0,
     }
 }
 

@@ -136,6 +136,7 @@ pub fn forward(name: &str, next: &str) -> objective_pb::Objective {
     let criterion = |field: &str, matching| objective_pb::Criterion {
         field: field.into(),
         r#match: Some(matching),
+        ..Default::default()
     };
     use objective_pb::criterion::Match;
     let prefix = objective_pb::Prefix {

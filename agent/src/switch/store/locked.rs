@@ -11,6 +11,7 @@ use super::{
     DigestStore, MeterStore, ProfileStore, ReplicationStore, Store, StoredEntry, TableStore,
     ValueSetStore,
 };
+use crate::entity::Entity;
 
 /// Parts of a store, locked until this is dropped.
 ///
@@ -85,6 +86,25 @@ impl<'a> Locked<'a> {
     /// An entry of a table.
     pub fn entry(&self, key: &EntryKey) -> Option<&StoredEntry> {
         self.table(key.table).entries.get(key)
+    }
+
+    /// What was written of an entity of this key, if it is of a kind that objectives need.
+    pub fn find(&self, entity: &Entity) -> Option<Entity> {
+        match entity {
+            Entity::TableEntry(entry) => {
+                let stored = self.entry(&entry.key)?;
+                Some(Entity::TableEntry(stored.to_entity(&entry.key)))
+            }
+            Entity::MulticastGroup(group) => {
+                let group = self.replication().multicast_groups.get(&group.id)?;
+                Some(Entity::MulticastGroup(group.clone()))
+            }
+            Entity::CloneSession(session) => {
+                let session = self.replication().clone_sessions.get(&session.id)?;
+                Some(Entity::CloneSession(session.clone()))
+            }
+            _ => None,
+        }
     }
 
     /// Multicast groups and clone sessions.
