@@ -317,6 +317,10 @@ pub enum Instruction {
 }
 
 impl Instruction {
+    /// The words of all instructions, in the order in which those of a mapping are applied. `group`
+    /// is the `next` of a forward or bucket.
+    pub const WORDS: &'static [&'static str] = crate::read::INSTRUCTIONS;
+
     /// The word in YAML and messages.
     pub fn name(&self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use pointsman_model::{Kind, Name, Next, Objective, ObjectiveId, ObjectiveKind};
+use pointsman_model::{Instruction, Kind, Name, Next, Objective, ObjectiveId, ObjectiveKind};
 use pointsman_p4::dataplane::EntryKey;
 
 use super::Ids;
@@ -107,6 +107,32 @@ impl Book {
         self.realised
             .get(id)
             .map(|realised| realised.translation.entities.as_slice())
+    }
+
+    /// What a `count` of the objective counts: its name, and the entries with the counters.
+    pub fn counted(&self, id: &ObjectiveId) -> Option<(&Name, Vec<&Entity>)> {
+        let realised = self.realised.get(id)?;
+        let treatment = match &realised.objective.kind {
+            ObjectiveKind::Filter(filter) => &filter.treatment,
+            ObjectiveKind::Forward(forward) => &forward.treatment,
+            ObjectiveKind::Next(_) => return None,
+        };
+        let name = treatment.iter().find_map(|step| match step {
+            Instruction::Count(name) => Some(name),
+            _ => None,
+        })?;
+        let counts = |entity: &&Entity| match entity {
+            Entity::TableEntry(entry) => realised.translation.counting.contains(&entry.key.table),
+            _ => false,
+        };
+        let entities = realised.translation.entities.iter().filter(counts);
+        Some((name, entities.collect()))
+    }
+
+    /// The realised objectives.
+    pub fn objectives(&self) -> impl Iterator<Item = (&ObjectiveId, &Objective)> {
+        let realised = self.realised.iter();
+        realised.map(|(id, realised)| (id, &realised.objective))
     }
 
     /// An objective that needs the entity of that key.

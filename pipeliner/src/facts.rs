@@ -2,7 +2,8 @@
 //!
 //! The words of a manifest's `when` and behind its `$` are the names here. Ports are numbers by
 //! now. Facts that follow from others (an `ipv4_dst` means `eth_type: ipv4`) are added, and one
-//! that is given although it follows need not be used by any rule.
+//! that is given although it follows need not be used by any rule. A criterion that names a protocol
+//! (`tcp_dst`) is the one of any protocol (`l4_dst`) with that protocol.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,6 +35,12 @@ pub(super) enum FactName {
     Meter,
     Queue,
     Count,
+    /// Whether the packet must have a VLAN tag, a second one, an IP header, ports: nobody says it
+    /// in so many words, it follows from criteria.
+    Tagged,
+    InnerTagged,
+    IsIp,
+    HasPorts,
 }
 
 /// The facts that are neither criteria nor `set`.
@@ -51,21 +58,29 @@ const WORDS: &[(&str, FactName)] = &[
     ("meter", FactName::Meter),
     ("queue", FactName::Queue),
     ("count", FactName::Count),
+    ("tagged", FactName::Tagged),
+    ("inner_tagged", FactName::InnerTagged),
+    ("is_ip", FactName::IsIp),
+    ("has_ports", FactName::HasPorts),
 ];
 
 impl FactName {
-    /// Every name there is, for suggestions.
-    pub(super) fn all() -> Vec<String> {
-        let criteria = Field::all().map(FactName::Criterion);
-        let set = Field::all()
-            .filter(|field| field.settable())
-            .map(FactName::Set);
+    /// Every name there is.
+    pub(super) fn all() -> impl Iterator<Item = FactName> {
+        let criteria = Field::all().filter(|field| field.generic() == *field);
+        let set = Field::all().filter(|field| field.settable());
         let words = WORDS.iter().map(|(_, name)| *name);
         words
-            .chain(criteria)
-            .chain(set)
-            .map(|name| name.to_string())
-            .collect()
+            .chain(criteria.map(FactName::Criterion))
+            .chain(set.map(FactName::Set))
+    }
+
+    /// Whether it only ever follows from others.
+    pub(super) fn is_derived(self) -> bool {
+        matches!(
+            self,
+            FactName::Tagged | FactName::InnerTagged | FactName::IsIp | FactName::HasPorts
+        )
     }
 }
 
@@ -78,7 +93,10 @@ impl FromStr for FactName {
         }
         match text.strip_prefix("set.") {
             Some(field) => field.parse().map(FactName::Set).map_err(|_| ()),
-            None => text.parse().map(FactName::Criterion).map_err(|_| ()),
+            None => match text.parse::<Field>() {
+                Ok(field) if field.generic() == field => Ok(FactName::Criterion(field)),
+                _ => Err(()),
+            },
         }
     }
 }
@@ -156,10 +174,6 @@ impl Facts {
         selector: &Selector,
         ports: &Ports,
     ) -> Result<(), Refusal> {
-        if let Some(own) = selector.p4().first() {
-            let message = format!("{} of table {} cannot be matched", own.field, own.table);
-            return Err(Refusal::unsupported(message).at("p4"));
-        }
         for criterion in selector.iter() {
             let matching = match &criterion.matching {
                 Match::Port(port) => {
@@ -177,7 +191,49 @@ impl Facts {
             self.imply(Field::EthType, criterion.field.implied_ether_type());
             self.imply(Field::IpProto, criterion.field.implied_protocol());
         }
+        self.derive();
         Ok(())
+    }
+
+    /// Which headers the criteria are about.
+    fn derive(&mut self) {
+        let said = |field| self.facts.get(&FactName::Criterion(field));
+        let untagged = |field| said(field) == Some(&Fact::Match(Match::Untagged));
+        let tagged = |vid, others: &[Field]| match untagged(vid) {
+            true => Some(0),
+            false => (said(vid).is_some() || others.iter().any(|field| said(*field).is_some()))
+                .then_some(1),
+        };
+        let inner = tagged(Field::InnerVlanVid, &[Field::InnerVlanPcp]);
+        let outer = match inner {
+            Some(1) => Some(1),
+            _ => tagged(Field::VlanVid, &[Field::VlanPcp]),
+        };
+        let ip = [
+            Field::IpProto,
+            Field::IpDscp,
+            Field::IpEcn,
+            Field::IpTtl,
+            Field::IpFrag,
+            Field::L4Src,
+            Field::L4Dst,
+        ];
+        let has = |fields: &[Field]| fields.iter().any(|field| said(*field).is_some());
+        let derived = [
+            (FactName::Tagged, outer),
+            (FactName::InnerTagged, inner),
+            (FactName::IsIp, has(&ip).then_some(1)),
+            (
+                FactName::HasPorts,
+                has(&[Field::L4Src, Field::L4Dst]).then_some(1),
+            ),
+        ];
+        for (name, value) in derived {
+            if let Some(value) = value {
+                self.add(name, Fact::Number(value));
+                self.implied.insert(name);
+            }
+        }
     }
 
     fn imply(&mut self, field: Field, value: Option<u128>) {
@@ -218,10 +274,8 @@ impl Facts {
                 Instruction::PopMpls => (FactName::PopMpls, Fact::Flag),
                 Instruction::Queue(queue) => (FactName::Queue, Fact::Number((*queue).into())),
                 Instruction::Count(_) => (FactName::Count, Fact::Flag),
-                Instruction::Table(table) => {
-                    let message = format!("the action of table {} cannot be chosen", table.name);
-                    return Err(Refusal::unsupported(message).at(format!("{path}.table")));
-                }
+                // It is no fact: see `own`.
+                Instruction::Table(_) => continue,
             };
             if self.facts.insert(name, fact).is_some() {
                 let message = format!("{name} is done twice; a pipeline can do it once");

@@ -21,6 +21,7 @@ mod ids;
 mod make;
 mod manifest;
 mod merge;
+mod own;
 mod ports;
 mod read;
 mod refusal;
@@ -158,6 +159,7 @@ impl Pipeliner {
         let surroundings = Surroundings {
             ports,
             ids: book.ids(),
+            schema: &self.schema,
             next: &next,
         };
         let translation = translate(&self.manifest, objective, &surroundings)?;

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 
 use pointsman_model::{Bucket, NextType};
 use pointsman_p4::dataplane::{Call, EntryKey, Match, MeterConfig};
+use pointsman_p4::ir::MatchKind;
 
 use super::Refusal;
 use super::facts::{Fact, FactName, Facts};
 use super::ids::IdKind;
 use super::manifest::{
-    ActionTemplate, Body, Choice, Expression, TableTemplate, Template, Term, facts_of,
+    ActionTemplate, Body, Choice, Expression, KeyTemplate, TableTemplate, Template, Term, facts_of,
 };
+use super::own::OwnAction;
 use super::rules::choose;
 use super::translate::Translator;
-use super::value::{Value, Values};
+use super::value::{Value, Values, own_matches};
 use pointsman_p4::entity::{
     CloneSession, Entity, MulticastGroup, OneShot, OneShotAction, PortForm, Replica, Selection,
     TableAction, TableEntry,
@@ -126,7 +128,13 @@ impl Translator<'_, '_> {
         let values = self.values(scope.facts);
         let mut combinations: Vec<Vec<Match>> = vec![Vec::with_capacity(table.keys.len())];
         for key in &table.keys {
-            let matches = values.matches(key)?;
+            let matches = match self.own.take(table.table, &key.name) {
+                None => values.matches(key)?,
+                Some(matching) => {
+                    check_free(&values, key, &table.name)?;
+                    own_matches(key, &matching)?
+                }
+            };
             combinations = combine(&combinations, &matches);
             if combinations.len() > MAX_ENTRIES {
                 let message =
@@ -163,8 +171,14 @@ impl Translator<'_, '_> {
             None => None,
         };
         let known: BTreeSet<_> = table.entry_mentions().collect();
-        let action = self.make_action(&table.action, &known, scope, used)?;
+        let action = match &self.own.action {
+            Some(own) if own.table == table.table => TableAction::Call(own.call.clone()),
+            _ => self.make_action(&table.action, &known, scope, used)?,
+        };
         used.extend(known);
+        if table.counts && scope.facts.get(FactName::Count).is_some() {
+            self.counting.insert(table.table);
+        }
         for matches in combinations {
             let key = EntryKey {
                 table: table.table,
@@ -175,6 +189,63 @@ impl Translator<'_, '_> {
             if meter.is_some() {
                 entry.extra.make().meter = meter;
             }
+            self.entities.push(Entity::TableEntry(entry));
+        }
+        Ok(())
+    }
+
+    /// Adds an entry that the objective says wholly in words of the pipeline.
+    pub(super) fn make_own_entry(
+        &mut self,
+        action: &OwnAction,
+        kind: &str,
+        facts: &Facts,
+    ) -> Result<(), Refusal> {
+        let name = &action.name;
+        if let Some(fact) = facts.given().next() {
+            let message = format!(
+                "no rule for a {} {kind} fills table {name}, so that only `p4` can say the key of its entry, and not {fact}",
+                facts.type_word
+            );
+            return Err(Refusal::unsupported(message).at(fact.to_string()));
+        }
+        let schema = self.surroundings.schema.table_of(action.table);
+        let schema = schema.expect("the action was found in this table");
+        let mut fields: Vec<_> = schema.fields.iter().collect();
+        fields.sort_by_key(|field| field.position);
+        let mut combinations = vec![Vec::with_capacity(fields.len())];
+        for field in fields {
+            let key = KeyTemplate {
+                name: field.name.clone(),
+                kind: field.kind,
+                width: field.width,
+                value: None,
+                untagged: None,
+            };
+            let matches = match self.own.take(action.table, &key.name) {
+                Some(matching) => own_matches(&key, &matching)?,
+                None if key.kind == MatchKind::Exact => {
+                    let message = format!(
+                        "{} of table {name} is exact: `p4` must say what it is",
+                        key.name
+                    );
+                    return Err(Refusal::unsupported(message).at("p4"));
+                }
+                None => self.values(facts).matches(&key)?,
+            };
+            combinations = combine(&combinations, &matches);
+        }
+        let priority = match schema.has_priority() {
+            true => i32::from(self.priority),
+            false => 0,
+        };
+        for matches in combinations {
+            let key = EntryKey {
+                table: action.table,
+                matches: matches.into(),
+                priority,
+            };
+            let entry = TableEntry::new(key, TableAction::Call(action.call.clone()));
             self.entities.push(Entity::TableEntry(entry));
         }
         Ok(())
@@ -254,6 +325,20 @@ impl Translator<'_, '_> {
             args: args.into(),
         })
     }
+}
+
+/// Refuses a part of a key that the manifest has a value for.
+fn check_free(values: &Values<'_>, key: &KeyTemplate, table: &str) -> Result<(), Refusal> {
+    let given = key.value.as_ref().map(|value| values.evaluate(value));
+    let Some(Ok(Some(given))) = given else {
+        return Ok(());
+    };
+    let by = match given {
+        Value::Criterion(field, _) => field.to_string(),
+        Value::Number(_) | Value::Meter(_) => "the manifest".to_owned(),
+    };
+    let message = format!("{} of table {table} is matched by {by} already", key.name);
+    Err(Refusal::unsupported(message).at("p4"))
 }
 
 /// Records the fact that an expression takes.

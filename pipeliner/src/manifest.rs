@@ -3,6 +3,7 @@
 //! Made by [`super::read`] from `pipeline.yaml`, which refuses names that the pipeline does not
 //! have; followed by [`mod@super::translate`].
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use pointsman_model::NextType;
@@ -18,6 +19,8 @@ pub(super) struct Manifest {
     pub(super) pipeline: String,
     pub(super) next_ids: RangeInclusive<u32>,
     pub(super) group_ids: RangeInclusive<u32>,
+    /// What objectives may say and no rule takes, with the reason.
+    pub(super) unsupported: BTreeMap<FactName, String>,
     pub(super) filters: Vec<Rule>,
     pub(super) forwards: Vec<Rule>,
     pub(super) nexts: Vec<Rule>,
@@ -106,6 +109,8 @@ pub(super) struct TableTemplate {
     /// None where the table has no priorities.
     pub(super) priority: Option<Expression>,
     pub(super) meter: Option<Expression>,
+    /// Whether its direct counter is what `count` asks for.
+    pub(super) counts: bool,
     pub(super) action: ActionTemplate,
 }
 
@@ -117,6 +122,8 @@ pub(super) struct KeyTemplate {
     pub(super) width: u32,
     /// None: any value matches.
     pub(super) value: Option<Expression>,
+    /// What stands for a packet without the VLAN tag.
+    pub(super) untagged: Option<Bits>,
 }
 
 /// How the action of an entry is made.
@@ -199,7 +206,8 @@ impl TableTemplate {
     pub(super) fn entry_mentions(&self) -> impl Iterator<Item = FactName> {
         let keys = self.keys.iter().filter_map(|key| key.value.as_ref());
         let expressions = keys.chain(&self.priority).chain(&self.meter);
-        expressions.flat_map(facts_of)
+        let count = self.counts.then_some(FactName::Count);
+        expressions.flat_map(facts_of).chain(count)
     }
 
     /// The actions that it chooses from.
@@ -235,6 +243,15 @@ impl Template {
 }
 
 impl Rule {
+    /// Whether it makes an entry in this table.
+    pub(super) fn fills(&self, table: TableId) -> bool {
+        let is_it = |template: &Template| match &template.body {
+            Body::Table(found) => found.table == table,
+            Body::MulticastGroup { .. } | Body::CloneSession { .. } => false,
+        };
+        self.entries.iter().chain(&self.each_bucket).any(is_it)
+    }
+
     /// Every fact that it mentions: what it knows.
     pub(super) fn mentions(&self) -> Vec<FactName> {
         let templates = self.entries.iter().chain(&self.each_bucket);

@@ -3,16 +3,20 @@
 use std::collections::BTreeSet;
 
 use pointsman_model::Match;
+use pointsman_p4::ir::TableId;
 
 use super::Refusal;
 use super::facts::{Fact, FactName, Facts};
-use super::manifest::{Choice, Pattern, Role, Rule, When};
+use super::manifest::{Choice, Manifest, Pattern, Role, Rule, When};
 
 /// The rules that apply, in the manifest's order: at least one of them a [`Role::Rule`].
+///
+/// With `table`, only rules that fill it realise the objective.
 pub(super) fn applicable<'m>(
     rules: &'m [Rule],
     kind: &str,
     facts: &Facts,
+    table: Option<TableId>,
 ) -> Result<Vec<&'m Rule>, Refusal> {
     for rule in rules.iter().filter(|rule| rule.role == Role::Refuse) {
         if rule.when.holds(facts) {
@@ -24,7 +28,11 @@ pub(super) fn applicable<'m>(
         }
     }
     let applies = |rule: &&Rule| match rule.role {
-        Role::Rule => rule.when.holds(facts) && unknown(rule, facts).is_empty(),
+        Role::Rule => {
+            table.is_none_or(|table| rule.fills(table))
+                && rule.when.holds(facts)
+                && unknown(rule, facts).is_empty()
+        }
         Role::Also => rule.when.holds(facts),
         Role::Refuse => false,
     };
@@ -33,6 +41,49 @@ pub(super) fn applicable<'m>(
         Ok(found)
     } else {
         Err(explain(rules, kind, facts))
+    }
+}
+
+/// Whether a rule for objectives of this type fills the table.
+pub(super) fn any_fills(rules: &[Rule], facts: &Facts, table: TableId) -> bool {
+    rules.iter().any(|rule| {
+        rule.role == Role::Rule && rule.when.allows_type(facts.type_word) && rule.fills(table)
+    })
+}
+
+/// Refuses what the manifest says the pipeline cannot do, with what it can do instead.
+pub(super) fn check_supported(
+    manifest: &Manifest,
+    rules: &[Rule],
+    facts: &Facts,
+) -> Result<(), Refusal> {
+    let reason = |name: FactName| Some((name, manifest.unsupported.get(&name)?));
+    let Some((name, reason)) = facts.given().find_map(reason) else {
+        return Ok(());
+    };
+    let (verb, subject) = ability(name);
+    let for_type = rules
+        .iter()
+        .filter(|rule| rule.role != Role::Refuse && rule.when.allows_type(facts.type_word));
+    let can: BTreeSet<FactName> = for_type
+        .flat_map(Rule::mentions)
+        .filter(|other| !other.is_derived() && ability(*other).0 == verb)
+        .collect();
+    let can: Vec<_> = can.into_iter().map(|name| ability(name).1).collect();
+    let instead = match can.as_slice() {
+        [] => "nothing here".to_owned(),
+        names => names.join(", "),
+    };
+    let message = format!("it cannot {verb}{subject}: {reason}; it can {verb}{instead}");
+    Err(Refusal::unsupported(message).at(name.to_string()))
+}
+
+/// What an objective asks for with a fact: the same words for all facts of a kind, and its own.
+fn ability(name: FactName) -> (&'static str, String) {
+    match name {
+        FactName::Criterion(field) => ("match on ", field.to_string()),
+        FactName::Set(field) => ("set ", field.to_string()),
+        other => ("do ", other.to_string()),
     }
 }
 

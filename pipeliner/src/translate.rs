@@ -12,14 +12,18 @@ use super::facts::{Fact, FactName, Facts};
 use super::ids::IdKind;
 use super::make::Scope;
 use super::manifest::{Manifest, Rule};
-use super::rules::applicable;
+use super::own::Own;
+use super::rules::{any_fills, applicable, check_supported};
 use super::{Ids, Ports, Refusal};
 use pointsman_p4::entity::Entity;
+use pointsman_p4::ir::TableId;
+use pointsman_p4::schema::Schema;
 
 /// What a translation depends on beside the objective.
 pub(super) struct Surroundings<'a> {
     pub(super) ports: &'a Ports,
     pub(super) ids: &'a Ids,
+    pub(super) schema: &'a Schema,
     /// The realised next of that name.
     pub(super) next: &'a dyn Fn(&Name) -> Option<&'a Next>,
 }
@@ -32,6 +36,8 @@ pub(super) struct Translation {
     /// The ids that it needs.
     pub(super) next_id: Option<u32>,
     pub(super) group_id: Option<u32>,
+    /// The tables whose entries count what `count` asks for.
+    pub(super) counting: BTreeSet<TableId>,
 }
 
 /// Translates `objective`; a refusal names the pipeline where that is the reason.
@@ -47,26 +53,19 @@ pub(super) fn translate(
         priority: objective.priority,
         next_id: None,
         group_id: None,
+        counting: BTreeSet::new(),
+        own: Own::default(),
         entities: Vec::new(),
     };
-    let result = match &objective.kind {
-        ObjectiveKind::Filter(filter) => {
-            let word = match filter.filter_type {
-                FilterType::Permit => "permit",
-                FilterType::Deny => "deny",
-            };
-            translator.filter(word, [&filter.key, &filter.conditions], &filter.treatment)
-        }
-        ObjectiveKind::Forward(forward) => translator.forward(forward),
-        ObjectiveKind::Next(next) => translator.next(next),
-    };
-    match result {
+    match translator.objective(objective) {
         Ok(()) => Ok(Translation {
             entities: translator.entities,
             next_id: translator.next_id,
             group_id: translator.group_id,
+            counting: translator.counting,
         }),
         Err(mut refusal) => {
+            refusal.field = refusal.field.map(|field| as_written(objective, field));
             if refusal.reason == Reason::UnsupportedByPipeline {
                 let pipeline = &manifest.pipeline;
                 refusal.message = format!("pipeline {pipeline}: {}", refusal.message);
@@ -83,10 +82,29 @@ pub(super) struct Translator<'a, 's> {
     pub(super) priority: u16,
     pub(super) next_id: Option<u32>,
     pub(super) group_id: Option<u32>,
+    pub(super) counting: BTreeSet<TableId>,
+    /// What it says in words of the pipeline.
+    pub(super) own: Own,
     pub(super) entities: Vec<Entity>,
 }
 
 impl<'a> Translator<'a, '_> {
+    fn objective(&mut self, objective: &Objective) -> Result<(), Refusal> {
+        self.own = Own::of(objective, self.surroundings.schema)?;
+        match &objective.kind {
+            ObjectiveKind::Filter(filter) => {
+                let word = match filter.filter_type {
+                    FilterType::Permit => "permit",
+                    FilterType::Deny => "deny",
+                };
+                self.filter(word, [&filter.key, &filter.conditions], &filter.treatment)?;
+            }
+            ObjectiveKind::Forward(forward) => self.forward(forward)?,
+            ObjectiveKind::Next(next) => self.next(next)?,
+        }
+        self.own.check_used()
+    }
+
     fn filter(
         &mut self,
         word: &'static str,
@@ -194,8 +212,15 @@ impl<'a> Translator<'a, '_> {
         bucket_facts: &[Facts],
         buckets: &[Bucket],
     ) -> Result<(), Refusal> {
+        check_supported(self.manifest, rules, facts)?;
+        let action = self.own.action.clone().filter(|_| kind != "next");
+        if let Some(action) = &action
+            && !any_fills(rules, facts, action.table)
+        {
+            return self.make_own_entry(action, kind, facts);
+        }
         let mut used = BTreeSet::new();
-        for rule in applicable(rules, kind, facts)? {
+        for rule in applicable(rules, kind, facts, action.map(|action| action.table))? {
             used.extend(rule.when.uses());
             let all = Scope {
                 facts,
@@ -237,10 +262,27 @@ fn split_treatment(forward: &Forward) -> (Vec<Instruction>, Vec<Instruction>) {
         !sends
             || matches!(
                 step,
-                Instruction::CopyToCpu | Instruction::Meter(_) | Instruction::PopMpls
+                Instruction::CopyToCpu
+                    | Instruction::Meter(_)
+                    | Instruction::Count(_)
+                    | Instruction::Table(_)
+                    | Instruction::PopMpls
             )
     };
     forward.treatment.iter().cloned().partition(stays)
+}
+
+/// A criterion as the objective has it: `tcp_dst` where rules know it as `l4_dst`.
+fn as_written(objective: &Objective, field: String) -> String {
+    let selectors = match &objective.kind {
+        ObjectiveKind::Filter(filter) => vec![&filter.key, &filter.conditions],
+        ObjectiveKind::Forward(forward) => vec![&forward.selector],
+        ObjectiveKind::Next(next) => vec![&next.meta],
+    };
+    let criteria = selectors.into_iter().flat_map(Selector::iter);
+    let mut fields = criteria.map(|criterion| criterion.field);
+    let written = fields.find(|found| found.generic().name() == field);
+    written.map_or(field, |found| found.name().to_owned())
 }
 
 fn waits_for(name: &Name) -> Refusal {

@@ -95,40 +95,61 @@ impl Values<'_> {
             Some(Value::Meter(_)) => {
                 return Err(Refusal::unsupported(format!("{} is no meter", key.name)));
             }
+            Some(Value::Criterion(_, Criterion::Untagged)) if key.untagged.is_some() => {
+                let untagged = key.untagged.clone().expect("it was looked at");
+                return Ok(vec![exactly(key, untagged)]);
+            }
             Some(Value::Criterion(field, matching)) => (field, matching),
         };
         // A prefix of a field is one of the key only where both are equally wide.
         let prefix = matches!(matching, Criterion::Prefix { .. });
         let comparable = !prefix || key.width == field.bits();
+        let name = field.name();
+        let written = field.format(&matching);
         let matches = matches_of(key, &matching).filter(|_| comparable);
-        let matches = matches.ok_or_else(|| {
-            let accepted = match key.kind {
-                MatchKind::Exact | MatchKind::Optional => "one value",
-                MatchKind::Lpm => "one value or a prefix",
-                MatchKind::Ternary => "a value, a prefix, a masked value or a smaller range",
-                MatchKind::Range => "one value or a range",
-            };
-            let message = format!(
-                "{field} must be {accepted} here, not {}",
-                field.format(&matching)
-            );
-            Refusal::unsupported(message).at(field.name())
-        })?;
-        let fits = |value: &Bits| value.bit_length() <= key.width;
-        if matches
-            .iter()
-            .all(|found| bounds(found).iter().all(|value| fits(value)))
-        {
-            return Ok(matches);
-        }
-        let message = format!(
-            "{field} is {}, which does not fit into the {} bits of {}",
-            field.format(&matching),
-            key.width,
-            key.name
-        );
-        Err(Refusal::unsupported(message).at(field.name()))
+        fitting(key, matches, name, &written).map_err(|refusal| refusal.at(name))
     }
+}
+
+/// The matches on one part of a key that an objective names itself.
+pub(super) fn own_matches(key: &KeyTemplate, matching: &Criterion) -> Result<Vec<Match>, Refusal> {
+    let written = match matching {
+        Criterion::Masked { value, mask } => format!("{value:#x}/{mask:#x}"),
+        Criterion::Range { low, high } => format!("{low}-{high}"),
+        Criterion::Exact(value) => value.to_string(),
+        _ => "a value of another kind".to_owned(),
+    };
+    fitting(key, matches_of(key, matching), &key.name, &written).map_err(|refusal| refusal.at("p4"))
+}
+
+/// The matches, unless there are none of this kind or they are too wide.
+fn fitting(
+    key: &KeyTemplate,
+    matches: Option<Vec<Match>>,
+    name: &str,
+    written: &str,
+) -> Result<Vec<Match>, Refusal> {
+    let matches = matches.ok_or_else(|| {
+        let accepted = match key.kind {
+            MatchKind::Exact | MatchKind::Optional => "one value",
+            MatchKind::Lpm => "one value or a prefix",
+            MatchKind::Ternary => "a value, a prefix, a masked value or a smaller range",
+            MatchKind::Range => "one value or a range",
+        };
+        Refusal::unsupported(format!("{name} must be {accepted} here, not {written}"))
+    })?;
+    let fits = |value: &Bits| value.bit_length() <= key.width;
+    if matches
+        .iter()
+        .all(|found| bounds(found).iter().all(|value| fits(value)))
+    {
+        return Ok(matches);
+    }
+    let message = format!(
+        "{name} is {written}, which does not fit into the {} bits of {}",
+        key.width, key.name
+    );
+    Err(Refusal::unsupported(message))
 }
 
 fn value_of(name: FactName, fact: &Fact) -> Result<Value, Refusal> {
@@ -217,6 +238,21 @@ fn matches_of(key: &KeyTemplate, matching: &Criterion) -> Option<Vec<Match>> {
             }]
         }
         (Criterion::Masked { value, mask }, MatchKind::Ternary) => vec![ternary(*value, *mask)],
+        // The pipeline's own words have no prefixes: a mask without holes is one.
+        (Criterion::Masked { value, mask }, MatchKind::Lpm) => {
+            vec![Match::Lpm {
+                value: bits(*value),
+                prefix_len: prefix_length(*mask, key.width)?,
+            }]
+        }
+        (Criterion::Masked { value, mask }, MatchKind::Range) => {
+            prefix_length(*mask, key.width)?;
+            let rest = !mask & (u128::MAX >> (128 - key.width));
+            vec![Match::Range {
+                low: bits(*value),
+                high: bits(value | rest),
+            }]
+        }
         (Criterion::Range { low, high }, MatchKind::Range) => {
             vec![Match::Range {
                 low: bits(*low),
@@ -233,6 +269,13 @@ fn matches_of(key: &KeyTemplate, matching: &Criterion) -> Option<Vec<Match>> {
         }
         _ => return None,
     })
+}
+
+/// How many leading bits a mask leaves, if it is one of leading bits.
+fn prefix_length(mask: u128, width: u32) -> Option<u32> {
+    let length = mask.count_ones();
+    let is_prefix = width <= 128 && bits(mask) == Bits::prefix_mask(length, width);
+    is_prefix.then_some(length)
 }
 
 /// The fewest masked values that together are `low..=high`, at most two for each bit.

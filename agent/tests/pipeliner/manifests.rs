@@ -117,13 +117,15 @@ nexts:
          8 │     entries:
            ╰────
           help: did you mean `in_port`? accepted: type, next, output, push_vlan, pop_vlan, drop, punt,
-                copy_to_cpu, dec_ttl, push_mpls, pop_mpls, meter, in_port, eth_dst, eth_src, eth_type,
-                vlan_vid, vlan_pcp, inner_vlan_vid, mpls_label, mpls_tc, mpls_bos, ipv4_src, ipv4_dst,
-                ipv6_src, ipv6_dst, ipv6_flow_label, ip_proto, ip_dscp, ip_ecn, ip_ttl, l4_src, l4_dst,
-                tcp_flags, icmp_type, icmp_code, icmpv6_type, icmpv6_code, arp_op, arp_spa, arp_tpa,
-                set.eth_dst, set.eth_src, set.vlan_vid, set.vlan_pcp, set.inner_vlan_vid, set.mpls_label,
+                copy_to_cpu, dec_ttl, push_mpls, pop_mpls, meter, queue, count, tagged, inner_tagged,
+                is_ip, has_ports, in_port, eth_dst, eth_src, eth_type, vlan_vid, vlan_pcp, inner_vlan_vid,
+                inner_vlan_pcp, mpls_label, mpls_tc, mpls_bos, ipv4_src, ipv4_dst, ipv6_src, ipv6_dst,
+                ipv6_flow_label, ip_proto, ip_dscp, ip_ecn, ip_ttl, ip_frag, l4_src, l4_dst, tcp_flags,
+                icmp_type, icmp_code, icmpv6_type, icmpv6_code, arp_op, arp_spa, arp_tpa, arp_sha,
+                arp_tha, nd_target, nd_sll, nd_tll, tunnel_id, metadata, set.eth_dst, set.eth_src,
+                set.vlan_vid, set.vlan_pcp, set.inner_vlan_vid, set.inner_vlan_pcp, set.mpls_label,
                 set.mpls_tc, set.ipv4_src, set.ipv4_dst, set.ipv6_src, set.ipv6_dst, set.ip_dscp,
-                set.ip_ecn, set.ip_ttl, set.l4_src, set.l4_dst
+                set.ip_ecn, set.ip_ttl, set.l4_src, set.l4_dst, set.tunnel_id, set.metadata
 
         Error: 
           × vlan_vid cannot be `any`
@@ -179,13 +181,16 @@ nexts:
          23 │       - table: bridging
             ╰────
           help: did you mean `next`? accepted: next, output, push_vlan, pop_vlan, drop, punt, copy_to_cpu,
-                dec_ttl, push_mpls, pop_mpls, meter, in_port, eth_dst, eth_src, eth_type, vlan_vid,
-                vlan_pcp, inner_vlan_vid, mpls_label, mpls_tc, mpls_bos, ipv4_src, ipv4_dst, ipv6_src,
-                ipv6_dst, ipv6_flow_label, ip_proto, ip_dscp, ip_ecn, ip_ttl, l4_src, l4_dst, tcp_flags,
-                icmp_type, icmp_code, icmpv6_type, icmpv6_code, arp_op, arp_spa, arp_tpa, set.eth_dst,
-                set.eth_src, set.vlan_vid, set.vlan_pcp, set.inner_vlan_vid, set.mpls_label, set.mpls_tc,
+                dec_ttl, push_mpls, pop_mpls, meter, queue, count, tagged, inner_tagged, is_ip, has_ports,
+                in_port, eth_dst, eth_src, eth_type, vlan_vid, vlan_pcp, inner_vlan_vid, inner_vlan_pcp,
+                mpls_label, mpls_tc, mpls_bos, ipv4_src, ipv4_dst, ipv6_src, ipv6_dst, ipv6_flow_label,
+                ip_proto, ip_dscp, ip_ecn, ip_ttl, ip_frag, l4_src, l4_dst, tcp_flags, icmp_type,
+                icmp_code, icmpv6_type, icmpv6_code, arp_op, arp_spa, arp_tpa, arp_sha, arp_tha,
+                nd_target, nd_sll, nd_tll, tunnel_id, metadata, set.eth_dst, set.eth_src, set.vlan_vid,
+                set.vlan_pcp, set.inner_vlan_vid, set.inner_vlan_pcp, set.mpls_label, set.mpls_tc,
                 set.ipv4_src, set.ipv4_dst, set.ipv6_src, set.ipv6_dst, set.ip_dscp, set.ip_ecn,
-                set.ip_ttl, set.l4_src, set.l4_dst, big, next_id, group_id, priority
+                set.ip_ttl, set.l4_src, set.l4_dst, set.tunnel_id, set.metadata, big, next_id, group_id,
+                priority
 
         Error: 
           × eth_dst of table bridging is exact and must have a value
@@ -227,4 +232,31 @@ nexts:
          34 │         match: { next_id: $next_id }
             ╰────
     "#]].assert_eq(&text);
+}
+
+#[test]
+fn a_manifest_says_of_every_word_what_becomes_of_it() {
+    let program = programs::embedded("leaf_spine").expect("it is embedded");
+    let manifest = program
+        .manifest
+        .replace("[ tcp_flags, icmp_code,", "[ tcp_flgs, ip_proto,");
+    let schema = leaf_spine().schema;
+    let problems = Pipeliner::new("pipeline.yaml", &manifest, &schema).expect_err("it lacks two");
+    let messages: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.message().to_owned())
+        .collect();
+    expect![[r#"
+        nothing is said of tcp_flags, icmp_code
+        objectives have no `tcp_flgs`
+        ip_proto is unsupported, and the rule `access control of routed packets whose TTL has run out` takes it"#]].assert_eq(&messages.join("\n"));
+    // An example need not be complete.
+    let (head, rest) = program
+        .manifest
+        .split_once("unsupported:")
+        .expect("it is there");
+    let (_, rules) = rest.split_once("filters:").expect("it is behind");
+    let small = "unsupported: [ { words: others, reason: it is small } ]";
+    let small = format!("{head}{small}\nfilters:{rules}");
+    Pipeliner::new("pipeline.yaml", &small, &schema).expect("all is said of all words");
 }

@@ -22,6 +22,22 @@ pub(super) struct Pipeline {
 }
 
 fn pipeline(name: &'static str, bmv2_json: &str, p4info: &str) -> Pipeline {
+    let manifest = programs::MANIFESTS.iter().find(|(known, _)| *known == name);
+    let (_, manifest) = manifest.expect("it has a manifest");
+    pipeline_with(name, bmv2_json, p4info, manifest)
+}
+
+/// Our own program that can do whatever objectives have words for.
+pub(super) fn vocabulary() -> Pipeline {
+    pipeline_with(
+        "vocabulary",
+        include_str!("../programs/vocabulary/bmv2.json"),
+        include_str!("../programs/vocabulary/p4info.txtpb"),
+        include_str!("../programs/vocabulary/pipeline.yaml"),
+    )
+}
+
+fn pipeline_with(name: &'static str, bmv2_json: &str, p4info: &str, manifest: &str) -> Pipeline {
     let set = pointsman_agent::switch::Pipeline::read(PipelineSource {
         p4info: parse_p4info(p4info).expect("p4info that can be read"),
         device_config: bmv2_json.as_bytes().to_vec(),
@@ -30,8 +46,6 @@ fn pipeline(name: &'static str, bmv2_json: &str, p4info: &str) -> Pipeline {
         configured: true,
     })
     .expect("a pipeline whose parts fit");
-    let manifest = programs::MANIFESTS.iter().find(|(known, _)| *known == name);
-    let (_, manifest) = manifest.expect("it has a manifest");
     let file = format!("{name}/pipeline.yaml");
     let pipeliner = Pipeliner::new(&file, manifest, &set.schema)
         .unwrap_or_else(|problems| panic!("{:?}", miette::Report::new(problems)));

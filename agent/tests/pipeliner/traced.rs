@@ -25,7 +25,7 @@ const PACKETS: usize = 60;
 const PORTS: [u32; 4] = [1, 2, 49, 50];
 
 /// Whether programs can be loaded here; `REQUIRE_NETNS` makes it an error if not.
-fn is_privileged() -> bool {
+pub(super) fn is_privileged() -> bool {
     let program = leaf_spine().set.program;
     match Rig::new(&Arc::clone(&program), CPU_PORT, &[]) {
         Ok(_) => true,

@@ -1,7 +1,8 @@
 //! One item of `entries:` or `each_bucket:`, looked up in the pipeline.
 
 use pointsman_model::reader::{Reader, optional, suggestion};
-use pointsman_model::yaml::{Entry, Node};
+use pointsman_model::yaml::{Entry, Node, Shape};
+use pointsman_p4::dataplane::Bits;
 use pointsman_p4::ir::MatchKind;
 
 use super::{Context, expression, when};
@@ -12,11 +13,14 @@ use crate::manifest::{
 use pointsman_p4::schema::{Scope, TableSchema};
 
 const TABLE_FIELDS: &[&str] = &[
-    "when", "table", "match", "priority", "meter", "action", "args", "choose", "select",
+    "when", "table", "match", "priority", "meter", "counter", "action", "args", "choose", "select",
 ];
 const GROUP_FIELDS: &[&str] = &["when", "multicast_group", "replicas"];
 const SESSION_FIELDS: &[&str] = &["when", "clone_session", "port"];
 const CHOICE_FIELDS: &[&str] = &["when", "action", "args"];
+
+/// The one value of `counter`.
+const COUNTER: &str = "$count?";
 
 /// Widths of what is not in p4info.
 const GROUP_WIDTH: u32 = 32;
@@ -95,6 +99,7 @@ fn read_table(
         }
         expression::read(reader, context, node, u32::MAX)
     });
+    let counts = optional(&entries, "counter").map(|node| read_counter(reader, table, node));
     let action = read_action(reader, context, table, &entries, node);
     Some(TableTemplate {
         table: table.table,
@@ -102,8 +107,23 @@ fn read_table(
         keys: keys?,
         priority: priority?,
         meter,
+        counts: counts.unwrap_or(false),
         action: action?,
     })
+}
+
+/// `counter: $count?`: the entry's direct counter counts what objectives want counted.
+fn read_counter(reader: &mut Reader<'_>, table: &TableSchema, node: &Node) -> bool {
+    if table.direct_counter.is_none() {
+        let message = format!("table {} has no direct counter", table.alias);
+        reader.error(node.span, message, "not here");
+    }
+    let text = reader.text(node, "counter");
+    if text.is_some_and(|text| text != COUNTER) {
+        let label = format!("write {COUNTER}");
+        reader.error(node.span, "a counter counts what `count` asks for", label);
+    }
+    true
 }
 
 fn read_keys(
@@ -136,6 +156,10 @@ fn read_keys(
             );
             reader.error(node.span, message, "in this entry");
         }
+        let (value, untagged) = match value {
+            Some(node) => read_key_value(reader, node, field.width),
+            None => (None, None),
+        };
         let expression = value
             .and_then(|node| Some((node, expression::read(reader, context, node, field.width)?)));
         if let Some((node, expression)) = &expression
@@ -155,9 +179,32 @@ fn read_keys(
             kind: field.kind,
             width: field.width,
             value: expression.map(|(_, expression)| expression),
+            untagged,
         });
     }
     (reader.count() == before).then_some(keys)
+}
+
+/// A value, or `{ of: VALUE, untagged: NUMBER }`: the number that stands for no tag.
+fn read_key_value<'n>(
+    reader: &mut Reader<'_>,
+    node: &'n Node,
+    width: u32,
+) -> (Option<&'n Node>, Option<Bits>) {
+    const WHAT: &str = "a value with `untagged`";
+    if !matches!(node.shape, Shape::Map(_)) {
+        return (Some(node), None);
+    }
+    let Some(entries) = reader.map(node, WHAT, &["of", "untagged"]) else {
+        return (None, None);
+    };
+    let of = reader.required(&entries, "of", WHAT, node.span);
+    let untagged = reader.required(&entries, "untagged", WHAT, node.span);
+    let untagged = untagged.and_then(|node| {
+        let number = reader.number(node, "untagged", 0..=u64::MAX >> (64 - width.min(64)))?;
+        Some(Bits::from(number))
+    });
+    (of, untagged)
 }
 
 fn read_priority(

@@ -61,7 +61,7 @@ fn read_term(
     if let Ok(name) = name.parse::<FactName>() {
         return Some(Term::Fact { name, optional });
     }
-    let facts = FactName::all();
+    let facts: Vec<_> = FactName::all().map(|name| name.to_string()).collect();
     let names = facts
         .iter()
         .map(String::as_str)

@@ -3,6 +3,7 @@
 
 mod entry;
 mod expression;
+mod unsupported;
 mod when;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ const MANIFEST_FIELDS: &[&str] = &[
     "pipeline",
     "constants",
     "ids",
+    "unsupported",
     "filters",
     "forwards",
     "nexts",
@@ -91,11 +93,15 @@ fn read_manifest(reader: &mut Reader<'_>, node: &Node, schema: &Schema) -> Optio
     context.types = NextType::WORDS;
     context.nexts = true;
     let nexts = read_rules(reader, &context, &entries, "nexts");
+    let rules = [&filters, &forwards, &nexts];
+    let rules = rules.into_iter().flatten();
+    let unsupported = unsupported::read(reader, node, optional(&entries, "unsupported"), rules);
     let (next_ids, group_ids) = ids?;
     Some(Manifest {
         pipeline: pipeline?,
         next_ids,
         group_ids,
+        unsupported,
         filters,
         forwards,
         nexts,

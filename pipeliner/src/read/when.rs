@@ -27,7 +27,7 @@ pub(super) fn read(reader: &mut Reader<'_>, context: &Context<'_>, node: &Node) 
             let pattern = read_pattern(reader, name, &entry.value);
             when.patterns.extend(pattern.map(|pattern| (name, pattern)));
         } else {
-            let names = FactName::all();
+            let names: Vec<_> = FactName::all().map(|name| name.to_string()).collect();
             let names: Vec<&str> = std::iter::once("type")
                 .chain(names.iter().map(String::as_str))
                 .collect();

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Compiles the program with stock p4c; only needed after changing it.
+#
+#   P4C=/path/to/p4c-bm2-ss [P4INCLUDE=/path/to/p4include] ./compile.sh
+set -euo pipefail
+
+: "${P4C:?set P4C to the p4c-bm2-ss to compile with}"
+include=(${P4INCLUDE:+-I "$P4INCLUDE"})
+
+# From here, so that the source paths inside the artefacts are relative.
+cd "$(dirname "$0")"
+
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+"$P4C" --arch v1model "${include[@]}" --p4runtime-files "$out/p4info.txt" -o "$out/bmv2.json" vocabulary.p4
+# The suffix tells p4c the format; the text format's own suffix is another one.
+cp "$out/p4info.txt" p4info.txtpb
+cp "$out/bmv2.json" bmv2.json
+sha256sum *.p4 >SOURCE.sha256
