@@ -3,6 +3,7 @@
 pub mod conformance;
 pub mod fast_repair;
 pub mod fuzz;
+pub mod many_objectives;
 mod numbered;
 pub mod p4rt;
 pub mod p4rt_fuzz;

@@ -10,11 +10,19 @@ use anyhow::{Context, Result, ensure};
 /// # Errors
 /// If there is none.
 pub fn agent(given: Option<PathBuf>) -> Result<PathBuf> {
-    let beside = std::env::current_exe()?.with_file_name("pointsman-agent");
-    let agent = given.unwrap_or(beside);
-    agent
+    named("pointsman-agent", given)
+}
+
+/// A program of that name: the one that is given, or the one beside this program.
+///
+/// # Errors
+/// If there is none.
+pub fn named(name: &str, given: Option<PathBuf>) -> Result<PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name(name);
+    let program = given.unwrap_or(beside);
+    program
         .canonicalize()
-        .with_context(|| format!("{}: build the agent first", agent.display()))
+        .with_context(|| format!("{}: build {name} first", program.display()))
 }
 
 /// Runs this program again, with `--inside`, in a new network namespace, which goes with all that is in it.

@@ -246,3 +246,25 @@ async fn health_is_served() {
         .into_inner();
     assert_eq!(answer.status(), ServingStatus::Serving);
 }
+
+#[tokio::test]
+async fn a_request_that_changes_nothing_is_not_committed() {
+    let agent = FakeAgent::start().await;
+    let mut controller = TestController::start().await;
+    let all = || {
+        let changes = [put(next("spine")), put(forward("route", "spine"))];
+        request(vec![device("leaf1", agent.address, 1)], changes)
+    };
+    let first = controller.must_apply(all()).await;
+    let log_index = controller.log_index().await;
+    let again = controller.must_apply(all()).await;
+    assert_eq!((again.unchanged, again.devices_unchanged), (2, 1));
+    assert_eq!(again.revision, first.revision);
+    // How they fare is known all the same.
+    assert_eq!(again.statuses, first.statuses);
+    assert_eq!(controller.log_index().await, log_index);
+    controller
+        .must_apply(request(vec![], [put(next("spine")), put(next("leaf"))]))
+        .await;
+    assert_eq!(controller.log_index().await, log_index + 1);
+}

@@ -51,6 +51,7 @@ pub(super) fn status(agent: &Agent) -> pb::AgentStatus {
         objectives_drifted: small(state.objectives.count_drifted()),
         repairs: state.drifting.repaired,
         drift_policy: state.drifting.policy.to_string(),
+        updates_written: state.switch.updates_written(),
     }
 }
 

@@ -32,6 +32,7 @@ pub use transaction::{Savepoint, Transaction};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pointsman_p4::dataplane::{DataPlane, Occupancy};
 use pointsman_p4::interpreter::{Packet, Trace};
@@ -49,6 +50,8 @@ pub struct Switch {
     /// Holds the entries of a pipeline that has nothing to run.
     store_only: StoreOnly,
     loaded: Option<Loaded>,
+    /// Updates that were applied since the start, those that were taken back among them.
+    written: AtomicU64,
 }
 
 struct Loaded {
@@ -63,6 +66,7 @@ impl Switch {
             target,
             store_only: StoreOnly::default(),
             loaded: None,
+            written: AtomicU64::new(0),
         }
     }
 
@@ -225,7 +229,13 @@ impl Switch {
             references: loaded.store.references(),
             is_restoring: false,
         };
-        Some(Transaction::new(writer, self.relay()))
+        Some(Transaction::new(writer, self.relay(), &self.written))
+    }
+
+    /// How many updates were applied since the start, those that were taken back among them. What is loaded with a
+    /// pipeline does not count.
+    pub fn updates_written(&self) -> u64 {
+        self.written.load(Relaxed)
     }
 
     /// Starts to write whatever there is.

@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pointsman_p4::dataplane::{EntryKey, FORESEEN};
 use smallvec::SmallVec;
@@ -19,15 +20,30 @@ pub struct Transaction<'a> {
     writer: Writer<'a>,
     undo: Undo,
     relayed: Option<Relayed>,
+    /// Updates that were applied, to be added to the switch's count at the end.
+    applied: u64,
+    written: &'a AtomicU64,
 }
 
 impl<'a> Transaction<'a> {
-    pub(super) fn new(writer: Writer<'a>, relay: Option<Arc<dyn Relay>>) -> Transaction<'a> {
+    pub(super) fn new(
+        writer: Writer<'a>,
+        relay: Option<Arc<dyn Relay>>,
+        written: &'a AtomicU64,
+    ) -> Transaction<'a> {
         Transaction {
             writer,
             undo: Undo::new(),
             relayed: relay.map(Relayed::new),
+            applied: 0,
+            written,
         }
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        self.written.fetch_add(self.applied, Relaxed);
     }
 }
 
@@ -71,6 +87,7 @@ impl Transaction<'_> {
     pub fn apply(&mut self, update: &Update) -> Result<(), UpdateError> {
         let before = self.undo.len();
         self.writer.apply(update, &mut self.undo)?;
+        self.applied += 1;
         if let Some(relayed) = &mut self.relayed {
             let update = in_full(update, &self.writer.store);
             relayed.push(update, before..self.undo.len());

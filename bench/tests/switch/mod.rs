@@ -40,26 +40,34 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {error}");
 }
 
-/// The agent as it is now: a test of this crate does not build another crate's program by itself.
+/// The agent as it is now.
 pub fn agent() -> PathBuf {
+    built(&["pointsman-agent"]).join("pointsman-agent")
+}
+
+/// The directory of agent, controller and command as they are now.
+pub fn programs() -> PathBuf {
+    built(&["pointsman-agent", "pointsman-controller", "pointsman"])
+}
+
+/// Builds programs and says in which directory they are: a test of this crate does not build another crate's program
+/// by itself.
+fn built(programs: &[&str]) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "build",
-        "--quiet",
-        "--workspace",
-        "--bin",
-        "pointsman-agent",
-    ]);
+    cargo.args(["build", "--quiet", "--workspace"]);
+    for program in programs {
+        cargo.args(["--bin", program]);
+    }
     if profile.ends_with("release") {
         cargo.arg("--release");
     }
     assert!(
         cargo.status().unwrap().success(),
-        "the agent does not build"
+        "{programs:?} do not build"
     );
-    profile.join("pointsman-agent")
+    profile.to_owned()
 }
 
 impl Switch {

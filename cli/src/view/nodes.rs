@@ -15,6 +15,8 @@ pub struct ClusterView {
     pub nodes: Vec<String>,
     pub revision: u64,
     pub term: u64,
+    /// The last entry of the replicated log.
+    pub log_index: u64,
     pub version: String,
     /// What is taken back unless it is confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +41,7 @@ impl From<pb::ClusterStatus> for ClusterView {
             nodes: status.voters,
             revision: status.revision,
             term: status.term,
+            log_index: status.log_index,
             version: status.version,
             trial: status.trial.map(|trial| TrialView {
                 revision: trial.revision,
@@ -49,9 +52,14 @@ impl From<pb::ClusterStatus> for ClusterView {
     }
 }
 
+/// The columns that are shown only if more are wanted.
+pub const WIDE: &[&str] = &["LOG"];
+
 /// The nodes for people.
 pub fn table(cluster: &ClusterView) -> Table {
-    let mut table = Table::new(["NODE", "ROLE", "TERM", "REVISION", "CLUSTER", "VERSION"]);
+    let mut table = Table::new([
+        "NODE", "ROLE", "TERM", "REVISION", "LOG", "CLUSTER", "VERSION",
+    ]);
     for node in &cluster.nodes {
         let role = if cluster.leader.as_ref() == Some(node) {
             "leader"
@@ -69,6 +77,7 @@ pub fn table(cluster: &ClusterView) -> Table {
             role.into(),
             Cell::number(cluster.term),
             Cell::number(cluster.revision),
+            Cell::number(cluster.log_index),
             cluster.cluster_id.as_str().into(),
             version.into(),
         ]);
@@ -110,6 +119,7 @@ mod tests {
             voters: vec!["controller-1".into()],
             revision: 42,
             term: 3,
+            log_index: 57,
             version: "0.1.0".into(),
             trial: None,
         });
@@ -117,7 +127,7 @@ mod tests {
             NODE          ROLE    TERM  REVISION  CLUSTER  VERSION
             controller-1  leader     3        42  c0ffee   0.1.0
         "#]]
-        .assert_eq(&table(&cluster).render(false));
+        .assert_eq(&table(&cluster).without(WIDE).render(false));
         expect!["cluster c0ffee of 1 node, led by controller-1, revision 42"]
             .assert_eq(&summary(&cluster));
     }

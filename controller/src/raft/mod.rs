@@ -72,6 +72,8 @@ pub struct Membership {
     pub voters: Vec<NodeId>,
     /// The Raft term.
     pub term: u64,
+    /// The last entry of this node's log.
+    pub log_index: u64,
 }
 
 /// Why the store did not start.
@@ -228,6 +230,7 @@ impl Store {
             leader: metrics.current_leader,
             voters: metrics.membership_config.membership().voter_ids().collect(),
             term: metrics.current_term,
+            log_index: metrics.last_log_index.unwrap_or_default(),
         }
     }
 

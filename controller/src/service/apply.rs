@@ -57,6 +57,9 @@ impl ControllerService {
             return Ok(would_do(plan, revision));
         }
         let targets: Vec<_> = changes.objectives.iter().map(Target::of).collect();
+        if plan.is_empty() && !changes.ends_trial {
+            return Ok(self.leave_as_it_is(plan, revision, targets, wait).await);
+        }
         match self
             .store
             .submit(Command::Apply(changes))
@@ -70,9 +73,8 @@ impl ControllerService {
                 pruned,
                 summary,
             } => {
+                let targets = targets.into_iter().zip(revisions);
                 let targets: Vec<_> = targets
-                    .into_iter()
-                    .zip(revisions)
                     .map(|(target, revision)| Target { revision, ..target })
                     .collect();
                 let statuses = self.wait_for(&targets, wait.min(MAX_WAIT)).await;
@@ -102,6 +104,27 @@ impl ControllerService {
             other => Err(GrpcStatus::internal(format!(
                 "the store answered a change set with {other:?}"
             ))),
+        }
+    }
+
+    /// Everything is as the change set says already: nothing is committed, and switches are told nothing. Whoever
+    /// asked may still wait until they hold it.
+    async fn leave_as_it_is(
+        &self,
+        plan: Plan,
+        revision: Revision,
+        mut targets: Vec<Target>,
+        wait: Duration,
+    ) -> pb::ApplyResponse {
+        self.store.read(|state| {
+            for target in &mut targets {
+                target.revision = state.revision_of(&target.device, &target.key);
+            }
+        });
+        let statuses = self.wait_for(&targets, wait.min(MAX_WAIT)).await;
+        pb::ApplyResponse {
+            statuses: statuses.iter().map(Status::to_proto).collect(),
+            ..would_do(plan, revision)
         }
     }
 

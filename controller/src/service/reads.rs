@@ -215,6 +215,7 @@ impl ControllerService {
                 .collect(),
             revision: revision.0,
             term: membership.term,
+            log_index: membership.log_index,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             trial: trial.map(|trial| pb::Trial {
                 revision: trial.revision.0,

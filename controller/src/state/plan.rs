@@ -85,6 +85,13 @@ pub struct Plan {
     pub specs: BTreeMap<String, DeviceSpec>,
 }
 
+impl Plan {
+    /// Whether everything stays as it is.
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty() && self.objectives.is_empty()
+    }
+}
+
 /// What one device's objectives become, as far as the change set touches them.
 pub(super) type Overlay = BTreeMap<ObjectiveKey, Wanted>;
 

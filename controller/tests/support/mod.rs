@@ -68,6 +68,12 @@ impl TestController {
         response
     }
 
+    /// The last entry of the replicated log.
+    pub async fn log_index(&mut self) -> u64 {
+        let status = self.client.get_status(pb::GetStatusRequest {});
+        status.await.unwrap().into_inner().log_index
+    }
+
     pub async fn objectives(&mut self) -> Vec<pb::DeviceObjectives> {
         let request = pb::GetObjectivesRequest::default();
         self.client

@@ -128,7 +128,10 @@ fn figures_of_a_table_say_how_it_is_held() {
             .expect("it has a key")
     };
     let routing = named("LeafSpineIngress.routing.routing_v4");
-    assert_eq!((routing.key.as_str(), routing.capacity), ("lpm 32", 16384));
+    assert_eq!(
+        (routing.key.as_str(), routing.capacity),
+        ("lpm 32", 131_072)
+    );
     let acl = named("LeafSpineIngress.acl.acl");
     assert!(acl.key.starts_with("ternary 9+48+48+16"), "{}", acl.key);
 }

@@ -35,6 +35,9 @@ const NODE_CELLS: usize = 256;
 /// 256 MiB of nodes. A million IPv4 routes as they are in the Internet take 60,000.
 pub const MAX_NODES: u32 = 1 << 18;
 
+/// As many IPv4 prefixes as this may all be apart from each other, with nodes of their own.
+const SHARED_FROM: u32 = 1 << 15;
+
 /// What holds of every node that a cell leads to.
 const SHADOWED: &str = "a linked node has a shadow";
 
@@ -54,16 +57,23 @@ impl TriePlan {
     }
 
     /// Reserves room. A prefix needs at most one node for each level below the root, and
-    /// prefixes share them: three each is ample, two where there are only two levels, and
+    /// prefixes share them: three each is ample, and two where there are only two levels. Of more
+    /// than [`SHARED_FROM`] IPv4 prefixes many are neighbours: half a node each is ample then, and
     /// [`MAX_NODES`] for what is known of the Internet's tables. There are at most `max_nodes`.
     pub fn new(arena: &mut Arena, entries: u32, key_bits: u32, max_nodes: u32) -> TriePlan {
         let levels = key_bits.div_ceil(8).saturating_sub(2);
         let entries = entries.max(64);
         // There are no more nodes right below the root than cells in it.
         let below_root = entries.min(ROOT_CELLS as u32);
-        let node_count = entries
+        let apart = entries
             .saturating_mul(levels.min(3).saturating_sub(1))
-            .saturating_add(below_root)
+            .saturating_add(below_root);
+        let neighbours = match levels {
+            2 => (entries / 2).max(SHARED_FROM * 2),
+            _ => u32::MAX,
+        };
+        let node_count = apart
+            .min(neighbours)
             .clamp(256, max_nodes)
             .next_power_of_two();
         let root = arena.reserve(ROOT_CELLS as u64 * 4);

@@ -83,7 +83,7 @@ control Routing(inout headers_t hdr, inout metadata_t meta, inout standard_metad
         }
         default_action = drop_routing_v4();
         counters = routing_v4_counter;
-        size = 16384;
+        size = 131072;
     }
 
     action set_next_id_routing_v6(next_id_t next_id) {
