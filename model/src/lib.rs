@@ -27,6 +27,7 @@ mod render;
 mod schema;
 mod validate;
 mod value;
+mod variables;
 pub mod wire;
 pub mod yaml;
 

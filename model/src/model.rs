@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::objective::{Change, Name, Operation};
 use crate::problem::{Problem, Problems, Source};
-use crate::read::{read_device, read_device_name, read_objective, read_owner};
+use crate::read::{read_device, read_device_name, read_objective, read_owner, read_pipeline};
 use crate::reader::{Reader, optional};
 use crate::validate::validate;
+use crate::variables::{self, Variables};
 use crate::yaml::{self, Node, Shape, Span};
 
 /// A switch: what to call it and where its agent is.
@@ -55,12 +56,15 @@ pub struct Model {
     pub devices: Vec<Located<Device>>,
     /// The changes in the order of the files.
     pub objectives: Vec<Located<ObjectiveChange>>,
+    /// The pipelines that devices are said to run, by the names of the devices.
+    pub pipelines: BTreeMap<String, String>,
     /// Of which devices and owners the files speak, so that what they do not name is not wanted.
     pub scopes: BTreeSet<Scope>,
     sources: Vec<Source>,
 }
 
-pub(crate) const DOCUMENT_FIELDS: &[&str] = &["device", "owner", "objectives", "devices"];
+pub(crate) const DOCUMENT_FIELDS: &[&str] =
+    &["device", "owner", "objectives", "devices", variables::KEY];
 
 impl Model {
     /// Reads one file. `name` is what messages call it.
@@ -71,39 +75,45 @@ impl Model {
     /// Reads files, given as (name, text), as one set.
     pub fn read<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, Problems> {
         let mut model = Self::default();
-        let mut problems = Vec::new();
-        for (name, text) in files {
-            model.sources.push(Source::new(name, text));
-            problems.extend(model.read_last());
-        }
+        let sources = files
+            .into_iter()
+            .map(|(name, text)| Source::new(name, text));
+        model.sources = sources.collect();
+        let mut problems = model.read_sources();
         if problems.is_empty() {
             problems = model.check_set();
         }
         Problems::of(problems).map(|()| model)
     }
 
-    fn read_last(&mut self) -> Vec<Problem> {
-        let index = self.sources.len() - 1;
-        let source = self.sources[index].clone();
-        let mut reader = Reader::new(&source);
-        match yaml::parse(source.text()) {
-            Ok(documents) => {
-                for document in documents
-                    .iter()
-                    .filter(|document| document.shape != Shape::Null)
-                {
-                    self.read_document(&mut reader, document, index);
-                }
+    fn read_sources(&mut self) -> Vec<Problem> {
+        let sources = self.sources.clone();
+        let mut readers: Vec<_> = sources.iter().map(Reader::new).collect();
+        let mut variables = Variables::default();
+        let mut files = Vec::new();
+        for (index, (source, reader)) in sources.iter().zip(&mut readers).enumerate() {
+            let documents = parse(source, reader);
+            for document in &documents {
+                variables.define(reader, document, index);
             }
-            Err(error) => {
-                reader.error(
-                    error.span,
-                    format!("this is not YAML: {}", error.message),
-                    "here",
-                );
+            files.push(documents);
+        }
+        for (index, (documents, reader)) in files.iter_mut().zip(&mut readers).enumerate() {
+            for document in documents {
+                variables.expand(reader, document);
+                self.read_document(reader, document, index);
             }
         }
-        reader.into_problems()
+        // Where something could not be read, that may have used them.
+        if readers.iter().all(|reader| reader.count() == 0) {
+            for (index, reader) in readers.iter_mut().enumerate() {
+                variables.report_unused(reader, index);
+            }
+        }
+        readers
+            .into_iter()
+            .flat_map(Reader::into_problems)
+            .collect()
     }
 
     fn read_document(&mut self, reader: &mut Reader<'_>, document: &Node, source: usize) {
@@ -112,7 +122,10 @@ impl Model {
         };
         if let Some(devices) = optional(&entries, "devices") {
             for node in reader.list(devices, "devices").unwrap_or_default() {
+                let pipeline = read_pipeline(reader, node);
                 if let Some(value) = read_device(reader, node) {
+                    let pipeline = pipeline.map(|pipeline| (value.name.clone(), pipeline));
+                    self.pipelines.extend(pipeline);
                     self.devices.push(Located {
                         value,
                         source,
@@ -359,6 +372,21 @@ impl Model {
             }
         }
         problems
+    }
+}
+
+/// The documents of a file, but for empty ones.
+fn parse(source: &Source, reader: &mut Reader<'_>) -> Vec<Node> {
+    match yaml::parse(source.text()) {
+        Ok(mut documents) => {
+            documents.retain(|document| document.shape != Shape::Null);
+            documents
+        }
+        Err(error) => {
+            let message = format!("this is not YAML: {}", error.message);
+            reader.error(error.span, message, "here");
+            Vec::new()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! A [`Reader`] holds the source and the problems found so far. Its methods
 //! return `None` after reporting, so that a caller goes on with what is left.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use crate::problem::{Problem, Problems, Source};
@@ -12,6 +13,9 @@ use crate::yaml::{Entry, Node, Shape, Span};
 pub struct Reader<'s> {
     source: &'s Source,
     problems: Vec<Problem>,
+    /// Where there is nothing more to say, and how often something would have been said.
+    settled: BTreeSet<usize>,
+    unsaid: usize,
 }
 
 impl<'s> Reader<'s> {
@@ -20,6 +24,8 @@ impl<'s> Reader<'s> {
         Self {
             source,
             problems: Vec::new(),
+            settled: BTreeSet::new(),
+            unsaid: 0,
         }
     }
 
@@ -28,9 +34,9 @@ impl<'s> Reader<'s> {
         Problems::of(self.into_problems())
     }
 
-    /// How many problems there are so far.
+    /// How many problems there are so far, those included that go without saying.
     pub fn count(&self) -> usize {
-        self.problems.len()
+        self.problems.len() + self.unsaid
     }
 
     /// The problems found in source order, to be put together with those of other sources.
@@ -41,8 +47,7 @@ impl<'s> Reader<'s> {
 
     /// Reports a mistake at `span`; `label` is what the caret says.
     pub fn error(&mut self, span: Span, message: impl Into<String>, label: impl Into<String>) {
-        self.problems
-            .push(self.source.problem(span, message, label, None));
+        self.report(span, message.into(), label.into(), None);
     }
 
     /// Reports a mistake and what would be accepted.
@@ -53,8 +58,21 @@ impl<'s> Reader<'s> {
         label: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.problems
-            .push(self.source.problem(span, message, label, Some(help.into())));
+        self.report(span, message.into(), label.into(), Some(help.into()));
+    }
+
+    /// All is said of this place: what else is wrong with it follows from that.
+    pub fn settle(&mut self, span: Span) {
+        self.settled.insert(span.start);
+    }
+
+    fn report(&mut self, span: Span, message: String, label: String, help: Option<String>) {
+        if self.settled.contains(&span.start) {
+            self.unsaid += 1;
+        } else {
+            let problem = self.source.problem(span, message, label, help);
+            self.problems.push(problem);
+        }
     }
 
     /// The entries of the mapping `node`, which is `what`. Keys that are not

@@ -8,9 +8,10 @@ use serde_json::{Map, Value, json};
 use crate::field::{Field, ValueKind};
 use crate::objective::{FilterType, ForwardFlag, NextType, Operation};
 use crate::read::{
-    BUCKET_FIELDS, DEVICE_FIELDS, FILTER_FIELDS, FORWARD_FIELDS, INSTRUCTIONS, NEXT_FIELDS,
-    OBJECTIVE_FIELDS, P4, TIMEOUT_FIELDS,
+    BUCKET_FIELDS, DEVICE_FIELDS, FILTER_FIELDS, FORWARD_FIELDS, INSTRUCTIONS, NEEDED_OF_DEVICE,
+    NEXT_FIELDS, OBJECTIVE_FIELDS, P4, TIMEOUT_FIELDS,
 };
+use crate::variables;
 
 /// The schema of one document.
 pub fn json_schema() -> Value {
@@ -29,9 +30,19 @@ pub fn json_schema() -> Value {
             "owner": owner_schema("The application that the objectives belong to which say nothing else."),
             "objectives": { "type": "array", "items": { "oneOf": kinds } },
             "devices": { "type": "array", "items": reference("device") },
+            variables::KEY: {
+                "type": "object",
+                "propertyNames": { "pattern": format!("^{}$", variables::NAME_PATTERN) },
+                "description": "Values by name, for all documents that are read together: `$name` in the place of a value, `${name}` also as a part of a text.",
+            },
         },
         "dependencies": { "device": ["objectives"], "objectives": ["device"], "owner": ["objectives"] },
         "definitions": {
+            "variable": {
+                "type": "string",
+                "pattern": format!("\\$({0}$|\\{{{0}\\}})", variables::NAME_PATTERN),
+                "description": "A variable of `vars:`.",
+            },
             "name": name_schema(),
             "port": port_schema(),
             "priority": number("Higher wins; 32768 if it is left out.", 1, 65535),
@@ -42,7 +53,7 @@ pub fn json_schema() -> Value {
             "set": selector_schema("Fields to rewrite.", Field::settable, value_schema),
             "treatment": treatment_schema(),
             "bucket": bucket_schema(),
-            "device": object(DEVICE_FIELDS, DEVICE_FIELDS, device_field),
+            "device": object(DEVICE_FIELDS, NEEDED_OF_DEVICE, device_field),
             "filter": object(FILTER_FIELDS, &["filter", "key"], objective_field),
             "forward": object(FORWARD_FIELDS, &["forward", "flag"], objective_field),
             "next": object(NEXT_FIELDS, &["next", "type", "buckets"], next_field),
@@ -54,10 +65,15 @@ fn reference(definition: &str) -> Value {
     json!({ "$ref": format!("#/definitions/{definition}") })
 }
 
+/// A value, or a variable in its place.
+fn or_variable(schema: &Value) -> Value {
+    json!({ "anyOf": [schema, reference("variable")] })
+}
+
 fn object(fields: &[&str], required: &[&str], schema_of: fn(&str) -> Value) -> Value {
     let properties: Map<String, Value> = fields
         .iter()
-        .map(|field| ((*field).to_owned(), schema_of(field)))
+        .map(|field| ((*field).to_owned(), or_variable(&schema_of(field))))
         .collect();
     json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required })
 }
@@ -106,6 +122,9 @@ fn device_field(field: &str) -> Value {
     match field {
         "device_id" => number("The P4Runtime device id.", 1, u64::MAX),
         "address" => json!({ "type": "string", "description": "host:port of the agent." }),
+        "pipeline" => {
+            json!({ "type": "string", "description": "The pipeline that it runs, for `pointsman check`: leaf_spine.", "examples": ["leaf_spine"] })
+        }
         _ => json!({ "type": "string", "pattern": "^[A-Za-z0-9][-A-Za-z0-9_.]{0,63}$" }),
     }
 }
@@ -210,7 +229,7 @@ fn selector_schema(
 ) -> Value {
     let properties: Map<String, Value> = Field::all()
         .filter(|field| wanted(*field))
-        .map(|field| (field.name().to_owned(), schema_of(field)))
+        .map(|field| (field.name().to_owned(), or_variable(&schema_of(field))))
         .collect();
     json!({ "type": "object", "additionalProperties": false, "description": description, "properties": properties })
 }

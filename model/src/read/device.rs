@@ -4,7 +4,9 @@ use crate::model::Device;
 use crate::reader::Reader;
 use crate::yaml::Node;
 
-pub(crate) const DEVICE_FIELDS: &[&str] = &["name", "address", "device_id"];
+pub(crate) const DEVICE_FIELDS: &[&str] = &["name", "address", "device_id", "pipeline"];
+/// Those that must be there.
+pub(crate) const NEEDED_OF_DEVICE: &[&str] = &["name", "address", "device_id"];
 
 /// Reads one device; `None` when a mistake was reported.
 pub(crate) fn read_device(reader: &mut Reader<'_>, node: &Node) -> Option<Device> {
@@ -19,6 +21,12 @@ pub(crate) fn read_device(reader: &mut Reader<'_>, node: &Node) -> Option<Device
         address: address?,
         device_id: device_id?,
     })
+}
+
+/// The pipeline that a device is said to run. It is for whoever checks files, and no part of the device.
+pub(crate) fn read_pipeline(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
+    let pipeline = reader.text(node.get("pipeline")?, "the name of a pipeline")?;
+    Some(pipeline.to_owned())
 }
 
 /// A device's name: like that of a host, so that it fits into paths and metrics.

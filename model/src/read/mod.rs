@@ -6,7 +6,9 @@ mod objective;
 mod treatment;
 
 pub(crate) use attributes::{TIMEOUT_FIELDS, read_owner};
-pub(crate) use device::{DEVICE_FIELDS, read_device, read_device_name};
+pub(crate) use device::{
+    DEVICE_FIELDS, NEEDED_OF_DEVICE, read_device, read_device_name, read_pipeline,
+};
 pub(crate) use objective::{
     BUCKET_FIELDS, FILTER_FIELDS, FORWARD_FIELDS, NEXT_FIELDS, OBJECTIVE_FIELDS, P4, read_objective,
 };
