@@ -3,16 +3,24 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use pointsman_model::PortRef;
 
+use crate::complete;
+use crate::name::ObjectiveName;
 use crate::view::pipeline::selection::SourceLine;
+
+/// The environment variable that names the controller.
+pub const CONTROLLER_VARIABLE: &str = "POINTSMAN_CONTROLLER";
+/// The controller that is asked if nobody names one.
+pub const DEFAULT_CONTROLLER: &str = "127.0.0.1:9700";
 
 /// Describe switches and their flow objectives, and see how they fare
 #[derive(Debug, Parser)]
 #[command(name = "pointsman", version, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0 all went well; 1 something was refused or failed, or differs \
-                        (diff); 2 the command line is wrong"
+                        (diff); 2 the command line is wrong, or diff could not find out"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -28,8 +36,8 @@ pub struct Global {
     #[arg(
         long,
         global = true,
-        env = "POINTSMAN_CONTROLLER",
-        default_value = "127.0.0.1:9700",
+        env = CONTROLLER_VARIABLE,
+        default_value = DEFAULT_CONTROLLER,
         value_name = "HOST:PORT"
     )]
     pub controller: String,
@@ -41,6 +49,20 @@ pub struct Global {
     /// How to print
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub output: Format,
+    /// When to print in colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// When answers are coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Nowhere
+    Never,
 }
 
 /// How to talk TLS to an agent. Without these it is asked without TLS.
@@ -74,21 +96,22 @@ pub struct AgentTls {
 pub enum Format {
     /// Columns for people
     Table,
+    /// The same with more of them
+    Wide,
     /// One JSON document
     Json,
     /// YAML; `get devices` and `get objectives` print files that can be applied again
     Yaml,
+    /// Names alone, one a line, as other commands take them
+    Name,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Bring devices and objectives to what files say, all or nothing
     Apply(ApplyArgs),
-    /// Check files without asking anyone
-    Check {
-        #[command(flatten)]
-        files: Files,
-    },
+    /// Check files without asking anyone, also against the pipeline that they are for
+    Check(CheckArgs),
     /// Show what applying files would change
     Diff {
         #[command(flatten)]
@@ -103,10 +126,11 @@ pub enum Command {
     Status,
     /// Show one objective: what it says, how it fares, what uses it, what it became
     Explain {
-        /// KIND/NAME, for example forward/rack2
-        objective: String,
+        /// [DEVICE/]KIND/NAME, for example forward/rack2 or leaf1/forward/rack2
+        #[arg(value_name = "[DEVICE/]KIND/NAME", add = ArgValueCompleter::new(complete::objectives))]
+        objective: ObjectiveName,
         /// The device, if more than one has such an objective
-        #[arg(short, long)]
+        #[arg(short, long, add = ArgValueCompleter::new(complete::devices))]
         device: Option<String>,
     },
     /// Show what would happen to a packet: every table that it meets, the entry, whose it is, and why it is dropped
@@ -125,6 +149,7 @@ pub enum Command {
     )]
     Drift {
         /// Only this device
+        #[arg(add = ArgValueCompleter::new(complete::devices))]
         device: Option<String>,
         /// Also show the entries that are no objective's
         #[arg(long)]
@@ -133,10 +158,11 @@ pub enum Command {
     /// Put entries of objectives right that somebody else has changed or deleted
     Repair {
         /// On which device (not with --agent)
+        #[arg(add = ArgValueCompleter::new(complete::devices))]
         device: Option<String>,
-        /// Only what is this objective's: KIND/NAME, for example forward/rack2
-        #[arg(long, value_name = "KIND/NAME")]
-        objective: Option<String>,
+        /// Only what is this objective's: [DEVICE/]KIND/NAME, for example forward/rack2
+        #[arg(long, value_name = "[DEVICE/]KIND/NAME", add = ArgValueCompleter::new(complete::objectives))]
+        objective: Option<ObjectiveName>,
     },
     /// Delete objectives or devices
     Delete(DeleteArgs),
@@ -147,6 +173,7 @@ pub enum Command {
     /// Keep what `apply --try` put on trial
     Confirm {
         /// The revision that it has to be
+        #[arg(add = ArgValueCompleter::new(complete::revisions))]
         revision: Option<u64>,
     },
     /// Compile a P4 program here and show what became of it; asks nobody
@@ -156,11 +183,50 @@ pub enum Command {
     },
     /// Print the JSON schema of the YAML files, for editors
     Schema,
-    /// Print a completion script for a shell
+    /// Print a completion script for a shell; it completes what exists, asking the controller
     Completion {
         /// The shell
-        shell: clap_complete::Shell,
+        shell: complete::Shell,
     },
+}
+
+/// How a change is asked for.
+#[derive(Debug, Args)]
+pub struct Asking {
+    /// Seconds to wait for the switches; with 0, accepted is enough
+    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=600))]
+    pub wait: u32,
+    /// Why, for the history
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub files: Files,
+    #[command(flatten)]
+    pub against: Against,
+}
+
+/// The pipeline that objectives are checked against.
+#[derive(Debug, Args)]
+pub struct Against {
+    /// Say what this pipeline cannot do, for example leaf_spine; without it, what the files say of
+    /// their devices counts (`pipeline:`)
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+    /// The p4info of the pipeline, in text format, if it does not come with Pointsman
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub p4info: Option<PathBuf>,
+    /// The manifest of the pipeline (pipeline.yaml); without it, the one that fits the p4info
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub manifest: Option<PathBuf>,
 }
 
 /// Where the YAML is.
@@ -184,17 +250,8 @@ pub struct ApplyArgs {
     /// Take it back after so many seconds, unless `pointsman confirm` is run before
     #[arg(long = "try", value_name = "SECONDS", conflicts_with = "dry_run", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub try_seconds: Option<u32>,
-    /// Seconds to wait for the switches; with 0, accepted is enough
-    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=600))]
-    pub wait: u32,
-    /// Why, for the history
-    #[arg(
-        long,
-        default_value = "",
-        hide_default_value = true,
-        value_name = "TEXT"
-    )]
-    pub reason: String,
+    #[command(flatten)]
+    pub asking: Asking,
 }
 
 #[derive(Debug, Subcommand)]
@@ -265,7 +322,7 @@ pub enum Emit {
 #[derive(Debug, Args)]
 pub struct TraceArgs {
     /// The device (not with --agent), then the packet: hexadecimal, or NAME=VALUE for each field
-    #[arg(value_name = "DEVICE|PACKET")]
+    #[arg(value_name = "DEVICE|PACKET", add = ArgValueCompleter::new(complete::devices))]
     pub words: Vec<String>,
     /// Where the packet comes in: the number or the name of a port
     #[arg(short, long, value_name = "NAME|N", value_parser = crate::command::trace_port)]
@@ -283,7 +340,11 @@ pub struct GetArgs {
     /// What to show
     #[arg(value_enum)]
     pub what: What,
-    /// Only this device
+    /// Only these: devices (nodes of `get nodes`), and of `get objectives` also [DEVICE/]KIND/NAME
+    #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::devices_and_objectives))]
+    pub names: Vec<String>,
+    /// Only of this device
+    #[arg(short, long, add = ArgValueCompleter::new(complete::devices))]
     pub device: Option<String>,
     /// Also the pipeline's entries (objectives, tables)
     #[arg(long)]
@@ -313,31 +374,23 @@ pub enum What {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("subject").required(true).args(["names", "files"]))]
 pub struct DeleteArgs {
-    /// KIND/NAME: filter/NAME, forward/NAME, next/NAME or device/NAME
-    #[arg(value_name = "KIND/NAME")]
+    /// [DEVICE/]KIND/NAME with filter, forward or next as the kind, or device/NAME
+    #[arg(value_name = "[DEVICE/]KIND/NAME", add = ArgValueCompleter::new(complete::objectives))]
     pub names: Vec<String>,
     /// The objectives that these files put
     #[arg(short, long = "file", num_args = 1.., value_name = "FILE|DIR", conflicts_with = "device")]
     pub files: Vec<PathBuf>,
     /// The device of the objectives
-    #[arg(short, long)]
+    #[arg(short, long, add = ArgValueCompleter::new(complete::devices))]
     pub device: Option<String>,
-    /// Seconds to wait for the switches; with 0, accepted is enough
-    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=600))]
-    pub wait: u32,
-    /// Why, for the history
-    #[arg(
-        long,
-        default_value = "",
-        hide_default_value = true,
-        value_name = "TEXT"
-    )]
-    pub reason: String,
+    #[command(flatten)]
+    pub asking: Asking,
 }
 
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
     /// Show all that one change did: that which led to this revision
+    #[arg(add = ArgValueCompleter::new(complete::revisions))]
     pub revision: Option<u64>,
     /// Show so many of the newest; 0 is all
     #[arg(short = 'n', long, default_value_t = 20, value_name = "NUMBER")]
@@ -347,21 +400,13 @@ pub struct HistoryArgs {
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
     /// A revision that `history` shows
+    #[arg(add = ArgValueCompleter::new(complete::revisions))]
     pub revision: u64,
     /// Show what would change, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Seconds to wait for the switches; with 0, accepted is enough
-    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=600))]
-    pub wait: u32,
-    /// Why, for the history
-    #[arg(
-        long,
-        default_value = "",
-        hide_default_value = true,
-        value_name = "TEXT"
-    )]
-    pub reason: String,
+    #[command(flatten)]
+    pub asking: Asking,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use serde::Serialize;
 
-use crate::args::Format;
+use crate::args::{Color, Format};
 use crate::error::CliError;
 use crate::table::{Table, paint};
 use crate::words;
@@ -19,13 +19,18 @@ pub struct Output {
 }
 
 impl Output {
-    /// Output in a format.
-    pub fn new(format: Format) -> Self {
+    /// Output in a format. Colours are for terminals, unless somebody says otherwise.
+    pub fn new(format: Format, color: Color) -> Self {
         let allowed = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let colours = |is_terminal: bool| match color {
+            Color::Auto => allowed && is_terminal,
+            Color::Always => true,
+            Color::Never => false,
+        };
         Self {
             format,
-            is_coloured: allowed && io::stdout().is_terminal(),
-            is_error_coloured: allowed && io::stderr().is_terminal(),
+            is_coloured: colours(io::stdout().is_terminal()),
+            is_error_coloured: colours(io::stderr().is_terminal()),
         }
     }
 
@@ -51,6 +56,30 @@ impl Output {
         self.text(&table.render(self.is_coloured))
     }
 
+    /// Prints a table, without these columns unless more are wanted.
+    pub fn columns(&mut self, table: Table, wide: &[&str]) -> Result<(), CliError> {
+        match self.format {
+            Format::Wide => self.table(&table),
+            _ => self.table(&table.without(wide)),
+        }
+    }
+
+    /// Prints names, one a line, if that is how answers are to be printed; else the value.
+    pub fn listed(
+        &mut self,
+        value: &impl Serialize,
+        names: impl IntoIterator<Item = String>,
+        table: impl FnOnce(&mut Self) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        match self.format {
+            Format::Name => {
+                let lines = names.into_iter().map(|name| name + "\n");
+                self.text(&lines.collect::<String>())
+            }
+            _ => self.value(value, table),
+        }
+    }
+
     /// Prints a value as JSON or YAML, or else as `table` does.
     pub fn value(
         &mut self,
@@ -58,7 +87,7 @@ impl Output {
         table: impl FnOnce(&mut Self) -> Result<(), CliError>,
     ) -> Result<(), CliError> {
         match self.format {
-            Format::Table => table(self),
+            Format::Table | Format::Wide | Format::Name => table(self),
             Format::Json => {
                 let json = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
                 self.text(&(json + "\n"))
@@ -72,7 +101,7 @@ impl Output {
 
     /// Says something beside the answer; silent when the answer is for programs.
     pub fn remark(&self, text: &str) {
-        if self.format == Format::Table {
+        if matches!(self.format, Format::Table | Format::Wide) {
             // Nothing to do about a terminal that is gone.
             let _ = writeln!(io::stderr(), "{text}");
         }

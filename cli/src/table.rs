@@ -83,6 +83,21 @@ impl Table {
         }
     }
 
+    /// The same without the columns of these headings.
+    pub fn without(mut self, headings: &[&str]) -> Self {
+        let is_kept: Vec<bool> = self
+            .headings
+            .iter()
+            .map(|heading| !headings.contains(heading))
+            .collect();
+        self.headings.retain(|heading| !headings.contains(heading));
+        for row in &mut self.rows {
+            let mut kept = is_kept.iter();
+            row.retain(|_| kept.next().copied().unwrap_or(true));
+        }
+        self
+    }
+
     /// Is there nothing in it?
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.notes.is_empty()

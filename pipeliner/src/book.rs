@@ -8,6 +8,7 @@
 //! its owners asked for.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use pointsman_model::{Instruction, Kind, Name, Next, Objective, ObjectiveId, ObjectiveKind};
 use pointsman_p4::dataplane::EntryKey;
@@ -190,6 +191,28 @@ impl Book {
     pub fn slot(&self, key: &EntityKey) -> Option<(&BTreeSet<ObjectiveId>, &Entity)> {
         let slot = self.slots.get(key)?;
         Some((&slot.owners, &slot.entity))
+    }
+
+    /// Takes a next to be there of which nothing is known: others may refer to it. Without a free id it is not.
+    pub(super) fn assume_next(&mut self, name: &Name, ids: &RangeInclusive<u32>) {
+        let objective = Objective::empty(Kind::Next, name.clone());
+        let id = objective.id();
+        let Ok(next_id) = self.ids.get_or_free(IdKind::Next, &id, ids) else {
+            return;
+        };
+        let translation = Translation {
+            entities: Vec::new(),
+            next_id: Some(next_id),
+            group_id: None,
+            counting: BTreeSet::new(),
+        };
+        self.remember(
+            id,
+            Realised {
+                objective,
+                translation,
+            },
+        );
     }
 
     /// What it takes to make `changes` so: each objective becomes this, or nothing.

@@ -15,6 +15,7 @@
 //! writes nothing.
 
 mod book;
+mod check;
 mod drift;
 mod facts;
 mod ids;

@@ -22,7 +22,7 @@ pub async fn run(
 ) -> Result<ExitCode, CliError> {
     let model = files::read(&args.files.files)?;
     let controller = connect::controller(&global.controller).await?;
-    let wait = if args.dry_run { 0 } else { args.wait };
+    let wait = if args.dry_run { 0 } else { args.asking.wait };
     let request = pb::ApplyRequest {
         devices: devices_of(&model),
         objectives: objectives_of(&model),
@@ -34,7 +34,7 @@ pub async fn run(
         dry_run: args.dry_run,
         wait_milliseconds: wait * 1000,
         author: author(),
-        reason: args.reason,
+        reason: args.asking.reason,
         base_revision: None,
         try_seconds: args.try_seconds.unwrap_or(0),
     };

@@ -11,6 +11,7 @@ use crate::args::{DeleteArgs, Global};
 use crate::connect;
 use crate::error::CliError;
 use crate::files;
+use crate::name::{NotAnObjective, ObjectiveName};
 use crate::output::Output;
 use crate::view::apply::Subject;
 
@@ -27,9 +28,9 @@ pub async fn run(
         model = files::read(&args.files)?;
         by_files(&model)
     };
-    change.request.wait_milliseconds = args.wait * 1000;
+    change.request.wait_milliseconds = args.asking.wait * 1000;
     change.request.author = author();
-    change.request.reason = args.reason;
+    change.request.reason = args.asking.reason;
     let controller = connect::controller(&global.controller).await?;
     send(&controller, change, output).await
 }
@@ -70,40 +71,29 @@ fn by_name(names: &[String], device: Option<&str>) -> Result<Change<'static>, Cl
             });
             continue;
         }
-        let (kind, name) = parse_objective(text)?;
+        let objective: ObjectiveName = text
+            .parse()
+            .map_err(|error: NotAnObjective| CliError::Usage(error.to_string()))?;
+        let ObjectiveName { device, kind, name } = objective.of(device);
         let device = device.ok_or_else(|| {
             CliError::Usage(format!(
-                "of which device is {text} to be deleted? Give --device NAME"
+                "of which device is {text} to be deleted? Give --device NAME, or DEVICE/{text}"
             ))
         })?;
+        request
+            .objectives
+            .push(deletion(&device, kind, name.clone()));
         subjects.push(Subject {
-            device: device.to_owned(),
+            device,
             kind: kind.name(),
             name: name.to_string(),
         });
-        request.objectives.push(deletion(device, kind, name));
     }
     Ok(Change {
         request,
         subjects,
         model: None,
     })
-}
-
-/// Reads KIND/NAME.
-pub fn parse_objective(text: &str) -> Result<(Kind, Name), CliError> {
-    let refuse = || {
-        CliError::Usage(format!(
-            "{text:?} names no objective; give filter/NAME, forward/NAME or next/NAME"
-        ))
-    };
-    let (kind, name) = text.split_once('/').ok_or_else(refuse)?;
-    let kinds = [Kind::Filter, Kind::Forward, Kind::Next];
-    let kind = kinds
-        .into_iter()
-        .find(|known| known.name() == kind)
-        .ok_or_else(refuse)?;
-    Ok((kind, Name::new(name).ok_or_else(refuse)?))
 }
 
 fn deletion(device: &str, kind: Kind, name: Name) -> pb::ObjectiveChange {
@@ -120,16 +110,6 @@ fn deletion(device: &str, kind: Kind, name: Name) -> pb::ObjectiveChange {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_objective_is_named_by_kind_and_name() {
-        let (kind, name) = parse_objective("forward/rack2").expect("valid");
-        assert_eq!((kind, name.as_str()), (Kind::Forward, "rack2"));
-        for bad in ["rack2", "route/rack2", "forward/"] {
-            let error = parse_objective(bad).expect_err("refused").to_string();
-            assert!(error.contains("forward/NAME"), "{error}");
-        }
-    }
 
     #[test]
     fn deleting_an_objective_without_its_device_asks_for_it() {

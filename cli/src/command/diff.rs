@@ -1,6 +1,6 @@
 //! `pointsman diff`: what applying files would change, without asking the switches.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::process::ExitCode;
 
 use pointsman_model::{Device, Model, Objective, ObjectiveId, Operation};
@@ -14,7 +14,7 @@ use crate::files;
 use crate::output::Output;
 use crate::view::differences::{Difference, render};
 
-/// Runs the command. Fails, as diff(1) does, when there are differences.
+/// Runs the command. Exits as diff(1) does: 0 without differences, 1 with some; an error is more than that.
 pub async fn run(
     global: &Global,
     files: &Files,
@@ -83,16 +83,20 @@ fn objective_differences(
     model: &Model,
     prune: bool,
 ) -> Vec<Difference> {
+    let mut by_id: HashMap<(&str, ObjectiveId), &Objective> = HashMap::new();
+    for (device, objectives) in known {
+        by_id.extend(
+            objectives
+                .iter()
+                .map(|known| ((device.as_str(), known.id()), known)),
+        );
+    }
     let mut wanted: BTreeMap<&str, Vec<Objective>> = BTreeMap::new();
     let mut deleted: HashSet<(&str, ObjectiveId)> = HashSet::new();
     for located in &model.objectives {
         let (device, change) = (located.value.device.as_str(), &located.value.change);
         let of_device = wanted.entry(device).or_default();
-        let stored = known.get(device).and_then(|known| {
-            known
-                .iter()
-                .find(|known| known.id() == change.objective.id())
-        });
+        let stored = by_id.get(&(device, change.objective.id())).copied();
         match change.operation {
             Operation::Put => of_device.push(change.objective.clone()),
             Operation::Delete => {

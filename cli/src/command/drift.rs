@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use pointsman_proto::pointsman::agent::v1 as agent_pb;
 use pointsman_proto::pointsman::controller::v1 as pb;
 
-use super::delete::parse_objective;
 use crate::args::Global;
 use crate::connect;
 use crate::error::CliError;
+use crate::name::ObjectiveName;
 use crate::output::Output;
 use crate::view::drift::{DeviceDriftView, render};
 use crate::words;
@@ -60,19 +60,17 @@ pub async fn run(
 pub async fn repair(
     global: &Global,
     device: Option<&str>,
-    objective: Option<&str>,
+    objective: Option<ObjectiveName>,
     output: &mut Output,
 ) -> Result<ExitCode, CliError> {
-    let objective = match objective {
-        None => None,
-        Some(objective) => {
-            let (kind, name) = parse_objective(objective)?;
-            Some(agent_pb::ObjectiveName {
-                kind: pointsman_proto::pointsman::objective::v1::Kind::from(kind).into(),
-                name: name.to_string(),
-            })
-        }
-    };
+    let of_objective = objective
+        .as_ref()
+        .and_then(|objective| objective.device.clone());
+    let device = device.map(str::to_owned).or(of_objective);
+    let objective = objective.map(|objective| agent_pb::ObjectiveName {
+        kind: pointsman_proto::pointsman::objective::v1::Kind::from(objective.kind).into(),
+        name: objective.name.to_string(),
+    });
     let request = agent_pb::RepairRequest { objective };
     let answer = match (&global.agent, device) {
         (Some(address), _) => {
@@ -83,7 +81,7 @@ pub async fn repair(
         (None, Some(device)) => {
             let mut controller = connect::controller(&global.controller).await?;
             let request = pb::RepairRequest {
-                device: device.to_owned(),
+                device,
                 request: Some(request),
             };
             let answer = controller.client.repair(request).await;

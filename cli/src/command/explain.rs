@@ -6,11 +6,11 @@ use pointsman_model::{Kind, Name};
 use pointsman_proto::pointsman::agent::v1 as agent_pb;
 use serde::Serialize;
 
-use super::delete::parse_objective;
 use super::get::{self, Objectives};
 use crate::args::Global;
 use crate::connect;
 use crate::error::CliError;
+use crate::name::ObjectiveName;
 use crate::output::Output;
 use crate::view::drift;
 use crate::view::objectives::ObjectiveView;
@@ -26,28 +26,32 @@ struct Explanation<'o> {
 /// Runs the command.
 pub async fn run(
     global: &Global,
-    objective: &str,
-    device: Option<&str>,
+    wanted: ObjectiveName,
     output: &mut Output,
 ) -> Result<ExitCode, CliError> {
-    let (kind, name) = parse_objective(objective)?;
-    let answer = ask(global, device).await?;
+    let answer = ask(global, wanted.device.as_deref()).await?;
     let found: Vec<_> = answer
         .objectives
         .iter()
-        .filter(|view| view.model.kind() == kind && view.model.name == name)
+        .filter(|view| wanted.means(&view.device, &view.model))
         .collect();
     if found.is_empty() {
-        let place = device.map_or("any device".to_owned(), str::to_owned);
+        let place = wanted.device.as_deref().unwrap_or("any device");
+        let ObjectiveName { kind, name, .. } = &wanted;
         return Err(CliError::Failed(format!(
-            "there is no {objective} on {place}"
+            "there is no {kind}/{name} on {place}"
         )));
     }
     let explanations: Vec<_> = found
         .into_iter()
         .map(|objective| Explanation {
             objective,
-            used_by: users(&answer.objectives, &objective.device, kind, &name),
+            used_by: users(
+                &answer.objectives,
+                &objective.device,
+                wanted.kind,
+                &wanted.name,
+            ),
         })
         .collect();
     output.value(&explanations, |output| {

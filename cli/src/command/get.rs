@@ -1,5 +1,6 @@
 //! `pointsman get`, and the questions that other commands ask as well.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use pointsman_model::{Device, devices_to_yaml, to_yaml};
@@ -10,6 +11,7 @@ use pointsman_proto::pointsman::controller::v1 as pb;
 use crate::args::{Format, GetArgs, Global, What};
 use crate::connect::{self, Agent, Controller};
 use crate::error::CliError;
+use crate::name::{NotAnObjective, ObjectiveName};
 use crate::output::Output;
 use crate::view::devices::DeviceView;
 use crate::view::hosts::{self, HostView, HostsView};
@@ -20,10 +22,11 @@ use crate::view::ports::PortsView;
 use crate::view::tables::TablesView;
 use crate::view::{devices, nodes, objectives, ports, tables};
 
-/// Objectives, and the devices whose entries could not be read.
+/// Objectives, and what could not be read or is not there.
+#[derive(Default)]
 pub struct Objectives {
     pub objectives: Vec<ObjectiveView>,
-    /// `DEVICE: why`.
+    /// `DEVICE: why`, or one sentence.
     pub errors: Vec<String>,
 }
 
@@ -33,20 +36,83 @@ pub async fn run(
     args: GetArgs,
     output: &mut Output,
 ) -> Result<ExitCode, CliError> {
-    let device = args.device.as_deref().unwrap_or_default();
+    let wanted = Wanted::new(&args)?;
     match &global.agent {
         Some(address) => {
-            if !device.is_empty() {
+            if !wanted.devices.is_empty() {
                 return Err(CliError::Usage(
                     "an agent has one device; leave its name out".to_owned(),
                 ));
             }
             let mut agent = connect::agent(address, &global.agent_tls).await?;
-            from_agent(&mut agent, &args, output).await
+            from_agent(&mut agent, &args, &wanted, output).await
         }
         None => {
             let mut controller = connect::controller(&global.controller).await?;
-            from_controller(&mut controller, &args, device, output).await
+            from_controller(&mut controller, &args, &wanted, output).await
+        }
+    }
+}
+
+/// What of all that there is.
+struct Wanted {
+    /// Of these devices; of all if there are none.
+    devices: Vec<String>,
+    /// These objectives; all if there are none.
+    objectives: Vec<ObjectiveName>,
+}
+
+impl Wanted {
+    fn new(args: &GetArgs) -> Result<Wanted, CliError> {
+        let mut wanted = Wanted {
+            devices: args.device.iter().cloned().collect(),
+            objectives: Vec::new(),
+        };
+        for name in &args.names {
+            if !name.contains('/') {
+                wanted.devices.push(name.clone());
+                continue;
+            }
+            if args.what != What::Objectives {
+                return Err(CliError::Usage(format!(
+                    "{name:?} is not the name of a device"
+                )));
+            }
+            let name = name
+                .parse()
+                .map_err(|error: NotAnObjective| CliError::Usage(error.to_string()))?;
+            wanted.objectives.push(name);
+        }
+        Ok(wanted)
+    }
+
+    /// The devices to ask about, as the controller is asked: the empty name is all of them.
+    fn scopes(&self) -> Vec<String> {
+        let of_objectives = self
+            .objectives
+            .iter()
+            .map(|objective| objective.device.clone());
+        let of_objectives: Option<BTreeSet<String>> = of_objectives.collect();
+        match (self.devices.as_slice(), of_objectives) {
+            ([], Some(devices)) if !devices.is_empty() => devices.into_iter().collect(),
+            ([], _) => vec![String::new()],
+            (devices, _) => devices.to_vec(),
+        }
+    }
+
+    /// Keeps what is wanted, and complains about what is not there.
+    fn choose(&self, answer: &mut Objectives) {
+        for name in &self.objectives {
+            let means = |view: &ObjectiveView| name.means(&view.device, &view.model);
+            if !answer.objectives.iter().any(means) {
+                answer.errors.push(format!("there is no {name}"));
+            }
+        }
+        if !self.objectives.is_empty() {
+            answer.objectives.retain(|view| {
+                let mut names = self.objectives.iter();
+                names.any(|name| name.means(&view.device, &view.model))
+            });
         }
     }
 }
@@ -54,46 +120,58 @@ pub async fn run(
 async fn from_controller(
     controller: &mut Controller,
     args: &GetArgs,
-    device: &str,
+    wanted: &Wanted,
     output: &mut Output,
 ) -> Result<ExitCode, CliError> {
     match args.what {
         What::Devices => {
             let mut all = devices(controller).await?;
-            if !device.is_empty() {
-                all.retain(|known| known.name == device);
-                if all.is_empty() {
-                    return Err(CliError::Failed(format!("there is no device {device:?}")));
-                }
+            let named = &wanted.devices;
+            if let Some(unknown) = named
+                .iter()
+                .find(|name| all.iter().all(|d| d.name != **name))
+            {
+                return Err(CliError::Failed(format!("there is no device {unknown:?}")));
             }
+            all.retain(|known| named.is_empty() || named.contains(&known.name));
             show_devices(&all, output)?;
         }
         What::Objectives => {
-            let answer = objectives(controller, device, args.entries).await?;
+            let mut answer = Objectives::default();
+            for device in wanted.scopes() {
+                let of_device = objectives(controller, &device, args.entries).await?;
+                answer.objectives.extend(of_device.objectives);
+                answer.errors.extend(of_device.errors);
+            }
+            wanted.choose(&mut answer);
             return show_objectives(&answer, output);
         }
         What::Ports => {
-            let request = pb::GetPortsRequest {
-                device: device.to_owned(),
-            };
-            let answer = controller.client.get_ports(request).await;
-            let answer = answer
-                .map_err(|status| controller.error(status))?
-                .into_inner();
-            let views: Vec<_> = answer.devices.into_iter().map(PortsView::from).collect();
+            let mut views = Vec::new();
+            for device in wanted.scopes() {
+                let request = pb::GetPortsRequest { device };
+                let answer = controller.client.get_ports(request).await;
+                let answer = answer.map_err(|status| controller.error(status))?;
+                views.extend(answer.into_inner().devices.into_iter().map(PortsView::from));
+            }
             show_ports(&views, output)?;
             return Ok(code_of(views.iter().all(|view| view.error.is_empty())));
         }
         What::Tables => {
-            let request = pb::GetTablesRequest {
-                device: device.to_owned(),
-                entries: args.entries,
-            };
-            let answer = controller.client.get_tables(request).await;
-            let answer = answer
-                .map_err(|status| controller.error(status))?
-                .into_inner();
-            let views: Vec<_> = answer.devices.into_iter().map(TablesView::from).collect();
+            let mut views = Vec::new();
+            for device in wanted.scopes() {
+                let entries = args.entries;
+                let request = pb::GetTablesRequest { device, entries };
+                let answer = controller.client.get_tables(request).await;
+                let answer = answer.map_err(|status| controller.error(status))?;
+                views.extend(
+                    answer
+                        .into_inner()
+                        .devices
+                        .into_iter()
+                        .map(TablesView::from),
+                );
+            }
             show_tables(&views, output)?;
             return Ok(code_of(views.iter().all(|view| view.error.is_empty())));
         }
@@ -104,8 +182,17 @@ async fn from_controller(
             ));
         }
         What::Nodes => {
-            let cluster = cluster(controller).await?;
-            output.value(&cluster, |output| output.table(&nodes::table(&cluster)))?;
+            let mut cluster = cluster(controller).await?;
+            let named = &wanted.devices;
+            let nodes = &mut cluster.nodes;
+            if let Some(unknown) = named.iter().find(|name| !nodes.contains(name)) {
+                return Err(CliError::Failed(format!("there is no node {unknown:?}")));
+            }
+            nodes.retain(|node| named.is_empty() || named.contains(node));
+            let names = cluster.nodes.clone();
+            output.listed(&cluster, names, |output| {
+                output.columns(nodes::table(&cluster), nodes::WIDE)
+            })?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -114,6 +201,7 @@ async fn from_controller(
 async fn from_agent(
     agent: &mut Agent,
     args: &GetArgs,
+    wanted: &Wanted,
     output: &mut Output,
 ) -> Result<ExitCode, CliError> {
     let status = agent.client.get_status(agent_pb::GetStatusRequest {}).await;
@@ -133,13 +221,12 @@ async fn from_agent(
                 .into_iter()
                 .map(|objective| ObjectiveView::new(&agent.peer, &name, objective))
                 .collect::<Result<_, _>>()?;
-            return show_objectives(
-                &Objectives {
-                    objectives: views,
-                    errors: vec![],
-                },
-                output,
-            );
+            let mut answer = Objectives {
+                objectives: views,
+                errors: vec![],
+            };
+            wanted.choose(&mut answer);
+            return show_objectives(&answer, output);
         }
         What::Ports => {
             let answer = agent.client.list_ports(agent_pb::ListPortsRequest {}).await;
@@ -156,7 +243,8 @@ async fn from_agent(
                 device: name,
                 links: links.collect(),
             };
-            output.value(&view, |output| output.table(&links::table(&view)))?;
+            let ports = view.links.iter().map(|link| link.local_port.to_string());
+            output.listed(&view, ports, |output| output.table(&links::table(&view)))?;
             if view.links.is_empty() {
                 output.remark("no neighbours: nobody speaks LLDP at a port that is up");
             }
@@ -171,7 +259,8 @@ async fn from_agent(
                 device: name,
                 hosts: hosts.collect(),
             };
-            output.value(&view, |output| output.table(&hosts::table(&view)))?;
+            let macs = view.hosts.iter().map(|host| host.mac.clone());
+            output.listed(&view, macs, |output| output.table(&hosts::table(&view)))?;
             if view.hosts.is_empty() {
                 output.remark("no hosts: none has spoken ARP, neighbour discovery or DHCP yet");
             }
@@ -275,7 +364,10 @@ fn show_devices(views: &[DeviceView], output: &mut Output) -> Result<(), CliErro
             .collect();
         return output.text(&devices_to_yaml(&devices));
     }
-    output.value(&views, |output| output.table(&devices::table(views)))?;
+    let names = views.iter().map(|view| view.name.clone());
+    output.listed(&views, names, |output| {
+        output.columns(devices::table(views), devices::WIDE)
+    })?;
     if views.is_empty() {
         output.remark("no devices yet: apply a file with `devices:`");
     }
@@ -291,7 +383,10 @@ fn show_objectives(answer: &Objectives, output: &mut Output) -> Result<ExitCode,
             .collect();
         output.text(&documents.join("---\n"))?;
     } else {
-        output.value(views, |output| output.table(&objectives::table(views)))?;
+        let names = views.iter().map(|view| view.full_name().to_string());
+        output.listed(views, names, |output| {
+            output.columns(objectives::table(views), objectives::WIDE)
+        })?;
     }
     for error in &answer.errors {
         output.complain(&CliError::Failed(error.clone()));
@@ -303,11 +398,17 @@ fn show_objectives(answer: &Objectives, output: &mut Output) -> Result<ExitCode,
 }
 
 fn show_ports(views: &[PortsView], output: &mut Output) -> Result<(), CliError> {
-    output.value(&views, |output| output.table(&ports::table(views)))
+    let ports = views.iter().flat_map(|view| &view.ports);
+    let names = ports.map(|port| port.name.clone());
+    output.listed(&views, names, |output| output.table(&ports::table(views)))
 }
 
 fn show_tables(views: &[TablesView], output: &mut Output) -> Result<(), CliError> {
-    output.value(&views, |output| output.table(&tables::table(views)))
+    let tables = views.iter().flat_map(|view| &view.tables);
+    let names = tables.map(|table| table.name.clone());
+    output.listed(&views, names, |output| {
+        output.columns(tables::table(views), tables::WIDE)
+    })
 }
 
 fn code_of(is_good: bool) -> ExitCode {

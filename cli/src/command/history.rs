@@ -51,14 +51,18 @@ pub async fn rollback(
     output: &mut Output,
 ) -> Result<ExitCode, CliError> {
     let controller = connect::controller(&global.controller).await?;
-    let wait = if args.dry_run { 0 } else { args.wait * 1000 };
+    let wait = if args.dry_run {
+        0
+    } else {
+        args.asking.wait * 1000
+    };
     let asked = Asked::new(args.dry_run, wait);
     let request = pb::RollbackRequest {
         revision: args.revision,
         dry_run: args.dry_run,
         wait_milliseconds: wait,
         author: author(),
-        reason: args.reason,
+        reason: args.asking.reason,
     };
     let mut client = controller.client.clone();
     let call = client.rollback(asked.request(request));

@@ -2,6 +2,7 @@
 //! error that is shown instead.
 
 mod apply;
+mod check;
 mod delete;
 mod diff;
 mod drift;
@@ -15,37 +16,37 @@ mod trace;
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
-use pointsman_model::Problems;
-
-use crate::args::{Cli, Command, Files, Global};
+use crate::args::{Cli, Command, Format, Global};
 use crate::error::CliError;
-use crate::files;
 use crate::output::Output;
-use crate::words;
 
 pub use trace::port as trace_port;
 
 /// Runs the command that the user gave.
 pub async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, CliError> {
     let Cli { global, command } = cli;
+    if global.output == Format::Name && !matches!(command, Command::Get(_)) {
+        return Err(CliError::Usage(
+            "-o name is for `get`; what other commands say has no names alone".to_owned(),
+        ));
+    }
     match command {
         Command::Apply(args) => apply::run(&without_agent(global)?, args, output).await,
-        Command::Check { files } => check(&files, output),
+        Command::Check(args) => check::run(&args, output),
         Command::Diff { files, prune } => {
             diff::run(&without_agent(global)?, &files, prune, output).await
         }
         Command::Get(args) => get::run(&global, args, output).await,
         Command::Status => status::run(&global, output).await,
         Command::Explain { objective, device } => {
-            explain::run(&global, &objective, device.as_deref(), output).await
+            explain::run(&global, objective.of(device.as_deref()), output).await
         }
         Command::Trace(args) => trace::run(&global, args, output).await,
         Command::Drift { device, foreign } => {
             drift::run(&global, device.as_deref(), foreign, output).await
         }
         Command::Repair { device, objective } => {
-            drift::repair(&global, device.as_deref(), objective.as_deref(), output).await
+            drift::repair(&global, device.as_deref(), objective, output).await
         }
         Command::Delete(args) => delete::run(&without_agent(global)?, args, output).await,
         Command::History(args) => history::history(&without_agent(global)?, args, output).await,
@@ -59,9 +60,7 @@ pub async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, CliError> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Completion { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "pointsman", &mut script);
-            output.text(&String::from_utf8_lossy(&script))?;
+            output.text(&crate::complete::script(shell)?)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -75,29 +74,5 @@ fn without_agent(global: Global) -> Result<Global, CliError> {
             "objectives are changed through the controller; --agent only shows what one agent holds"
                 .to_owned(),
         )),
-    }
-}
-
-/// Reads the files and says what is in them. Asks nobody, so nexts that are on a
-/// device already cannot be told from nexts that do not exist.
-fn check(files: &Files, output: &mut Output) -> Result<ExitCode, CliError> {
-    let model = files::read(&files.files)?;
-    if let Err(unknown) = model.check_nexts(|_, _| false) {
-        remark_unknown_nexts(&unknown, output);
-    }
-    let devices = words::count(model.devices.len(), "device");
-    let changes = words::count(model.objectives.len(), "objective");
-    output.text(&format!("{devices} and {changes}, all in order\n"))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn remark_unknown_nexts(unknown: &Problems, output: &Output) {
-    for problem in unknown.iter() {
-        let (line, column) = problem.position();
-        output.remark(&format!(
-            "{}:{line}:{column}: {} in these files; it must be on the device already",
-            problem.file(),
-            problem.message()
-        ));
     }
 }

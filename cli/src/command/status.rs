@@ -46,9 +46,9 @@ pub async fn run(global: &Global, output: &mut Output) -> Result<ExitCode, CliEr
     };
     output.value(&overview, |output| {
         output.text(&format!("{}\n", nodes::summary(&overview.cluster)))?;
-        output.table(&devices::table(&overview.devices))?;
+        output.columns(devices::table(&overview.devices), devices::WIDE)?;
         let unwell = overview.unapplied.iter().chain(&overview.degraded);
-        let mut shown = objectives::table(unwell.take(MOST_SHOWN));
+        let mut shown = objectives::table(unwell.take(MOST_SHOWN)).without(objectives::WIDE);
         let all = overview.unapplied.len() + overview.degraded.len();
         shown.and_more(all.saturating_sub(MOST_SHOWN), "pointsman get objectives");
         output.table(&shown)?;

@@ -50,6 +50,8 @@ pub struct AgentView {
     pub slow_path_packets: u64,
     pub slow_path: Vec<SlowPathView>,
     pub losses: Vec<LossView>,
+    /// Updates that its data plane took since it started.
+    pub updates_written: u64,
 }
 
 /// Packets that did not get to the agent, or from it to a controller.
@@ -113,6 +115,7 @@ impl From<agent_pb::AgentStatus> for AgentView {
             slow_path_packets: status.slow_path_packets,
             slow_path: status.slow_path.into_iter().map(Into::into).collect(),
             losses: status.losses.into_iter().map(Into::into).collect(),
+            updates_written: status.updates_written,
         }
     }
 }
@@ -145,13 +148,20 @@ impl DeviceView {
     }
 }
 
+/// The columns that are shown only if more are wanted.
+pub const WIDE: &[&str] = &["TERM", "TARGET", "VERSION", "UPTIME", "REVISION", "WRITES"];
+
 /// Devices for people; those that do not answer with the reason below them.
 pub fn table(devices: &[DeviceView]) -> Table {
     let mut table = Table::new([
         "DEVICE", "ID", "ADDRESS", "STATE", "PIPELINE", "PORTS", "APPLIED", "PENDING", "FAILED",
-        "MASTER",
+        "MASTER", "TERM", "TARGET", "VERSION", "UPTIME", "REVISION", "WRITES",
     ]);
     for device in devices {
+        let of_agent = |what: fn(&AgentView) -> String| {
+            let what = device.agent.as_ref().map(what);
+            Cell::number(what.unwrap_or_default())
+        };
         let (state, style) = match (device.reachable, device.is_in_sync()) {
             (true, true) => ("up", words::GOOD),
             (true, false) => ("out of sync", words::BAD),
@@ -178,6 +188,12 @@ pub fn table(devices: &[DeviceView]) -> Table {
             Cell::number(device.objectives.pending),
             Cell::number(device.objectives.failed),
             device.master.as_str().into(),
+            Cell::number(device.term),
+            of_agent(|agent| agent.target.clone()),
+            of_agent(|agent| agent.version.clone()),
+            of_agent(|agent| format!("{} s", agent.uptime_seconds)),
+            of_agent(|agent| agent.revision.to_string()),
+            of_agent(|agent| agent.updates_written.to_string()),
         ]);
         if !device.message.is_empty() {
             table.note(&*device.message);
@@ -227,6 +243,7 @@ pub fn agent_table(agent: &AgentView) -> Table {
         ("revision", agent.revision.to_string()),
         ("master", master.to_owned()),
         ("slow path", format!("{} packets", agent.slow_path_packets)),
+        ("writes", format!("{} updates", agent.updates_written)),
     ];
     for (name, value) in rows {
         table.row([name.into(), value.into()]);
@@ -294,6 +311,6 @@ mod tests {
             spine1   7  spine1.example:9559  unreachable                          12        1       0  controller-1
               no agent answers there
         "#]]
-        .assert_eq(&table(&devices).render(false));
+        .assert_eq(&table(&devices).without(WIDE).render(false));
     }
 }

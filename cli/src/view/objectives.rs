@@ -1,11 +1,14 @@
 //! Objectives: what each asks for in a line, how it fares, what it became.
 
-use pointsman_model::{Filter, FilterType, Forward, Next, Objective, ObjectiveKind, Selector};
+use pointsman_model::{
+    Filter, FilterType, Forward, Name, Next, Objective, ObjectiveKind, Selector,
+};
 use pointsman_proto::pointsman::objective::v1 as pb;
 use serde::Serialize;
 
 use super::drift::DriftView;
 use crate::error::{CliError, Peer};
+use crate::name::ObjectiveName;
 use crate::table::{Cell, Table};
 use crate::words;
 
@@ -68,6 +71,15 @@ impl ObjectiveView {
         })
     }
 
+    /// How commands call it.
+    pub fn full_name(&self) -> ObjectiveName {
+        ObjectiveName {
+            device: Some(self.device.clone()),
+            kind: self.model.kind(),
+            name: self.model.name.clone(),
+        }
+    }
+
     /// Is it in the data plane?
     pub fn is_applied(&self) -> bool {
         self.is_applied
@@ -101,16 +113,30 @@ fn as_json(device: &str, objective: &Objective) -> Result<serde_json::Value, Str
     Ok(document["objectives"][0].take())
 }
 
+/// The columns that are shown only if more are wanted.
+pub const WIDE: &[&str] = &["PRIORITY", "OWNER", "GROUP", "TIMEOUT"];
+
 /// Objectives for people; what is not as wanted has the reason below it.
 pub fn table<'o>(objectives: impl IntoIterator<Item = &'o ObjectiveView>) -> Table {
-    let mut table = Table::new(["DEVICE", "KIND", "NAME", "STATE", "REVISION", "WHAT"]);
+    let mut table = Table::new([
+        "DEVICE", "KIND", "NAME", "STATE", "REVISION", "PRIORITY", "OWNER", "GROUP", "TIMEOUT",
+        "WHAT",
+    ]);
+    let name = |name: &Option<Name>| name.as_ref().map(Name::to_string).unwrap_or_default();
     for objective in objectives {
+        let attributes = &objective.model.attributes;
+        let timeout = &attributes.timeout;
+        let timeout = (!timeout.is_never()).then(|| timeout.to_string());
         table.row([
             objective.device.as_str().into(),
             objective.kind.into(),
             objective.name.as_str().into(),
             Cell::styled(objective.state, objective.style),
             Cell::number(objective.revision),
+            Cell::number(objective.model.priority),
+            name(&attributes.owner).into(),
+            name(&attributes.group).into(),
+            timeout.unwrap_or_default().into(),
             summary(&objective.model).into(),
         ]);
         if !objective.is_well() {
@@ -249,7 +275,7 @@ objectives:
             leaf1   forward  rack2   pending         3  eth_type: ipv4, ipv4_dst: 10.0.2.0/24 -> next spines
               waits for next: next spines is not applied
         "#]]
-        .assert_eq(&table(&views()).render(false));
+        .assert_eq(&table(&views()).without(WIDE).render(false));
     }
 
     #[test]
@@ -274,7 +300,7 @@ objectives:
             leaf1   next  spines  degraded         2  hashed, 2 buckets
               port down: port 49 of bucket 1 is down; its flows take the others
         "#]]
-        .assert_eq(&table([&view]).render(false));
+        .assert_eq(&table([&view]).without(WIDE).render(false));
     }
 
     #[test]

@@ -64,11 +64,15 @@ fn percent(used: u64, capacity: u64) -> String {
     }
 }
 
+/// The columns that are shown only if more are wanted.
+pub const WIDE: &[&str] = &["ID"];
+
 /// Tables for people, each with the entries that were asked for below it.
 pub fn table(devices: &[TablesView]) -> Table {
     let mut text = Table::new([
         "DEVICE",
         "TABLE",
+        "ID",
         "ENTRIES",
         "CAPACITY",
         "USED",
@@ -79,6 +83,7 @@ pub fn table(devices: &[TablesView]) -> Table {
             text.row([
                 device.device.as_str().into(),
                 table.name.as_str().into(),
+                Cell::number(table.id),
                 Cell::number(table.entries),
                 Cell::number(table.capacity),
                 Cell::number(percent(table.entries, table.capacity)),
@@ -123,6 +128,6 @@ mod tests {
               ipv4_dst=10.0.0.0/8 -> set_next(id=1)
             leaf1   acl               0        64    0%
         "#]]
-        .assert_eq(&table(&devices).render(false));
+        .assert_eq(&table(&devices).without(WIDE).render(false));
     }
 }
