@@ -184,7 +184,7 @@ impl Local {
     /// Packets a second that the consumer gets while they come.
     fn consume_for(&mut self, phase: Duration) -> Result<f64> {
         let (started, before) = (Instant::now(), self.consumed.load(Relaxed));
-        self.read_until(tokio::time::sleep(phase))?;
+        self.read_until(async move { tokio::time::sleep(phase).await })?;
         let consumed = self.consumed.load(Relaxed) - before;
         Ok(consumed as f64 / started.elapsed().as_secs_f64())
     }
