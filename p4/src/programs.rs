@@ -36,6 +36,10 @@ pub const EMBEDDED: &[EmbeddedProgram] = &[program!("leaf_spine")];
 /// manifest gets the one that fits it.
 pub const MANIFESTS: &[(&str, &str)] = &[
     (
+        "fabric_tna",
+        include_str!("../programs/fabric_tna/pipeline.yaml"),
+    ),
+    (
         "leaf_spine",
         include_str!("../programs/leaf_spine/pipeline.yaml"),
     ),

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use pointsman_ebpf::rig::Rig;
 use pointsman_p4::dataplane::DataPlane;
-use pointsman_p4::interpreter::{Interpreter, Packet};
+use pointsman_p4::interpreter::{Interpreter, Output, Packet};
 use pointsman_p4::ir::Program;
 
-use super::support::Pipeline;
+use super::support::{Pipeline, leaf_spine};
 use pointsman_agent::switch::{self, Switch};
 use pointsman_agent::target::{Attachment, Fill, Interface, PacketOut, Target, TargetError};
 use pointsman_p4::entity::Update;
@@ -22,6 +22,8 @@ pub(super) const UDP: u8 = 17;
 pub(super) trait Machine: Send + Sized + 'static {
     fn new(program: Arc<Program>) -> Self;
     fn plane(&self) -> &dyn DataPlane;
+    /// What leaves for a packet.
+    fn forward(&mut self, packet: Packet) -> Vec<Output>;
 }
 
 impl Machine for Interpreter {
@@ -31,6 +33,10 @@ impl Machine for Interpreter {
 
     fn plane(&self) -> &dyn DataPlane {
         self
+    }
+
+    fn forward(&mut self, packet: Packet) -> Vec<Output> {
+        self.process(&packet, Duration::ZERO)
     }
 }
 
@@ -42,6 +48,24 @@ impl Machine for Rig {
 
     fn plane(&self) -> &dyn DataPlane {
         &self.plane
+    }
+
+    fn forward(&mut self, packet: Packet) -> Vec<Output> {
+        let outputs = Rig::forward(self, packet.port, &packet.bytes);
+        outputs.expect("the program runs")
+    }
+}
+
+/// Whether programs can be loaded here; `REQUIRE_NETNS` makes it an error if not.
+pub(super) fn is_privileged() -> bool {
+    let program = leaf_spine().set.program;
+    match Rig::new(&Arc::clone(&program), CPU_PORT, &[]) {
+        Ok(_) => true,
+        Err(error) if std::env::var_os("REQUIRE_NETNS").is_some() => panic!("{error}"),
+        Err(error) => {
+            println!("skipped: {error}");
+            false
+        }
     }
 }
 
@@ -103,15 +127,28 @@ pub(super) fn running(pipeline: &Pipeline, book: &Book) -> Interpreter {
 /// The same of any machine.
 pub(super) fn running_in<M: Machine>(pipeline: &Pipeline, book: &Book) -> M {
     let bench = Bench::<M>(Arc::default());
+    store(pipeline, book, Box::new(bench.clone()));
+    let machine = bench.0.lock().expect("no test panics with it").take();
+    machine.expect("it is loaded")
+}
+
+/// A store takes everything that a book holds, with all checks of P4Runtime; of a p4info alone nothing runs.
+pub(super) fn stored(pipeline: &Pipeline, book: &Book) {
+    store(
+        pipeline,
+        book,
+        Box::new(Bench::<Interpreter>(Arc::default())),
+    );
+}
+
+fn store(pipeline: &Pipeline, book: &Book, target: Box<dyn Target>) {
     let mut updates: Vec<_> = book.all().cloned().map(Update::insert).collect();
     // In a fixed order, so that a failure repeats.
     updates.sort_by_key(|update| pipeline.schema.describe(&update.entity));
-    let mut switch = Switch::new(Box::new(bench.clone()));
+    let mut switch = Switch::new(target);
     switch
         .load(pipeline.set.clone(), &updates)
         .expect("the pipeline takes its own entries");
-    let machine = bench.0.lock().expect("no test panics with it").take();
-    machine.expect("it is loaded")
 }
 
 pub(super) fn ethernet(destination: u64, source: u64, ether_type: u16, payload: &[u8]) -> Vec<u8> {
@@ -152,8 +189,8 @@ pub(super) fn ipv6(destination: [u8; 16]) -> Vec<u8> {
 }
 
 /// What comes out, as text: `swp2: 02..02 < 02..01 type 0x0800 ttl 63`.
-pub(super) fn outputs(interpreter: &mut Interpreter, port: u32, bytes: Vec<u8>) -> String {
-    let outputs = interpreter.process(&Packet { port, bytes }, Duration::ZERO);
+pub(super) fn outputs<M: Machine>(machine: &mut M, port: u32, bytes: Vec<u8>) -> String {
+    let outputs = machine.forward(Packet { port, bytes });
     let mut lines: Vec<_> = outputs
         .iter()
         .map(|output| {

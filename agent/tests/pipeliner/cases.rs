@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use expect_test::expect_file;
 use pointsman_model::Operation;
 
-use super::support::{Pipeline, changes, leaf_spine, onos_basic, onos_fabric, ports, text_of};
+use super::support::{
+    Pipeline, changes, fabric_tna, leaf_spine, onos_basic, onos_fabric, ports, text_of,
+};
 use pointsman_pipeliner::{Book, Ids, merge};
 
 fn cases() -> Vec<PathBuf> {
@@ -82,4 +84,9 @@ fn objectives_become_entries_of_onos_basic() {
     if let Some(pipeline) = onos_basic() {
         check(&pipeline);
     }
+}
+
+#[test]
+fn objectives_become_entries_of_fabric_tna() {
+    check(&fabric_tna());
 }

@@ -62,6 +62,12 @@ pub(super) fn leaf_spine() -> Pipeline {
     pipeline("leaf_spine", program.bmv2_json, program.p4info)
 }
 
+/// The tables of SD-Fabric's pipeline for Tofino, of which there is a p4info and no program.
+pub(super) fn fabric_tna() -> Pipeline {
+    let p4info = include_str!("../programs/fabric_tna/p4info.txtpb");
+    pipeline("fabric_tna", "", p4info)
+}
+
 /// ONOS's fabric, where the shared vectors are present.
 pub(super) fn onos_fabric() -> Option<Pipeline> {
     shared("onos_fabric", "pipelines/onos-fabric")

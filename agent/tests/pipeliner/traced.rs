@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use pointsman_ebpf::rig::{MIN_FRAME_BYTES, Rig};
 use pointsman_ebpf::sys::monotonic_clock;
@@ -15,7 +14,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::anything::objective;
-use super::bench::{CPU_PORT, TCP, UDP, ethernet, ipv4, ipv6, running_in};
+use super::bench::{CPU_PORT, TCP, UDP, ethernet, ipv4, ipv6, is_privileged, running_in};
 use super::support::{Pipeline, leaf_spine, onos_fabric, ports};
 use pointsman_pipeliner::Book;
 
@@ -23,19 +22,6 @@ const ROUNDS: u32 = 24;
 const PACKETS: usize = 60;
 /// Ports of the example that go up and down.
 const PORTS: [u32; 4] = [1, 2, 49, 50];
-
-/// Whether programs can be loaded here; `REQUIRE_NETNS` makes it an error if not.
-pub(super) fn is_privileged() -> bool {
-    let program = leaf_spine().set.program;
-    match Rig::new(&Arc::clone(&program), CPU_PORT, &[]) {
-        Ok(_) => true,
-        Err(error) if std::env::var_os("REQUIRE_NETNS").is_some() => panic!("{error}"),
-        Err(error) => {
-            println!("skipped: {error}");
-            false
-        }
-    }
-}
 
 /// The objectives of leaf1 in the example.
 fn example() -> Vec<Objective> {

@@ -27,12 +27,12 @@ use pointsman_p4::entity::Entity;
 use pointsman_p4::interpreter::{Interpreter, Output, Packet};
 use pointsman_pipeliner::Book;
 
+use super::bench::is_privileged;
 use super::bench::{CPU_PORT, Machine, running_in};
 use super::frame::Frame;
 use super::support::{
     Pipeline, changes, leaf_spine, onos_basic, onos_fabric, ports, text_of, vocabulary,
 };
-use super::traced::is_privileged;
 
 /// The pipeline that can do everything.
 const WHOLE: &str = "vocabulary";
