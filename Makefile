@@ -5,7 +5,7 @@ PROFILE ?= dev
 VENV    := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test build check bench restarts repair packets clients
+.PHONY: help demo demo-down test build check bench restarts repair packets many clients
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ packets: ## Measure packet-ins, round trips by a client, and entries for first p
 	@demo/deps.sh build
 	cargo build --release -p pointsman-agent
 	cargo run --release -p pointsman-bench --bin packet_io
+
+many: ## Apply a hundred thousand objectives at once, again, and with one line changed, and measure each (root)
+	@demo/deps.sh build
+	cargo build --release -p pointsman-agent -p pointsman-controller -p pointsman
+	cargo run --release -p pointsman-bench --bin many_objectives
 
 build: ## Build agent, controller and CLI
 	@demo/deps.sh build

@@ -11,6 +11,7 @@ use pointsman_proto::pointsman::agent::v1::trace_end::Fate;
 use pointsman_proto::pointsman::controller::v1 as pb;
 use pointsman_proto::pointsman::controller::v1::controller_server::{Controller, ControllerServer};
 use pointsman_proto::pointsman::objective::v1 as objective_pb;
+use pointsman_proto::pointsman::objective::v1::objective::Kind;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
@@ -79,14 +80,46 @@ impl Controller for CannedController {
         &self,
         _: Request<pb::GetObjectivesRequest>,
     ) -> Result<Response<pb::GetObjectivesResponse>, Status> {
-        Ok(Response::new(pb::GetObjectivesResponse::default()))
+        let objective = |(name, kind): (&str, Kind)| objective_pb::ObjectiveStatus {
+            objective: Some(objective_pb::Objective {
+                name: name.into(),
+                priority: 32768,
+                kind: Some(kind),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let nexts = [
+            ("spine", Kind::Next(one_bucket(1))),
+            ("uplink", Kind::Next(one_bucket(2))),
+        ];
+        let leaf1 = pb::DeviceObjectives {
+            device: "leaf1".into(),
+            objectives: nexts.into_iter().map(objective).collect(),
+            error: String::new(),
+        };
+        Ok(Response::new(pb::GetObjectivesResponse {
+            devices: vec![leaf1],
+        }))
     }
 
     async fn get_devices(
         &self,
         _: Request<pb::GetDevicesRequest>,
     ) -> Result<Response<pb::GetDevicesResponse>, Status> {
-        Ok(Response::new(pb::GetDevicesResponse::default()))
+        let device = |name: &str| pb::Device {
+            spec: Some(pb::DeviceSpec {
+                name: name.into(),
+                address: format!("{name}:9559"),
+                device_id: 1,
+            }),
+            reachable: true,
+            ..Default::default()
+        };
+        let devices = ["leaf1", "leaf2", "spine1"].map(device);
+        Ok(Response::new(pb::GetDevicesResponse {
+            devices: devices.into(),
+        }))
     }
 
     async fn get_ports(
@@ -173,6 +206,24 @@ impl Controller for CannedController {
             ..pb::ClusterStatus::default()
         };
         Ok(Response::new(status))
+    }
+}
+
+fn one_bucket(port: u32) -> objective_pb::Next {
+    let port = objective_pb::PortRef {
+        port: Some(objective_pb::port_ref::Port::Number(port)),
+    };
+    let output = objective_pb::Instruction {
+        instruction: Some(objective_pb::instruction::Instruction::Output(port)),
+    };
+    objective_pb::Next {
+        r#type: objective_pb::NextType::Simple.into(),
+        buckets: vec![objective_pb::Bucket {
+            weight: 1,
+            treatment: vec![output],
+            ..Default::default()
+        }],
+        ..Default::default()
     }
 }
 
@@ -582,4 +633,84 @@ fn drift_is_shown_and_tells_scripts_by_its_exit_code() {
     assert_eq!(stdout(&repaired), "1 entry put right\n");
     let nowhere = run(&[&["repair"], &controller[..]].concat(), "");
     assert_eq!(nowhere.status.code(), Some(2));
+}
+
+#[test]
+fn what_a_pipeline_cannot_do_is_said_at_its_place_without_a_server() {
+    let file = FILE.replace("ipv4_dst: 10.0.2.0/24", "ipv4_dst: 10.0.2.0/24, ip_dscp: 3");
+    let check = ["check", "-f", "-", "--pipeline", "leaf_spine"];
+    let output = run(&check, &file);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = stderr(&output);
+    assert!(stderr.contains("<stdin>:9:"), "{stderr}");
+    assert!(stderr.contains("ip_dscp"), "{stderr}");
+    // The next lacks what leaf_spine needs of the packets that it sends out: another mistake, in the same answer.
+    let of_device = format!(
+        "devices: [ {{ name: leaf1, address: 'h:1', device_id: 1, pipeline: leaf_spine }} ]\n---\n{file}"
+    );
+    let output = run(&["check", "-f", "-"], &of_device);
+    assert_eq!(output.status.code(), Some(1));
+    let unknown = ["check", "-f", "-", "--pipeline", "leafspine"];
+    assert_eq!(run(&unknown, &file).status.code(), Some(2));
+}
+
+#[test]
+fn names_alone_are_printed_and_taken_again() {
+    let served = serve(pb::ApplyResponse::default());
+    let address = served.address.to_string();
+    let get = |arguments: &[&str]| {
+        let command = [&["--controller", &address, "get"], arguments].concat();
+        run(&command, "")
+    };
+    let all = get(&["objectives", "-o", "name"]);
+    assert_eq!(stdout(&all), "leaf1/next/spine\nleaf1/next/uplink\n");
+    let one = get(&["objectives", "leaf1/next/uplink", "-o", "name"]);
+    assert_eq!(stdout(&one), "leaf1/next/uplink\n");
+    let none = get(&["objectives", "next/other"]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(stderr(&none).contains("there is no next/other"));
+    let devices = get(&["devices", "leaf2", "spine1", "-o", "name"]);
+    assert_eq!(stdout(&devices), "leaf2\nspine1\n");
+    let wide = get(&["objectives", "-o", "wide"]);
+    assert!(stdout(&wide).contains("PRIORITY"), "{}", stdout(&wide));
+}
+
+#[test]
+fn colours_are_for_terminals_unless_somebody_wants_them() {
+    let served = serve(pb::ApplyResponse::default());
+    let address = served.address.to_string();
+    let get = ["--controller", &address, "get", "devices"];
+    assert!(!stdout(&run(&get, "")).contains('\u{1b}'));
+    let coloured = run(&[&get[..], &["--color", "always"]].concat(), "");
+    assert!(stdout(&coloured).contains('\u{1b}'));
+}
+
+#[test]
+fn diff_tells_differences_from_not_knowing() {
+    let served = serve(pb::ApplyResponse::default());
+    let address = served.address.to_string();
+    let diff = |controller: &str| run(&["--controller", controller, "diff", "-f", "-"], FILE);
+    assert_eq!(diff(&address).status.code(), Some(1));
+    assert_eq!(diff("127.0.0.1:1").status.code(), Some(2));
+}
+
+#[test]
+fn a_shell_is_offered_what_exists_and_nothing_if_nobody_answers() {
+    let served = serve(pb::ApplyResponse::default());
+    let offered = |controller: &str, words: &[&str]| {
+        let mut command = pointsman(&["--", "pointsman", "--controller", controller]);
+        command.args(words).env("POINTSMAN_COMPLETE", "fish");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        let lines = stdout(&output);
+        lines.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let address = served.address.to_string();
+    let devices = offered(&address, &["get", "ports", "--device", "leaf"]);
+    assert_eq!(devices, ["leaf1", "leaf2"]);
+    let objectives = offered(&address, &["explain", "next/u"]);
+    assert_eq!(objectives, ["next/uplink"]);
+    let with_device = offered(&address, &["explain", "leaf1/"]);
+    assert_eq!(with_device, ["leaf1/next/spine", "leaf1/next/uplink"]);
+    assert!(offered("127.0.0.1:1", &["explain", "next/u"]).is_empty());
 }

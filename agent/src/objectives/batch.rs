@@ -33,7 +33,7 @@ pub struct Batch {
 impl Objectives {
     /// Takes a batch. Whatever can be applied is in the sink afterwards; the rest says why not.
     pub fn take(&mut self, batch: Batch, context: &Context<'_>, sink: &mut dyn Sink) {
-        let mut deletes = Vec::new();
+        let mut deletes = BTreeSet::new();
         if batch.snapshot {
             let named: BTreeSet<ObjectiveId> = batch
                 .changes
@@ -51,7 +51,7 @@ impl Objectives {
             self.changed.insert(id.clone());
             let objective = match change.operation {
                 Operation::Delete => {
-                    deletes.push(id);
+                    deletes.insert(id);
                     continue;
                 }
                 Operation::Put => change.objective,
@@ -72,7 +72,7 @@ impl Objectives {
                     }
                 }
             };
-            deletes.retain(|deleted| *deleted != id);
+            deletes.remove(&id);
             self.want(objective, revision);
             again.insert(id.clone());
             puts.push_back(id);
@@ -80,8 +80,7 @@ impl Objectives {
         self.settle(puts, context, sink);
         // Who asks for an objective asks for all of it, whatever others have made of it.
         self.repair(|_, owners| !owners.is_disjoint(&again), context.ports, sink);
-        // What refers goes before what is referred to.
-        deletes.sort_by_key(|id| id.kind == Kind::Next);
+        // What refers goes before what is referred to: nexts are the last in the order of kinds.
         let frees = !deletes.is_empty();
         for id in deletes {
             self.remove(&id, context, sink);

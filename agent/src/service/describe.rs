@@ -1,6 +1,7 @@
 //! The agent's state as its service shows it.
 
 use pointsman_ebpf::sys::Driver;
+use pointsman_p4::dataplane::EntryRef;
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::OperState;
 use pointsman_proto::pointsman::objective::v1 as objective;
@@ -11,6 +12,7 @@ use crate::agent::Agent;
 use crate::arbitration::RoleName;
 use crate::entity::{Entity, TableEntry};
 use crate::ports::{Link, Port, PortState};
+use crate::switch::View;
 use crate::target::{Loss, SlowPathUse, Target};
 
 /// The agent at a glance.
@@ -167,10 +169,10 @@ pub(super) fn objectives(agent: &Agent, with_entries: bool) -> pb::ListObjective
     let schema = state.switch.pipeline().map(|p| p.schema.clone());
     let objectives = state.objectives.iter().map(|wanted| {
         let id = wanted.objective.id();
-        let entities = state.objectives.entities(&id).iter();
+        let entities = state.objectives.entities(&id);
         let (entries, drift) = match &schema {
             Some(schema) if with_entries => (
-                entities.map(|e| schema.describe(e)).collect(),
+                entities.iter().map(|e| schema.describe(e)).collect(),
                 drift::of_objective(agent, &state, schema, &id),
             ),
             _ => Default::default(),
@@ -180,12 +182,42 @@ pub(super) fn objectives(agent: &Agent, with_entries: bool) -> pb::ListObjective
             status: Some((&wanted.status).into()),
             entries,
             drift,
+            counts: Vec::new(),
         }
     });
+    let mut objectives: Vec<_> = objectives.collect();
+    // What a switch in another process counts is not asked for.
+    if with_entries
+        && state.switch.relay().is_none()
+        && let Some(view) = state.switch.view_all()
+    {
+        for (answer, wanted) in objectives.iter_mut().zip(state.objectives.iter()) {
+            answer.counts = counts(&view, state.objectives.entities(&wanted.objective.id()));
+        }
+    }
     pb::ListObjectivesResponse {
-        objectives: objectives.collect(),
+        objectives,
         revision: state.objectives.revision,
     }
+}
+
+/// What those entries have counted whose tables count.
+fn counts(view: &View<'_>, entities: &[Entity]) -> Vec<objective::EntryCount> {
+    let count = |(index, entity): (usize, &Entity)| {
+        let Entity::TableEntry(entry) = entity else {
+            return None;
+        };
+        let table = view.pipeline.schema.table_of(entry.key.table)?;
+        table.direct_counter?;
+        let counted = view.plane.direct_counter(EntryRef::Keyed(&entry.key));
+        let counted = counted.ok()?;
+        Some(objective::EntryCount {
+            entry: small(index),
+            packets: counted.packets,
+            bytes: counted.bytes,
+        })
+    };
+    entities.iter().enumerate().filter_map(count).collect()
 }
 
 fn small(count: usize) -> u32 {

@@ -14,6 +14,7 @@ use crate::name::ObjectiveName;
 use crate::output::Output;
 use crate::view::drift;
 use crate::view::objectives::ObjectiveView;
+use crate::words;
 
 #[derive(Serialize)]
 struct Explanation<'o> {
@@ -117,14 +118,36 @@ fn text(explanation: &Explanation<'_>) -> String {
     }
     if !objective.entries.is_empty() {
         text += "entries:\n";
-        for entry in &objective.entries {
-            text += &format!("  {entry}\n");
-        }
+        text += &by_table(objective);
     }
     if !objective.drift.is_empty() {
         text += "drift:\n";
         for entry in &objective.drift {
             text += &drift::lines(entry, false);
+        }
+    }
+    text
+}
+
+/// The entries under the names of their tables, each with what it has counted.
+fn by_table(objective: &ObjectiveView) -> String {
+    let mut text = String::new();
+    let mut last = None;
+    for (index, entry) in objective.entries.iter().enumerate() {
+        let (table, entry) = entry.split_once(": ").unwrap_or(("", entry));
+        if last != Some(table) {
+            text += &format!("  {table}\n");
+            last = Some(table);
+        }
+        text += &format!("    {entry}\n");
+        let mut counts = objective.counts.iter();
+        if let Some(count) = counts.find(|count| count.entry as usize == index) {
+            let packets = words::count(
+                usize::try_from(count.packets).unwrap_or(usize::MAX),
+                "packet",
+            );
+            let bytes = words::count(usize::try_from(count.bytes).unwrap_or(usize::MAX), "byte");
+            text += &format!("      {packets}, {bytes}\n");
         }
     }
     text
@@ -172,6 +195,11 @@ objectives:
                     ..pb::Status::default()
                 }),
                 entries: vec!["next.simple: next_id=1 -> output(port=49)".into()],
+                counts: vec![pb::EntryCount {
+                    entry: 0,
+                    packets: 3,
+                    bytes: 192,
+                }],
                 ..pb::ObjectiveStatus::default()
             };
             ObjectiveView::new(&Peer::Agent(String::new()), "leaf1", answer).expect("understood")
@@ -199,7 +227,9 @@ objectives:
             because:  no pipeline: set one first
             used by:  forward/rack2
             entries:
-              next.simple: next_id=1 -> output(port=49)
+              next.simple
+                next_id=1 -> output(port=49)
+                  3 packets, 192 bytes
         "#]]
         .assert_eq(&text(&explanation));
     }

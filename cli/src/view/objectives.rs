@@ -4,7 +4,8 @@ use pointsman_model::{
     Filter, FilterType, Forward, Name, Next, Objective, ObjectiveKind, Selector,
 };
 use pointsman_proto::pointsman::objective::v1 as pb;
-use serde::Serialize;
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
 
 use super::drift::DriftView;
 use crate::error::{CliError, Peer};
@@ -27,14 +28,16 @@ pub struct ObjectiveView {
     /// The revision of the version that the data plane holds; 0 if it holds none.
     pub applied_revision: u64,
     /// As it stands in a file.
-    pub objective: serde_json::Value,
+    #[serde(rename = "objective", serialize_with = "as_in_a_file")]
+    pub model: Objective,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub entries: Vec<String>,
     /// Those of them that are not as it wants them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<DriftView>,
-    #[serde(skip)]
-    pub model: Objective,
+    /// What entries have counted whose tables count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<CountView>,
     #[serde(skip)]
     style: anstyle::Style,
     #[serde(skip)]
@@ -64,8 +67,8 @@ impl ObjectiveView {
             message: status.message,
             revision: status.revision,
             applied_revision: status.applied_revision,
-            objective: as_json(device, &model).map_err(bad_answer)?,
             entries: answer.entries,
+            counts: answer.counts.into_iter().map(CountView::from).collect(),
             drift: answer.drift.into_iter().map(DriftView::from).collect(),
             model,
         })
@@ -105,12 +108,30 @@ pub fn why(reason: &str, message: &str) -> String {
     }
 }
 
-/// The objective as it stands in a file, as JSON.
-fn as_json(device: &str, objective: &Objective) -> Result<serde_json::Value, String> {
-    let yaml = pointsman_model::to_yaml(device, [objective]);
-    let mut document: serde_json::Value =
-        serde_saphyr::from_str(&yaml).map_err(|error| error.to_string())?;
-    Ok(document["objectives"][0].take())
+/// The objective as it stands in a file.
+fn as_in_a_file<S: Serializer>(objective: &Objective, serializer: S) -> Result<S::Ok, S::Error> {
+    let yaml = pointsman_model::to_yaml("device", [objective]);
+    let document: serde_json::Value = serde_saphyr::from_str(&yaml).map_err(S::Error::custom)?;
+    document["objectives"][0].serialize(serializer)
+}
+
+/// What one entry has counted.
+#[derive(Debug, Serialize)]
+pub struct CountView {
+    /// Its place in `entries`.
+    pub entry: u32,
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+impl From<pb::EntryCount> for CountView {
+    fn from(count: pb::EntryCount) -> Self {
+        Self {
+            entry: count.entry,
+            packets: count.packets,
+            bytes: count.bytes,
+        }
+    }
 }
 
 /// The columns that are shown only if more are wanted.

@@ -247,10 +247,15 @@ fn add_entries(
     };
     let mut entries: HashMap<_, _> = held
         .into_iter()
-        .map(|held| (key(&held.objective), (held.entries, held.drift)))
+        .map(|held| {
+            (
+                key(&held.objective),
+                (held.entries, held.drift, held.counts),
+            )
+        })
         .collect();
     for objective in objectives {
-        (objective.entries, objective.drift) = entries
+        (objective.entries, objective.drift, objective.counts) = entries
             .remove(&key(&objective.objective))
             .unwrap_or_default();
     }
