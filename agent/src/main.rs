@@ -94,6 +94,7 @@ async fn serve(
         cancel.clone(),
     ));
     let notices = tokio::spawn(agent.clone().run_notices(started.learnt, cancel.clone()));
+    let lives = tokio::spawn(agent.clone().run_lives(cancel.clone()));
     let tables = tokio::spawn(agent.clone().watch_tables(cancel.clone()));
     let repairs = tokio::spawn(agent.clone().run_repairs(cancel.clone()));
     let events = tokio::spawn(start::run_target(
@@ -143,6 +144,7 @@ async fn serve(
     notices
         .await
         .context("the task of digests and idle entries")?;
+    lives.await.context("the task of timeouts")?;
     tables.await.context("the task that looks at tables")?;
     repairs.await.context("the task that puts entries right")?;
     files.await.context("the task that reads files again")?;

@@ -244,9 +244,13 @@ pub struct ApplyArgs {
     /// Ask whether everything would be accepted, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Delete the objectives of the files' devices that the files do not name
+    /// Delete the objectives of the files' devices that the files do not name; only those of the owners that the
+    /// files name, or of none if they name none
     #[arg(long)]
     pub prune: bool,
+    /// Change also objectives that belong to other applications; they belong to the files' owner then
+    #[arg(long)]
+    pub take_over: bool,
     /// Take it back after so many seconds, unless `pointsman confirm` is run before
     #[arg(long = "try", value_name = "SECONDS", conflicts_with = "dry_run", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub try_seconds: Option<u32>,
@@ -383,6 +387,9 @@ pub struct DeleteArgs {
     /// The device of the objectives
     #[arg(short, long, add = ArgValueCompleter::new(complete::devices))]
     pub device: Option<String>,
+    /// Delete also what belongs to another application
+    #[arg(long)]
+    pub take_over: bool,
     #[command(flatten)]
     pub asking: Asking,
 }

@@ -23,6 +23,7 @@ pub fn state(status: &pb::Status) -> (&'static str, Style) {
             ("accepted", WAITING)
         }
         (pb::State::Pending, pb::Reason::SwitchAway) => ("compiled", WAITING),
+        (pb::State::Pending, pb::Reason::Expired) => ("expired", WAITING),
         (pb::State::Pending, _) => ("pending", WAITING),
         (pb::State::Applied, pb::Reason::Unspecified) => ("applied", GOOD),
         (pb::State::Applied, pb::Reason::Drifted) => ("drifted", BAD),

@@ -3,6 +3,7 @@
 //! objective; what is observed of switches it reads from their agents.
 
 pub mod agents;
+pub mod clock;
 pub mod config;
 pub mod dial;
 pub mod distribution;

@@ -185,6 +185,21 @@ pub struct Objective {
     /// The encoded objective, without the buckets of a next.
     body: Encoded,
     buckets: Vec<Bucket>,
+    /// The application that it belongs to; empty for none.
+    #[serde(default)]
+    owner: String,
+    /// With what it is applied.
+    #[serde(default)]
+    group: Option<GroupKey>,
+}
+
+/// What makes a group the one it is on a device: two applications may use one name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GroupKey {
+    /// The application; empty for none.
+    pub owner: String,
+    /// The group's name.
+    pub name: String,
 }
 
 /// Why a message is not an objective.
@@ -261,9 +276,16 @@ impl Objective {
             }
             _ => {}
         }
+        let owner = objective.owner.clone();
+        let group = (!objective.group.is_empty()).then(|| GroupKey {
+            owner: owner.clone(),
+            name: objective.group.clone(),
+        });
         Ok(Self {
             key,
             target,
+            owner,
+            group,
             body: Encoded::of(&objective),
             buckets,
         })
@@ -321,6 +343,16 @@ impl Objective {
     /// Its identity.
     pub fn key(&self) -> &ObjectiveKey {
         &self.key
+    }
+
+    /// The application that it belongs to; empty for none.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// The group that it is applied with.
+    pub fn group(&self) -> Option<&GroupKey> {
+        self.group.as_ref()
     }
 
     /// The names of the nexts it sends packets to.

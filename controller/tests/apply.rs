@@ -120,7 +120,10 @@ async fn pruning_deletes_what_the_request_does_not_name() {
         .must_apply(request(vec![device("leaf1", agent.address, 1)], changes))
         .await;
     let prune = pb::ApplyRequest {
-        prune_devices: vec!["leaf1".into()],
+        prune: vec![pb::Prune {
+            device: "leaf1".into(),
+            owner: String::new(),
+        }],
         ..request(vec![], [put(next("keep"))])
     };
     let response = controller.must_apply(prune).await;

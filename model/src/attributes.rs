@@ -6,6 +6,9 @@ use std::str::FromStr;
 
 use crate::objective::Name;
 
+/// The most objectives that a group has on a device.
+pub const MAX_GROUP: usize = 500;
+
 /// The attributes of an objective; by default it is nobody's, on its own, and permanent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Attributes {

@@ -31,7 +31,7 @@ mod variables;
 pub mod wire;
 pub mod yaml;
 
-pub use attributes::{Attributes, Period, PeriodError, Timeout};
+pub use attributes::{Attributes, MAX_GROUP, Period, PeriodError, Timeout};
 pub use diff::{Difference, diff};
 pub use field::{Field, ValueKind};
 pub use matching::{Match, MatchError};

@@ -19,7 +19,8 @@ pub fn to_yaml<'o>(device: &str, objectives: impl IntoIterator<Item = &'o Object
     let objectives: Vec<_> = objectives.into_iter().collect();
     let owner_of = |objective: &'o Objective| objective.attributes.owner.as_ref();
     // An owner that all have is said once.
-    let owner = objectives.first().and_then(|first| owner_of(first));
+    let first = objectives.first().filter(|_| objectives.len() > 1);
+    let owner = first.and_then(|first| owner_of(first));
     let owner = owner.filter(|owner| {
         objectives
             .iter()

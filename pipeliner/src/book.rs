@@ -40,6 +40,20 @@ pub(super) struct Realised {
     pub(super) translation: Translation,
 }
 
+/// What a book was before a commit.
+#[derive(Debug)]
+pub struct Undo {
+    objectives: Vec<(ObjectiveId, Option<Realised>)>,
+    drifts: Vec<(EntityKey, Drift)>,
+}
+
+impl Undo {
+    /// The objectives that it is about.
+    pub fn ids(&self) -> impl Iterator<Item = &ObjectiveId> {
+        self.objectives.iter().map(|(id, _)| id)
+    }
+}
+
 /// Two objectives that want different things for one key.
 #[derive(Debug, Clone)]
 pub(super) struct Conflict {
@@ -281,27 +295,49 @@ impl Book {
         Ok(Staged { changes, steps })
     }
 
-    /// Takes note that the data plane holds what was staged on this book.
-    pub fn commit(&mut self, staged: Staged) {
+    /// Takes note that the data plane holds what was staged on this book. What is returned takes that note back.
+    pub fn commit(&mut self, staged: Staged) -> Undo {
         // What is written is as it should be, whatever it was before.
+        let mut drifts = Vec::new();
         for step in &staged.steps {
-            self.is_right_again(&EntityKey::of(step.entity()));
+            let key = EntityKey::of(step.entity());
+            let drift = self.drifts.get(&key).cloned();
+            self.is_right_again(&key);
+            drifts.extend(drift.map(|drift| (key, drift)));
         }
-        for (id, _) in &staged.changes {
-            self.forget(id);
+        Undo {
+            objectives: self.exchange(staged.changes),
+            drifts,
         }
-        for (id, realised) in staged.changes {
+    }
+
+    /// Makes the book what it was before a commit. The latest commit is the first to be undone.
+    pub fn undo(&mut self, undo: Undo) {
+        self.exchange(undo.objectives);
+        for (key, drift) in undo.drifts {
+            self.turned.insert(key.clone());
+            self.drifts.insert(key, drift);
+        }
+    }
+
+    /// Makes objectives these; returns what they were.
+    fn exchange(
+        &mut self,
+        changes: Vec<(ObjectiveId, Option<Realised>)>,
+    ) -> Vec<(ObjectiveId, Option<Realised>)> {
+        let before = changes.iter().map(|(id, _)| (id.clone(), self.forget(id)));
+        let before = before.collect();
+        for (id, realised) in changes {
             match realised {
                 Some(realised) => self.remember(id, realised),
                 None => self.ids.release(&id),
             }
         }
+        before
     }
 
-    fn forget(&mut self, id: &ObjectiveId) {
-        let Some(realised) = self.realised.remove(id) else {
-            return;
-        };
+    fn forget(&mut self, id: &ObjectiveId) -> Option<Realised> {
+        let realised = self.realised.remove(id)?;
         for next in realised.objective.nexts() {
             if let Some(users) = self.users.get_mut(next) {
                 users.remove(id);
@@ -317,6 +353,7 @@ impl Book {
                 self.slots.remove(&key);
             }
         }
+        Some(realised)
     }
 
     fn remember(&mut self, id: ObjectiveId, realised: Realised) {

@@ -31,7 +31,7 @@ mod staged;
 mod translate;
 mod value;
 
-pub use book::{Book, EntityKey, Owned};
+pub use book::{Book, EntityKey, Owned, Undo};
 pub use drift::{Drift, Drifted, Writer};
 pub use ids::Ids;
 pub use merge::merge;
@@ -39,12 +39,15 @@ pub use ports::Ports;
 pub use refusal::Refusal;
 pub use staged::Staged;
 
+use std::collections::BTreeSet;
+
 use pointsman_model::{Kind, Name, Next, Objective, ObjectiveId, ObjectiveKind, Problems};
 use pointsman_p4::programs;
 use pointsman_proto::pointsman::objective::v1::Reason;
 
 use book::{Conflict, Realised};
 use manifest::Manifest;
+use pointsman_p4::entity::Entity;
 use pointsman_p4::schema::Schema;
 use translate::{Surroundings, translate};
 
@@ -85,7 +88,9 @@ impl Pipeliner {
         ports: &Ports,
         objective: &Objective,
     ) -> Result<Staged, Refusal> {
-        let mut changes = vec![self.realise(book, ports, objective, None)?];
+        let realised = self.realise(book, ports, objective, None)?;
+        self.check_idle(objective, realised.1.as_ref())?;
+        let mut changes = vec![realised];
         if let ObjectiveKind::Next(next) = &objective.kind {
             // Nexts that hold this one in a bucket have its treatment inlined.
             for user in book.users(&objective.name) {
@@ -99,6 +104,43 @@ impl Pipeliner {
             }
         }
         self.stage(book, changes)
+    }
+
+    /// Whether a packet that meets this entry can be noticed later: by when it was last hit, or by what it counts.
+    pub fn tells_hits(&self, entity: &Entity) -> bool {
+        let Entity::TableEntry(entry) = entity else {
+            return false;
+        };
+        let table = self.schema.table_of(entry.key.table);
+        table.is_some_and(|table| table.idle_timeout || table.direct_counter.is_some())
+    }
+
+    /// An idle timeout needs an entry that tells of packets.
+    fn check_idle(
+        &self,
+        objective: &Objective,
+        realised: Option<&Realised>,
+    ) -> Result<(), Refusal> {
+        if objective.attributes.timeout.idle.is_none() {
+            return Ok(());
+        }
+        let entities = realised.map(|realised| realised.translation.entities.as_slice());
+        let entities = entities.unwrap_or_default();
+        if entities.iter().any(|entity| self.tells_hits(entity)) {
+            return Ok(());
+        }
+        let tables = entities.iter().filter_map(|entity| match entity {
+            Entity::TableEntry(entry) => self.schema.table_of(entry.key.table),
+            _ => None,
+        });
+        let tables: BTreeSet<_> = tables.map(|table| table.name.as_str()).collect();
+        let tables: Vec<_> = tables.into_iter().collect();
+        let message = format!(
+            "pipeline {} cannot tell when a packet last met it: {} has neither idle timeouts nor direct counters; use `hard`",
+            self.name(),
+            tables.join(", ")
+        );
+        Err(Refusal::unsupported(message).at("timeout.idle"))
     }
 
     /// What it takes to do without an objective. A next that others refer to stays.

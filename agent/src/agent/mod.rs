@@ -21,6 +21,7 @@
 mod drift;
 mod kept_drift;
 mod live_ports;
+mod lives;
 mod mastership;
 mod notices;
 mod objective;
@@ -47,6 +48,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::Instant;
 
 use pointsman_proto::pointsman::agent::v1::Ack;
+use tokio::sync::Notify;
 
 use crate::arbitration::Arbitration;
 use crate::discovery::Counters;
@@ -125,6 +127,8 @@ pub struct Agent {
     pub live_ports: Arc<LivePorts>,
     /// What the data plane notices, on its way to controllers.
     pub notices: Arc<Notices>,
+    /// The next timeout of an objective may be over earlier than it was.
+    lives: Notify,
     /// What the switch sees around it.
     pub inventory: Arc<Inventory>,
     /// What became of frames of the agent's own protocols.
@@ -157,6 +161,7 @@ impl Agent {
             packet_io: Arc::clone(&state.packet_io),
             live_ports: Arc::clone(&state.live_ports),
             notices: Arc::clone(&state.notices),
+            lives: Notify::new(),
             inventory,
             discovery: Arc::default(),
             reactive: reactive::Counters::default(),

@@ -9,6 +9,7 @@ use pointsman_proto::pointsman::agent::v1::{StateObjectives, StateRecord};
 use pointsman_proto::pointsman::objective::v1::Reason;
 use thiserror::Error;
 
+use super::lives::now;
 use super::stream::StreamNote;
 use super::{Agent, State};
 use crate::arbitration::{RoleName, StreamId};
@@ -101,6 +102,7 @@ impl State {
         let context = Context {
             pipeliner: self.pipeliner.get(),
             ports: &ports,
+            now: now(),
         };
         match self.switch.begin_all() {
             Some(transaction) => {
@@ -132,6 +134,7 @@ impl State {
         let context = Context {
             pipeliner: pipeliner.get(),
             ports: &ports,
+            now: now(),
         };
         let mut objectives = self.objectives.clone();
         let mut sink = RecordingSink::default();
@@ -236,6 +239,7 @@ impl Agent {
 
     /// Tells the controller how objectives fare that it has not been told of.
     pub(super) fn tell_controller(&self, state: &mut State) {
+        self.lives.notify_one();
         let acks = std::mem::take(&mut state.acks);
         let master = self.mastership.primary(&RoleName::default());
         match master.filter(|stream| self.streams.controller(*stream).is_some()) {
@@ -271,6 +275,7 @@ impl Agent {
             objectives.take(batch, context, sink);
         });
         let record = record.unwrap_or_else(|| state.objectives.to_record(&[]));
+        self.lives.notify_one();
         let acks = std::mem::take(&mut state.acks);
         let ticket = self.journal.append(StateRecord {
             objectives: Some(record),
@@ -307,6 +312,7 @@ impl Agent {
         let context = Context {
             pipeliner: state.pipeliner.get(),
             ports: &ports,
+            now: now(),
         };
         let mut objectives = state.objectives.clone();
         let ids: Vec<_> = changes.iter().map(|change| change.objective.id()).collect();

@@ -1,17 +1,16 @@
 //! Taking a batch of changes: each objective is applied, waits or fails, and those that
 //! waited for it are looked at again.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pointsman_model::{Change, Kind, Objective, ObjectiveId, Operation};
-use pointsman_proto::pointsman::objective::v1::{Reason, State};
+use pointsman_proto::pointsman::objective::v1::Reason;
 
-use super::degraded::in_force;
+use super::life::Moment;
+use super::settle::refusal;
 use super::sink::Sink;
 use super::{Objectives, Status, Wanted};
-use crate::entity::{Operation as EntityOperation, Update};
-use crate::pipeliner::{Book, Ids, Pipeliner, Ports, Refusal, Staged, merge};
-use crate::switch::UpdateError;
+use crate::pipeliner::{Book, Ids, Pipeliner, Ports, Refusal, merge};
 
 /// What objectives are realised with.
 pub struct Context<'a> {
@@ -19,6 +18,8 @@ pub struct Context<'a> {
     pub pipeliner: Option<Result<&'a Pipeliner, Refusal>>,
     /// The ports that objectives may name.
     pub ports: &'a Ports,
+    /// Now.
+    pub now: Moment,
 }
 
 /// Changes that are taken together.
@@ -33,7 +34,7 @@ pub struct Batch {
 impl Objectives {
     /// Takes a batch. Whatever can be applied is in the sink afterwards; the rest says why not.
     pub fn take(&mut self, batch: Batch, context: &Context<'_>, sink: &mut dyn Sink) {
-        let mut deletes = BTreeSet::new();
+        let mut deletes: BTreeMap<ObjectiveId, Option<u64>> = BTreeMap::new();
         if batch.snapshot {
             let named: BTreeSet<ObjectiveId> = batch
                 .changes
@@ -42,7 +43,7 @@ impl Objectives {
                 .collect();
             let gone = self.wanted.keys().filter(|id| !named.contains(*id));
             let gone = gone.filter(|id| !id.name.is_local());
-            deletes.extend(gone.cloned());
+            deletes.extend(gone.map(|id| (id.clone(), None)));
         }
         let mut puts = VecDeque::new();
         let mut again = BTreeSet::new();
@@ -51,7 +52,7 @@ impl Objectives {
             self.changed.insert(id.clone());
             let objective = match change.operation {
                 Operation::Delete => {
-                    deletes.insert(id);
+                    deletes.insert(id, Some(revision));
                     continue;
                 }
                 Operation::Put => change.objective,
@@ -73,17 +74,36 @@ impl Objectives {
                 }
             };
             deletes.remove(&id);
+            if self.has_expired(&objective, revision) {
+                // The controller has not heard of it yet, and is told again.
+                continue;
+            }
             self.want(objective, revision);
             again.insert(id.clone());
             puts.push_back(id);
+        }
+        for (id, revision) in &deletes {
+            if let (Some(wanted), Some(revision)) = (self.wanted.get_mut(id), revision) {
+                wanted.status.revision = *revision;
+            }
+            // It goes with the rest of its group.
+            if self.is_grouped(id)
+                && let Some(wanted) = self.wanted.get_mut(id)
+            {
+                wanted.leaving = true;
+                puts.push_back(id.clone());
+            }
+            self.changed.insert(id.clone());
         }
         self.settle(puts, context, sink);
         // Who asks for an objective asks for all of it, whatever others have made of it.
         self.repair(|_, owners| !owners.is_disjoint(&again), context.ports, sink);
         // What refers goes before what is referred to: nexts are the last in the order of kinds.
         let frees = !deletes.is_empty();
-        for id in deletes {
-            self.remove(&id, context, sink);
+        for id in deletes.into_keys() {
+            if !self.is_blocked(&id) {
+                self.remove(&id, context, sink);
+            }
         }
         if frees {
             self.finish_leaving(context, sink);
@@ -116,9 +136,18 @@ impl Objectives {
         self.settle(ids.into(), context, sink);
     }
 
+    /// Whether this is what has expired, and not something that was put again.
+    fn has_expired(&self, objective: &Objective, revision: u64) -> bool {
+        self.wanted.get(&objective.id()).is_some_and(|wanted| {
+            let is_same = wanted.status.revision == revision && wanted.objective == *objective;
+            wanted.is_expired() && is_same
+        })
+    }
+
     fn want(&mut self, objective: Objective, revision: u64) {
         let id = objective.id();
         let status = match self.wanted.remove(&id) {
+            Some(old) if old.is_expired() => Status::pending(revision, Reason::InFlight, ""),
             Some(old) => {
                 self.unrefer(&old.objective, &id);
                 Status {
@@ -149,111 +178,6 @@ impl Objectives {
         }
     }
 
-    /// Realises objectives, and then those that wait for them.
-    fn settle(
-        &mut self,
-        mut queue: VecDeque<ObjectiveId>,
-        context: &Context<'_>,
-        sink: &mut dyn Sink,
-    ) {
-        while let Some(id) = queue.pop_front() {
-            let Some(wanted) = self.wanted.get(&id) else {
-                continue;
-            };
-            let Status {
-                revision,
-                applied_revision,
-                ..
-            } = wanted.status;
-            let objective = wanted.objective.clone();
-            let mut status = match self.realise(&objective, context, sink) {
-                Ok(()) => in_force(&self.book, &objective, context.ports, revision),
-                Err(refusal) => match refusal.reason {
-                    Reason::WaitsForNext | Reason::NoPipeline => {
-                        Status::pending(revision, refusal.reason, refusal.message)
-                    }
-                    _ => Status::failed(revision, refusal),
-                },
-            };
-            let is_applied = status.state == State::Applied;
-            if !is_applied && self.book.contains(&id) {
-                status.message += "; the version before it stays in force";
-                status.applied_revision = applied_revision;
-            }
-            let wanted = self.wanted.get_mut(&id).expect("it was found above");
-            if wanted.status != status {
-                wanted.status = status;
-                self.changed.insert(id.clone());
-            }
-            if is_applied && id.kind == Kind::Next {
-                let referrers = self.referrers.get(&id.name).into_iter().flatten();
-                let waiting = referrers.filter(|id| self.waits_for_next(id));
-                queue.extend(waiting.cloned());
-            }
-        }
-    }
-
-    /// Realises an objective. What is the switch's own gives way to what is not.
-    fn realise(
-        &mut self,
-        objective: &Objective,
-        context: &Context<'_>,
-        sink: &mut dyn Sink,
-    ) -> Result<(), Refusal> {
-        loop {
-            let refusal = match realise(&mut self.book, objective, context, sink) {
-                Ok(()) => return Ok(()),
-                Err(refusal) => refusal,
-            };
-            let rival = refusal
-                .rival
-                .clone()
-                .filter(|rival| rival.name.is_local() && !objective.name.is_local());
-            let Some(rival) = rival else {
-                return Err(refusal);
-            };
-            if !self.give_way(&rival, &objective.id(), context, sink) {
-                return Err(refusal);
-            }
-        }
-    }
-
-    /// Takes a local objective out of the data plane, and those that need it. It comes back when there is room. Says
-    /// whether it is out.
-    fn give_way(
-        &mut self,
-        id: &ObjectiveId,
-        to: &ObjectiveId,
-        context: &Context<'_>,
-        sink: &mut dyn Sink,
-    ) -> bool {
-        if id.kind == Kind::Next {
-            for user in self.book.users(&id.name) {
-                if !user.name.is_local() || !self.give_way(&user, to, context, sink) {
-                    return false;
-                }
-            }
-        }
-        let out = pipeliner(context)
-            .and_then(|pipeliner| pipeliner.delete(&self.book, id))
-            .and_then(|staged| write(&mut self.book, staged, sink));
-        if let Err(refusal) = out {
-            tracing::error!(objective = %id, reason = refusal.message, "cannot give way");
-            return false;
-        }
-        if let Some(wanted) = self.wanted.get_mut(id) {
-            let revision = wanted.status.revision;
-            wanted.status = Status::superseded(revision, format!("it gives way to {to}"));
-            self.changed.insert(id.clone());
-        }
-        true
-    }
-
-    fn waits_for_next(&self, id: &ObjectiveId) -> bool {
-        let wanted = self.wanted.get(id);
-        wanted.is_some_and(|wanted| wanted.status.reason == Reason::WaitsForNext)
-    }
-
     fn remove(&mut self, id: &ObjectiveId, context: &Context<'_>, sink: &mut dyn Sink) {
         self.changed.insert(id.clone());
         let Some(wanted) = self.wanted.get_mut(id) else {
@@ -273,26 +197,22 @@ impl Objectives {
             wanted.status = wanted.status.failing(refusal);
             return;
         }
-        if self.book.contains(id) {
-            let taken_away = pipeliner(context)
-                .and_then(|pipeliner| pipeliner.delete(&self.book, id))
-                .and_then(|staged| write(&mut self.book, staged, sink));
-            if let Err(refusal) = taken_away {
-                tracing::error!(objective = %id, reason = refusal.message, "cannot be removed");
+        if let Err(refusal) = self.take_out(id, context, sink) {
+            tracing::error!(objective = %id, reason = refusal.message, "cannot be removed");
+            if let Some(wanted) = self.wanted.get_mut(id) {
                 wanted.leaving = true;
                 wanted.status = wanted.status.failing(refusal);
-                return;
             }
+            return;
         }
-        if let Some(wanted) = self.wanted.remove(id) {
-            self.unrefer(&wanted.objective, id);
-        }
+        self.forget(id);
     }
 
-    /// Removes nexts that were to go and that nothing refers to any more.
-    fn finish_leaving(&mut self, context: &Context<'_>, sink: &mut dyn Sink) {
+    /// Removes what was to go and is free to.
+    pub(super) fn finish_leaving(&mut self, context: &Context<'_>, sink: &mut dyn Sink) {
         let free = |objectives: &Objectives, id: &ObjectiveId, wanted: &Wanted| {
-            wanted.leaving && !objectives.referrers.contains_key(&id.name)
+            let is_used = id.kind == Kind::Next && objectives.referrers.contains_key(&id.name);
+            wanted.leaving && !is_used && !objectives.is_blocked(id)
         };
         loop {
             let ids = self
@@ -319,71 +239,4 @@ impl Wanted {
             Reason::Conflict | Reason::TableFull | Reason::Superseded
         )
     }
-}
-
-/// Writes what an objective needs, wholly or not at all.
-pub(super) fn realise(
-    book: &mut Book,
-    objective: &Objective,
-    context: &Context<'_>,
-    sink: &mut dyn Sink,
-) -> Result<(), Refusal> {
-    let staged = pipeliner(context)?.put(book, context.ports, objective)?;
-    write(book, staged, sink)
-}
-
-fn write(book: &mut Book, staged: Staged, sink: &mut dyn Sink) -> Result<(), Refusal> {
-    let savepoint = sink.savepoint();
-    for update in staged.updates() {
-        let Some(update) = on_what_is_there(update, sink) else {
-            continue;
-        };
-        if let Err(error) = sink.apply(&update) {
-            sink.roll_back_to(savepoint);
-            return Err(refusal_of(&error));
-        }
-    }
-    book.commit(staged);
-    Ok(())
-}
-
-/// What an update comes to where somebody else has deleted what it is about; `None` if to nothing.
-fn on_what_is_there(update: Update, sink: &dyn Sink) -> Option<Update> {
-    let is_gone = || sink.holds(&update.entity) == Some(false);
-    match update.operation {
-        EntityOperation::Modify if is_gone() => Some(Update::insert(update.entity)),
-        EntityOperation::Delete if is_gone() => None,
-        _ => Some(update),
-    }
-}
-
-fn pipeliner<'a>(context: &Context<'a>) -> Result<&'a Pipeliner, Refusal> {
-    match &context.pipeliner {
-        Some(Ok(pipeliner)) => Ok(pipeliner),
-        Some(Err(refusal)) => Err(refusal.clone()),
-        None => Err(refusal(
-            Reason::NoPipeline,
-            "the switch has no pipeline; set one, or start the agent with --pipeline".to_owned(),
-        )),
-    }
-}
-
-/// Why the switch refused an update, in the words of objectives.
-fn refusal_of(error: &UpdateError) -> Refusal {
-    let reason = match error {
-        UpdateError::AlreadyExists { what } => {
-            let message =
-                format!("{what} was written by a P4Runtime client; delete it there first");
-            return refusal(Reason::Conflict, message);
-        }
-        UpdateError::MixedSelector { .. } | UpdateError::InUse { .. } => Reason::Conflict,
-        error if error.is_full() => Reason::TableFull,
-        error if error.is_unsupported() => Reason::UnsupportedByPipeline,
-        _ => Reason::Internal,
-    };
-    refusal(reason, error.to_string())
-}
-
-fn refusal(reason: Reason, message: String) -> Refusal {
-    Refusal::new(reason, message)
 }

@@ -13,13 +13,18 @@
 //! 2. A new version of an objective that cannot be realised leaves the old one in force: traffic
 //!    goes on, and the status says so.
 //! 3. The [`Book`] holds exactly what the sink took, and not what is merely wanted.
+//! 4. Of a group either all that is new is in the data plane, or nothing of it.
+//! 5. What has expired is not in the data plane, and comes back only if it is put anew.
 
 mod batch;
 mod degraded;
 mod drift;
 mod dry;
+mod group;
+mod life;
 mod persist;
 mod repairs;
+mod settle;
 mod sink;
 mod status;
 mod verify;
@@ -27,6 +32,7 @@ mod verify;
 pub use batch::{Batch, Context};
 pub use drift::{KeptDrift, Repaired};
 pub use dry::DrySink;
+pub use life::{Moment, Sighting};
 pub use persist::{PersistError, Realised};
 pub use repairs::Repairs;
 pub use sink::{RecordingSink, Sink, SwitchSink};
@@ -38,6 +44,9 @@ use pointsman_model::{Kind, Name, Objective, ObjectiveId};
 use pointsman_proto::pointsman::agent::v1::Ack;
 use pointsman_proto::pointsman::objective::v1 as pb;
 use pointsman_proto::pointsman::objective::v1::State;
+
+use group::GroupId;
+use life::Lives;
 
 use crate::entity::Entity;
 use crate::pipeliner::{Book, Owned};
@@ -52,8 +61,12 @@ pub struct Objectives {
     wanted: BTreeMap<ObjectiveId, Wanted>,
     /// Who refers to a next, whether it exists or not.
     referrers: HashMap<Name, BTreeSet<ObjectiveId>>,
+    /// The members of each group; none that has expired.
+    groups: HashMap<GroupId, BTreeSet<ObjectiveId>>,
     /// What is in the data plane.
     book: Book,
+    /// When what is there and has a timeout has to go.
+    lives: Lives,
     /// What has changed since it was last taken.
     changed: BTreeSet<ObjectiveId>,
 }
@@ -135,7 +148,19 @@ impl Objectives {
         std::mem::take(&mut self.changed).into_iter().collect()
     }
 
+    /// Forgets an objective that the data plane does not hold.
+    fn forget(&mut self, id: &ObjectiveId) {
+        self.lives.remove(id);
+        self.changed.insert(id.clone());
+        if let Some(old) = self.wanted.remove(id) {
+            self.unrefer(&old.objective, id);
+        }
+    }
+
     fn refer(&mut self, objective: &Objective, id: &ObjectiveId) {
+        if let Some(group) = GroupId::of(objective) {
+            self.groups.entry(group).or_default().insert(id.clone());
+        }
         for next in objective.nexts() {
             let referrers = self.referrers.entry(next.clone()).or_default();
             referrers.insert(id.clone());
@@ -143,6 +168,14 @@ impl Objectives {
     }
 
     fn unrefer(&mut self, objective: &Objective, id: &ObjectiveId) {
+        if let Some(group) = GroupId::of(objective)
+            && let Some(members) = self.groups.get_mut(&group)
+        {
+            members.remove(id);
+            if members.is_empty() {
+                self.groups.remove(&group);
+            }
+        }
         for next in objective.nexts() {
             if let Some(referrers) = self.referrers.get_mut(next) {
                 referrers.remove(id);

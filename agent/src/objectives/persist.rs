@@ -12,7 +12,10 @@ use pointsman_proto::pointsman::objective::v1::{Reason, State};
 use prost::Message;
 use thiserror::Error;
 
-use super::batch::{Context, realise};
+use super::batch::Context;
+use super::group::GroupId;
+use super::life::Moment;
+use super::settle::realise;
 use super::sink::Sink;
 use super::{Objectives, Status, Wanted};
 use crate::pipeliner::{Book, Ids};
@@ -72,6 +75,7 @@ impl Objectives {
                     status: Some((&wanted.status).into()),
                     realised: self.book.objective(id).map(Into::into),
                     leaving: wanted.leaving,
+                    applied_milliseconds: self.lives.applied(id).map_or(0, |applied| applied.0),
                 }),
                 None => record.deleted.push(StateObjectiveKey {
                     kind: pb::Kind::from(id.kind).into(),
@@ -113,6 +117,7 @@ impl Objectives {
             let id = ObjectiveId { kind, name };
             realised.objectives.remove(&id);
             self.forget(&id);
+            self.changed.remove(&id);
         }
         for saved in &record.put {
             let objective = saved.objective.as_ref();
@@ -129,12 +134,20 @@ impl Objectives {
                 }
             };
             self.forget(&id);
-            self.refer(&objective, &id);
+            self.changed.remove(&id);
             let wanted = Wanted {
                 objective,
                 status: Status::from(status),
                 leaving: saved.leaving,
             };
+            if !wanted.is_expired() {
+                self.refer(&wanted.objective, &id);
+            }
+            if saved.applied_milliseconds > 0 {
+                let lives = realised.objectives.get(&id).unwrap_or(&wanted.objective);
+                let applied = Moment(saved.applied_milliseconds);
+                self.lives.restore(lives, applied, applied);
+            }
             self.wanted.insert(id, wanted);
         }
         Ok(())
@@ -143,6 +156,7 @@ impl Objectives {
     /// Realises again what was in force, in the versions that were, with the same ids.
     pub fn rebuild(&mut self, realised: &Realised, context: &Context<'_>, sink: &mut dyn Sink) {
         self.book = Book::new(realised.ids.clone());
+        self.lives.wake(context.now);
         let mut objectives: Vec<_> = realised.objectives.iter().collect();
         // Nexts refer to nexts that are in force; sooner or later each finds its own.
         objectives.sort_by_key(|(id, _)| id.kind != Kind::Next);
@@ -155,19 +169,36 @@ impl Objectives {
                 break;
             }
         }
-        for (id, _) in objectives {
+        for (id, objective) in objectives {
             tracing::warn!(objective = %id, "was applied before the restart, and is not possible now");
-            if let Some(wanted) = self.wanted.get_mut(id) {
-                wanted.status.state = State::Pending;
-                wanted.status.reason = Reason::InFlight;
-                wanted.status.applied_revision = 0;
+            self.suspend(id);
+            if let Some(group) = GroupId::of(objective) {
+                self.suspend_group(&group, context, sink);
             }
         }
     }
 
-    fn forget(&mut self, id: &ObjectiveId) {
-        if let Some(old) = self.wanted.remove(id) {
-            self.unrefer(&old.objective, id);
+    /// What is wanted is not in the data plane, and is looked at again.
+    fn suspend(&mut self, id: &ObjectiveId) {
+        if let Some(wanted) = self.wanted.get_mut(id) {
+            wanted.status.state = State::Pending;
+            wanted.status.reason = Reason::InFlight;
+            wanted.status.applied_revision = 0;
+        }
+    }
+
+    /// A group of which a member is not possible any more is not there at all.
+    fn suspend_group(&mut self, group: &GroupId, context: &Context<'_>, sink: &mut dyn Sink) {
+        let members = self.groups.get(group).cloned().unwrap_or_default();
+        let mut members: Vec<_> = members.into_iter().collect();
+        members.sort_by_key(|id| id.kind == Kind::Next);
+        for id in members.iter().filter(|id| !id.name.is_local()) {
+            match self.take_out(id, context, sink) {
+                Ok(None) => {}
+                Ok(Some(_)) => self.suspend(id),
+                // Something outside the group needs it.
+                Err(refusal) => tracing::warn!(objective = %id, reason = refusal.message, "stays"),
+            }
         }
     }
 }

@@ -66,6 +66,16 @@ impl Status {
         }
     }
 
+    /// It cannot be realised: for now, or at all.
+    pub fn refused(revision: u64, refusal: Refusal) -> Status {
+        match refusal.reason {
+            Reason::WaitsForNext | Reason::NoPipeline => {
+                Status::pending(revision, refusal.reason, refusal.message)
+            }
+            _ => Status::failed(revision, refusal),
+        }
+    }
+
     /// The switch refuses it.
     pub fn failed(revision: u64, refusal: Refusal) -> Status {
         let message = match &refusal.field {

@@ -27,7 +27,16 @@ impl Objectives {
                 let message = format!("next {name} of the switch {what}");
                 Err(Refusal::new(Reason::Differs, message))
             }
-            None => Ok(()),
+            None => match self.book.drifts_of(&stated.id()).next() {
+                Some(drifted) => {
+                    let by = &drifted.drift.by;
+                    let message = format!(
+                        "an entry of next {name} was changed by {by}; see `pointsman drift`"
+                    );
+                    Err(Refusal::new(Reason::Differs, message))
+                }
+                None => Ok(()),
+            },
         }
     }
 }

@@ -67,6 +67,11 @@ impl Master {
         Ok(master)
     }
 
+    /// The next change has the revision after this one.
+    pub fn at(&mut self, revision: u64) {
+        self.revision = revision;
+    }
+
     /// Sends changes in one batch and returns their statuses by `kind name`.
     pub async fn send(&mut self, changes: Vec<objective::Change>, snapshot: bool) -> Vec<String> {
         let revised = changes.into_iter().map(|change| {

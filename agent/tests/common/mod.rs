@@ -109,6 +109,7 @@ impl TestAgent {
         tokio::spawn(run_target(task, agent.clone(), cancel.clone()));
         tokio::spawn(forward_packet_ins(agent.clone(), packet_in, cancel.clone()));
         tokio::spawn(agent.clone().run_notices(learnt, cancel.clone()));
+        tokio::spawn(agent.clone().run_lives(cancel.clone()));
         tokio::spawn(agent.clone().watch_tables(cancel.clone()));
         tokio::spawn(agent.clone().run_repairs(cancel.clone()));
         let policies = config.reactive.clone();

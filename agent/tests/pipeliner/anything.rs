@@ -148,7 +148,7 @@ fn check(pipeline: &Pipeline, objectives: &[Objective]) {
     let mut book = Book::default();
     for objective in objectives {
         match pipeline.pipeliner.put(&book, &ports(), objective) {
-            Ok(staged) => book.commit(staged),
+            Ok(staged) => drop(book.commit(staged)),
             Err(refusal) => {
                 assert!(!refusal.message.is_empty());
                 assert_ne!(refusal.reason, Reason::Internal, "{refusal}");

@@ -32,7 +32,7 @@ fn realise(pipeline: &Pipeline, file: &str) -> (Book, Vec<(String, Refusal)>) {
     for located in &model.objectives {
         let objective = &located.value.change.objective;
         match pipeline.pipeliner.put(&book, &ports(), objective) {
-            Ok(staged) => book.commit(staged),
+            Ok(staged) => drop(book.commit(staged)),
             Err(refusal) => refused.push((objective.id().to_string(), refusal)),
         }
     }

@@ -1,9 +1,8 @@
 //! `pointsman apply`.
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use pointsman_model::Model;
+use pointsman_model::{Model, Name};
 use pointsman_proto::pointsman::controller::v1 as pb;
 
 use super::send::{Change, author, send};
@@ -26,11 +25,11 @@ pub async fn run(
     let request = pb::ApplyRequest {
         devices: devices_of(&model),
         objectives: objectives_of(&model),
-        prune_devices: if args.prune {
-            pruned_devices(&model)
-        } else {
-            Vec::new()
+        prune: match args.prune {
+            true => pruned(&model),
+            false => Vec::new(),
         },
+        take_over: args.take_over,
         dry_run: args.dry_run,
         wait_milliseconds: wait * 1000,
         author: author(),
@@ -66,13 +65,17 @@ fn objectives_of(model: &Model) -> Vec<pb::ObjectiveChange> {
     changes.collect()
 }
 
-/// The devices that the files say something about, so that silence about the rest means nothing.
-fn pruned_devices(model: &Model) -> Vec<String> {
-    let devices = model
-        .objectives
-        .iter()
-        .map(|located| located.value.device.clone());
-    devices.collect::<BTreeSet<_>>().into_iter().collect()
+/// The applications of the devices that the files say something about: silence about others means nothing.
+fn pruned(model: &Model) -> Vec<pb::Prune> {
+    let scopes = model.scopes.iter().map(|scope| pb::Prune {
+        device: scope.device.clone(),
+        owner: scope
+            .owner
+            .as_ref()
+            .map(Name::to_string)
+            .unwrap_or_default(),
+    });
+    scopes.collect()
 }
 
 /// What the objectives of a model are called, in order.

@@ -31,6 +31,7 @@ pub async fn run(
     change.request.wait_milliseconds = args.asking.wait * 1000;
     change.request.author = author();
     change.request.reason = args.asking.reason;
+    change.request.take_over = args.take_over;
     let controller = connect::controller(&global.controller).await?;
     send(&controller, change, output).await
 }
@@ -39,10 +40,12 @@ pub async fn run(
 fn by_files(model: &Model) -> Change<'_> {
     let objectives = model.objectives.iter().map(|located| {
         let objective = &located.value.change.objective;
+        let owner = objective.attributes.owner.clone();
         deletion(
             &located.value.device,
             objective.kind(),
             objective.name.clone(),
+            owner,
         )
     });
     let request = pb::ApplyRequest {
@@ -82,7 +85,7 @@ fn by_name(names: &[String], device: Option<&str>) -> Result<Change<'static>, Cl
         })?;
         request
             .objectives
-            .push(deletion(&device, kind, name.clone()));
+            .push(deletion(&device, kind, name.clone(), None));
         subjects.push(Subject {
             device,
             kind: kind.name(),
@@ -96,10 +99,12 @@ fn by_name(names: &[String], device: Option<&str>) -> Result<Change<'static>, Cl
     })
 }
 
-fn deletion(device: &str, kind: Kind, name: Name) -> pb::ObjectiveChange {
+fn deletion(device: &str, kind: Kind, name: Name, owner: Option<Name>) -> pb::ObjectiveChange {
+    let mut objective = Objective::empty(kind, name);
+    objective.attributes.owner = owner;
     let change = ModelChange {
         operation: Operation::Delete,
-        objective: Objective::empty(kind, name),
+        objective,
     };
     pb::ObjectiveChange {
         device: device.to_owned(),

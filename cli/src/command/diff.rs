@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::process::ExitCode;
 
-use pointsman_model::{Device, Model, Objective, ObjectiveId, Operation};
+use pointsman_model::{Device, Model, Objective, ObjectiveId, Operation, Scope};
 use pointsman_proto::pointsman::controller::v1 as pb;
 
 use super::get;
@@ -112,6 +112,9 @@ fn objective_differences(
             }
         }
     }
+    for scope in &model.scopes {
+        wanted.entry(&scope.device).or_default();
+    }
     let mut differences = Vec::new();
     for (device, wanted) in &wanted {
         let known = known.get(*device).map(Vec::as_slice).unwrap_or_default();
@@ -126,7 +129,12 @@ fn objective_differences(
             add(after.id(), Some(before), Some(after));
         }
         for objective in &difference.deleted {
-            if prune || deleted.contains(&(*device, objective.id())) {
+            let scope = Scope {
+                device: (*device).to_owned(),
+                owner: objective.attributes.owner.clone(),
+            };
+            let pruned = prune && model.scopes.contains(&scope);
+            if pruned || deleted.contains(&(*device, objective.id())) {
                 add(objective.id(), Some(objective), None);
             }
         }

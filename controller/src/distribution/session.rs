@@ -14,7 +14,8 @@ use tonic::{Code, Streaming};
 use super::sync::{self, Command, Event, Fault, MAX_BATCHES_IN_FLIGHT};
 use super::{Device, Shared, wire};
 use crate::agents::{AgentError, CA, client_on};
-use crate::state::{Command as StoreCommand, Revision, State};
+use crate::clock::seconds_now;
+use crate::state::{Command as StoreCommand, Expired, Revision, State};
 
 /// Changes in a batch: enough to make messages cheap, few enough to keep acknowledgements flowing.
 const MAX_BATCH_CHANGES: usize = 512;
@@ -39,6 +40,8 @@ struct Session {
     device: Arc<Device>,
     connection: Option<Connection>,
     retry_at: Option<tokio::time::Instant>,
+    /// When the store is told again what has expired.
+    expire_at: Option<tokio::time::Instant>,
 }
 
 /// Runs until the device's token is cancelled.
@@ -49,6 +52,7 @@ pub async fn run(shared: Arc<Shared>, device: Arc<Device>) {
         device,
         connection: None,
         retry_at: None,
+        expire_at: None,
     };
     cancel.run_until_cancelled_owned(session.drive()).await;
 }
@@ -63,6 +67,10 @@ impl Session {
                 () = wait_until(self.retry_at) => {
                     self.retry_at = None;
                     Event::RetryDue
+                }
+                () = wait_until(self.expire_at) => {
+                    self.expire_at = None;
+                    Event::ExpiryDue
                 }
                 result = changed.changed() => match result {
                     Ok(()) => Event::DesiredChanged,
@@ -120,9 +128,35 @@ impl Session {
                 self.retry_at = Some(tokio::time::Instant::now() + delay);
                 None
             }
+            Command::Expire(expired) => self.expire(expired).await,
+            Command::WaitToExpire(delay) => {
+                self.expire_at = Some(tokio::time::Instant::now() + delay);
+                None
+            }
             Command::Announce => {
                 self.shared.announce();
                 None
+            }
+        }
+    }
+
+    /// Has the store forget what has expired on the switch.
+    async fn expire(&self, expired: Expired) -> Option<Event> {
+        let device = &self.device.spec.name;
+        let objectives = expired.len();
+        let command = StoreCommand::Expire {
+            device: device.clone(),
+            expired,
+            time: seconds_now(),
+        };
+        match self.shared.store.submit(command).await {
+            Ok(_) => {
+                tracing::info!(device, objectives, "objectives have expired");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(device, objectives, %error, "what has expired is not forgotten yet");
+                Some(Event::NotExpired)
             }
         }
     }

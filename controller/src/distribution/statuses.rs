@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::objective::ObjectiveKey;
-use crate::state::Revision;
-use crate::status::{Reason, Status};
+use crate::state::{Expired, Revision};
+use crate::status::{Progress, Reason, Status};
 
 /// One acknowledgement. No status means that the objective is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,13 @@ impl Statuses {
         self.taken = self.taken.max(taken);
     }
 
+    /// What the switch has let expire and still knows of: the controller has yet to forget it.
+    pub fn expired(&self) -> Expired {
+        let expired = self.by_key.iter().filter(|(_, status)| is_expired(status));
+        let expired = expired.map(|(key, status)| (key.clone(), status.revision));
+        expired.collect()
+    }
+
     /// Forgets everything, because the agent's state is not what it was.
     pub fn clear(&mut self) {
         *self = Self::default();
@@ -59,6 +66,20 @@ impl Statuses {
             _ => None,
         }
     }
+}
+
+/// What of this has expired.
+pub fn expired(acks: &[Ack]) -> Expired {
+    let statuses = acks
+        .iter()
+        .filter_map(|ack| Some((ack, ack.status.as_ref()?)));
+    let expired = statuses.filter(|(_, status)| is_expired(status));
+    let expired = expired.map(|(ack, status)| (ack.key.clone(), status.revision));
+    expired.collect()
+}
+
+fn is_expired(status: &Status) -> bool {
+    status.progress == Progress::Pending && status.reason == Some(Reason::Expired)
 }
 
 /// What is wanted of one objective, and since when.

@@ -11,14 +11,16 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::statuses::{Ack, Statuses, Wish};
-use crate::state::Revision;
+use super::statuses::{self, Ack, Statuses, Wish};
+use crate::state::{Expired, Revision};
 use crate::status::{Progress, Reason, Status};
 
 /// Batches that may be on their way without an acknowledgement.
 pub const MAX_BATCHES_IN_FLIGHT: usize = 8;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// How long to wait after the store refused what has expired.
+const EXPIRY_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(3);
 /// A session that lasted this long proves the agent well: retries start fast again.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
@@ -110,6 +112,10 @@ pub enum Event {
     },
     /// The wait before a retry is over.
     RetryDue,
+    /// The store did not take what has expired.
+    NotExpired,
+    /// The wait before it is asked again is over.
+    ExpiryDue,
 }
 
 /// Something to do.
@@ -129,6 +135,10 @@ pub enum Command {
     Wait(Duration),
     /// Tell whoever watches that statuses or reachability changed.
     Announce,
+    /// Tell the store that these have expired on the switch.
+    Expire(Expired),
+    /// Report [`Event::ExpiryDue`] after this time.
+    WaitToExpire(Duration),
 }
 
 /// Everything that is known of one device's synchronisation.
@@ -231,7 +241,10 @@ pub fn step(sync: &mut DeviceSync, event: Event, now: Instant) -> Vec<Command> {
             }
             _ => vec![],
         },
+        Event::NotExpired => vec![Command::WaitToExpire(EXPIRY_RETRY)],
+        Event::ExpiryDue => expire(sync.statuses.expired()).into_iter().collect(),
         Event::Acked { acks, taken } => {
+            let expired = statuses::expired(&acks);
             sync.statuses.record(acks, taken);
             if let Link::Syncing { in_flight, .. } = &mut sync.link {
                 while in_flight.front().is_some_and(|revision| *revision <= taken) {
@@ -239,6 +252,7 @@ pub fn step(sync: &mut DeviceSync, event: Event, now: Instant) -> Vec<Command> {
                 }
             }
             let mut commands = vec![Command::Announce];
+            commands.extend(expire(expired));
             commands.extend(send_more(sync));
             commands
         }
@@ -272,7 +286,13 @@ fn greeted(
     } else {
         Command::SendSnapshot
     };
-    vec![Command::Announce, send]
+    let mut commands = vec![Command::Announce, send];
+    commands.extend(expire(sync.statuses.expired()));
+    commands
+}
+
+fn expire(expired: Expired) -> Option<Command> {
+    (!expired.is_empty()).then_some(Command::Expire(expired))
 }
 
 fn send_more(sync: &mut DeviceSync) -> Vec<Command> {

@@ -17,7 +17,7 @@ use super::{OpenError, StartError, Store, StoreConfig};
 use crate::objective::Objective;
 use crate::state::{
     ChangeSet, Cluster, Command, DeviceChange, DeviceSpec, ObjectiveChange, Operation, Response,
-    State,
+    Scope, State,
 };
 
 struct OnDisk;
@@ -68,6 +68,7 @@ fn put(device: &str, index: usize) -> ObjectiveChange {
     let operation = Operation::Put(Objective::from_proto(proto).unwrap());
     ObjectiveChange {
         device: device.into(),
+        owner: String::new(),
         operation,
     }
 }
@@ -98,6 +99,7 @@ async fn a_restart_keeps_objectives_revisions_terms_and_the_cluster() {
         vec![],
         vec![ObjectiveChange {
             device: "leaf1".into(),
+            owner: String::new(),
             operation: delete,
         }],
     )
@@ -239,6 +241,7 @@ fn command_strategy() -> impl Strategy<Value = Command> {
     };
     let delete = |device: &str, index| ObjectiveChange {
         device: device.into(),
+        owner: String::new(),
         operation: Operation::Delete(put(device, index).operation.key()),
     };
     prop_oneof![
@@ -248,7 +251,7 @@ fn command_strategy() -> impl Strategy<Value = Command> {
         4 => (name(), 0..6usize).prop_map(move |(name, index)| changes(vec![], vec![delete(name, index)])),
         1 => name().prop_map(|name| Command::Claim { node: 1, devices: vec![name.into()] }),
         1 => name().prop_map(|name| Command::Apply(ChangeSet {
-            prune: vec![name.into()],
+            prune: vec![Scope { device: name.into(), owner: String::new() }],
             ..ChangeSet::default()
         })),
     ]

@@ -1,14 +1,13 @@
 //! Apply requests into change sets, and refusals into messages.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use pointsman_proto::pointsman::controller::v1 as pb;
 use pointsman_proto::pointsman::objective::v1 as objective_pb;
 
+use crate::clock::seconds_now;
 use crate::objective::{Bucket, Kind, Objective, ObjectiveError, ObjectiveKey};
 use crate::state::{
     ChangeSet, DeviceChange, DeviceSpec, Note, ObjectiveChange, Operation, Outcome, Rejection,
-    Revision, Subject,
+    Revision, Scope, Subject,
 };
 use crate::status::Reason;
 
@@ -45,7 +44,8 @@ pub fn change_set(request: &pb::ApplyRequest) -> Result<ChangeSet, Vec<Rejection
         Ok(ChangeSet {
             devices,
             objectives,
-            prune: request.prune_devices.clone(),
+            prune: scopes(&request.prune),
+            take_over: request.take_over,
             base: request.base_revision.map(Revision),
             try_until: (request.try_seconds > 0)
                 .then(|| note.time + u64::from(request.try_seconds)),
@@ -57,11 +57,18 @@ pub fn change_set(request: &pb::ApplyRequest) -> Result<ChangeSet, Vec<Rejection
     }
 }
 
+fn scopes(prune: &[pb::Prune]) -> Vec<Scope> {
+    let scopes = prune.iter().map(|scope| Scope {
+        device: scope.device.clone(),
+        owner: scope.owner.clone(),
+    });
+    scopes.collect()
+}
+
 /// What the history says of a request that comes now.
 pub fn note(author: &str, reason: &str) -> Note {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
     Note {
-        time: now.map_or(0, |now| now.as_secs()),
+        time: seconds_now(),
         author: author.to_owned(),
         reason: reason.to_owned(),
     }
@@ -95,6 +102,7 @@ fn objective_change(change: &pb::ObjectiveChange) -> Result<ObjectiveChange, Str
         .ok_or("the objective change has no change")?;
     let operation = change.operation();
     let objective = well_formed(change)?;
+    let owner = objective.owner.clone();
     let operation = match operation {
         Op::Put => Objective::from_proto(objective).map(Operation::Put),
         Op::Delete => Objective::key_of(&objective).map(Operation::Delete),
@@ -119,7 +127,11 @@ fn objective_change(change: &pb::ObjectiveChange) -> Result<ObjectiveChange, Str
         Op::Unspecified => return Err("the change has no operation; give put, delete, add_to_existing, remove_from_existing, modify or verify".to_owned()),
     };
     let operation = operation.map_err(|error| error.to_string())?;
-    Ok(ObjectiveChange { device, operation })
+    Ok(ObjectiveChange {
+        device,
+        owner,
+        operation,
+    })
 }
 
 /// The objective in its canonical form, if the model accepts it.

@@ -45,6 +45,11 @@ impl State {
             }
             Command::Claim { node, devices } => self.claim(node, devices),
             Command::Apply(changes) => self.apply_changes(&changes),
+            Command::Expire {
+                device,
+                expired,
+                time,
+            } => self.expire(&device, expired, time),
             Command::Confirm(revision) => self.confirm(revision),
         }
     }
@@ -127,6 +132,7 @@ impl State {
                 note: changes.note.clone(),
                 summary: plan.summary,
                 replaced,
+                expired: false,
             };
             touched.push(RowKey::Past(self.revision));
             let forgotten = self.history.push(self.revision, past).into_iter();

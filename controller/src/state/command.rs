@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, DeviceSpec, Note, Revision, Summary, Term};
+use super::{Cluster, DeviceSpec, Expired, Note, Revision, Summary, Term};
 use crate::objective::{Bucket, Objective, ObjectiveKey};
 use crate::status::Reason;
 
@@ -25,6 +25,15 @@ pub enum Command {
     },
     /// Changes devices and objectives, all or nothing.
     Apply(ChangeSet),
+    /// Forgets what has expired on a device.
+    Expire {
+        /// The device.
+        device: String,
+        /// What has, in which version.
+        expired: Expired,
+        /// When, in seconds since 1970.
+        time: u64,
+    },
     /// Keeps what is on trial: the change set that led to this revision, or whichever it is.
     Confirm(Option<Revision>),
 }
@@ -36,8 +45,12 @@ pub struct ChangeSet {
     pub devices: Vec<DeviceChange>,
     /// Changes to objectives.
     pub objectives: Vec<ObjectiveChange>,
-    /// Objectives of these devices that `objectives` does not name are deleted.
-    pub prune: Vec<String>,
+    /// What `objectives` does not name of these is deleted.
+    #[serde(default)]
+    pub prune: Vec<Scope>,
+    /// Objectives of other applications may be changed, and become those of whoever puts them.
+    #[serde(default)]
+    pub take_over: bool,
     /// The revision that it was made for: it is refused at any other one.
     #[serde(default)]
     pub base: Option<Revision>,
@@ -50,6 +63,15 @@ pub struct ChangeSet {
     /// It takes back what is on trial.
     #[serde(default)]
     pub ends_trial: bool,
+}
+
+/// The objectives that one application has on one device.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Scope {
+    /// The device.
+    pub device: String,
+    /// The application; empty for those that belong to none.
+    pub owner: String,
 }
 
 /// A change to one device.
@@ -76,6 +98,9 @@ impl DeviceChange {
 pub struct ObjectiveChange {
     /// The device.
     pub device: String,
+    /// The application that asks; empty for none.
+    #[serde(default)]
+    pub owner: String,
     /// What to do.
     pub operation: Operation,
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::groups::Groups;
 use super::{NodeId, Revision, Term};
 use crate::objective::{Objective, ObjectiveKey};
 
@@ -43,7 +44,7 @@ pub struct Stored {
 /// A device with everything that is wanted of it.
 ///
 /// Invariants: a key is in `objectives` or in `tombstones`, never in both;
-/// `changes` holds exactly the revisions of the two; every revision in it is
+/// `changes` holds exactly the revisions of the two, `groups` the members of the first; every revision in it is
 /// above `horizon` or belongs to an objective that is still there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceState {
@@ -57,6 +58,8 @@ pub struct DeviceState {
     pub(super) tombstones: BTreeMap<ObjectiveKey, Revision>,
     #[serde(skip)]
     pub(super) changes: BTreeMap<Revision, ObjectiveKey>,
+    #[serde(skip)]
+    pub(super) groups: Groups,
 }
 
 impl DeviceState {
@@ -70,6 +73,7 @@ impl DeviceState {
             objectives: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             changes: BTreeMap::new(),
+            groups: Groups::default(),
         }
     }
 
@@ -83,6 +87,7 @@ impl DeviceState {
             objectives: BTreeMap::new(),
             tombstones: BTreeMap::new(),
             changes: BTreeMap::new(),
+            groups: Groups::default(),
         }
     }
 
@@ -106,6 +111,10 @@ impl DeviceState {
             .iter()
             .map(|(key, revision)| (*revision, key.clone()));
         self.changes = alive.chain(gone).collect();
+        self.groups = Groups::default();
+        for stored in self.objectives.values() {
+            self.groups.add(&stored.objective);
+        }
     }
 
     /// What the operator said.
@@ -139,6 +148,7 @@ impl DeviceState {
         let mut reindexed = self.clone();
         reindexed.reindex();
         assert_eq!(self.changes, reindexed.changes);
+        assert_eq!(self.groups, reindexed.groups);
         assert!(
             self.tombstones
                 .keys()
@@ -157,6 +167,9 @@ impl DeviceState {
     }
 
     fn forget_change(&mut self, key: &ObjectiveKey) {
+        if let Some(stored) = self.objectives.get(key) {
+            self.groups.remove(&stored.objective);
+        }
         let earlier = self
             .objectives
             .get(key)
@@ -177,6 +190,7 @@ impl DeviceState {
             revision,
         };
         self.revision = revision;
+        self.groups.add(&stored.objective);
         let before = self.objectives.insert(key, stored);
         before.map(|before| before.objective)
     }

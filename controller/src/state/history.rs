@@ -42,6 +42,9 @@ pub struct Past {
     /// How much it did.
     pub summary: Summary,
     pub(super) replaced: Vec<Replaced>,
+    /// Nobody asked for it: what was deleted had a timeout that was over.
+    #[serde(default)]
+    pub(super) expired: bool,
 }
 
 /// Something as it was before a change; `None` if it was not there.
@@ -197,6 +200,8 @@ impl State {
             base: Some(self.revision),
             note,
             ends_trial: self.trial.is_some_and(|trial| trial.back_to == revision),
+            // What was another application's then is so again.
+            take_over: true,
             ..ChangeSet::default()
         };
         for (name, before) in then.devices {
@@ -213,6 +218,8 @@ impl State {
             changes.any(|change| matches!(change, DeviceChange::Remove(removed) if removed == name))
         };
         let objectives = then.objectives.into_iter();
+        let gone = self.gone_by_themselves();
+        let objectives = objectives.filter(|(of, _)| !gone.contains(of));
         // Those of a device go with it.
         let objectives = objectives.filter(|((device, _), _)| !removed(device));
         let objectives = objectives.filter_map(|((device, key), before)| {
@@ -224,6 +231,7 @@ impl State {
             };
             Some(ObjectiveChange {
                 device: device.to_owned(),
+                owner: before.map(Objective::owner).unwrap_or_default().to_owned(),
                 operation,
             })
         });

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::history::MAX_CHANGE_SETS;
 use super::tests::{
-    applied, forward, next, on_leaf1, puts, rejected, spec, state_with, with_priority,
+    applied, everything_without_owner, forward, next, on_leaf1, puts, rejected, spec, state_with,
+    with_priority,
 };
 use super::*;
 use crate::objective::{Objective, ObjectiveKey};
@@ -224,7 +225,7 @@ fn change_set() -> impl Strategy<Value = ChangeSet> {
             ..spec(name, id(name))
         }))),
         1 => name().prop_map(move |name| devices(DeviceChange::Remove(name.into()))),
-        1 => name().prop_map(|name| ChangeSet { prune: vec![name.into()], ..ChangeSet::default() }),
+        1 => name().prop_map(|name| ChangeSet { prune: vec![everything_without_owner(name)], ..ChangeSet::default() }),
     ]
 }
 

@@ -9,10 +9,14 @@
 mod apply;
 mod command;
 mod device;
+mod expiry;
+mod groups;
 mod history;
 #[cfg(test)]
 mod history_tests;
 mod inventory;
+#[cfg(test)]
+mod lives_tests;
 mod plan;
 mod references;
 mod tail;
@@ -28,9 +32,10 @@ use serde::{Deserialize, Serialize};
 pub use apply::{Effect, RowKey};
 pub use command::{
     ChangeSet, Command, DeviceChange, NodeId, ObjectiveChange, Operation, Rejection, Response,
-    Subject,
+    Scope, Subject,
 };
 pub use device::{DeviceSpec, DeviceState, Mastership, Stored};
+pub use expiry::Expired;
 pub use history::{
     DeviceDifference, Differences, History, HistoryError, Note, ObjectiveDifference, Past,
 };

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::groups::check_groups;
 use super::inventory::{no_such_device, plan_devices};
 use super::references::check_references;
-use super::{ChangeSet, DeviceSpec, Operation, Rejection, State, Subject};
+use super::{ChangeSet, DeviceSpec, ObjectiveChange, Operation, Rejection, Scope, State, Subject};
 use crate::objective::{Kind, Objective, ObjectiveKey};
 use crate::status::Reason;
 
@@ -129,6 +130,7 @@ pub fn plan(state: &State, changes: &ChangeSet) -> Result<Plan, Vec<Rejection>> 
     );
     for (device, overlay) in &overlays {
         check_references(device, state.device(device), overlay, &mut rejections);
+        check_groups(device, state.device(device), overlay, &mut rejections);
     }
     if !rejections.is_empty() {
         rejections.sort_by_key(|rejection| rejection.subject);
@@ -188,7 +190,15 @@ fn overlays(
         let stored = state
             .device(name)
             .and_then(|device| device.objectives().get(&key));
-        let wanted = after(&change.operation, stored.map(|stored| &stored.objective));
+        let stored = stored.map(|stored| &stored.objective);
+        if let Some(stored) = stored.filter(|_| !changes.take_over)
+            && let Some(message) = belongs_to_another(name, stored, change)
+        {
+            let subject = Subject::Objective(index);
+            rejections.push(Rejection::new(subject, Reason::OwnedByAnother, message));
+            continue;
+        }
+        let wanted = after(&change.operation, stored);
         match wanted {
             Ok(objective) => {
                 overlay.insert(
@@ -203,6 +213,28 @@ fn overlays(
         }
     }
     overlays
+}
+
+/// Why a change may not be made without taking the objective over, if it may not.
+fn belongs_to_another(
+    device: &str,
+    stored: &Objective,
+    change: &ObjectiveChange,
+) -> Option<String> {
+    let (theirs, ours) = (stored.owner(), change.owner.as_str());
+    if theirs == ours || matches!(change.operation, Operation::Verify(_)) {
+        return None;
+    }
+    let who = |owner: &str| match owner {
+        "" => "no application".to_owned(),
+        owner => format!("application {owner}"),
+    };
+    Some(format!(
+        "{} of {device} belongs to {}, and this change is of {}; change it there, choose another name, or take it over (--take-over)",
+        stored.key(),
+        who(theirs),
+        who(ours)
+    ))
 }
 
 /// What an operation makes of an objective.
@@ -283,12 +315,16 @@ fn after(
 
 fn prune(
     state: &State,
-    devices: &[String],
+    scopes: &[Scope],
     specs: &BTreeMap<String, DeviceSpec>,
     overlays: &mut BTreeMap<String, Overlay>,
     rejections: &mut Vec<Rejection>,
 ) {
-    for name in devices.iter().collect::<BTreeSet<_>>() {
+    for Scope {
+        device: name,
+        owner,
+    } in scopes.iter().collect::<BTreeSet<_>>()
+    {
         if !specs.contains_key(name) {
             let message = format!("cannot prune: {}", no_such_device(name, specs));
             rejections.push(Rejection::new(
@@ -299,11 +335,10 @@ fn prune(
             continue;
         }
         let overlay = overlays.entry(name.clone()).or_default();
-        for key in state
-            .device(name)
-            .into_iter()
-            .flat_map(|device| device.objectives().keys())
-        {
+        let objectives = state.device(name).into_iter();
+        let objectives = objectives.flat_map(|device| device.objectives());
+        let owned = objectives.filter(|(_, stored)| stored.objective.owner() == owner);
+        for (key, _) in owned {
             overlay.entry(key.clone()).or_insert(Wanted {
                 index: None,
                 objective: None,

@@ -1,5 +1,7 @@
 //! What an agent has to be sent so that it holds what is wanted now.
 
+use std::collections::BTreeSet;
+
 use super::{DeviceState, Revision};
 use crate::objective::{Objective, ObjectiveKey};
 
@@ -49,19 +51,26 @@ impl DeviceState {
         (self.horizon..=self.revision).contains(&revision)
     }
 
-    /// At most `limit` changes that follow `revision`.
+    /// At most `limit` changes that follow `revision`, and with each those of its group that do so as well: they are
+    /// applied together, so they are never in two batches only.
     pub fn tail_after(&self, revision: Revision, limit: usize) -> Tail {
-        let mut following = self.changes.range(revision.next()..);
-        let changes: Vec<_> = following
-            .by_ref()
-            .take(limit)
-            .map(|(at, key)| self.change(*at, key))
-            .collect();
-        let is_last = following.next().is_none();
-        let reached = match changes.last() {
-            Some(last) if !is_last => last.revision(),
-            _ => self.revision.max(revision),
-        };
+        let mut following = self.changes.range(revision.next()..).peekable();
+        let mut changes = Vec::new();
+        let mut reached = revision;
+        let mut ahead = BTreeSet::new();
+        for (at, key) in following.by_ref().take(limit) {
+            reached = *at;
+            if ahead.remove(at) {
+                continue;
+            }
+            changes.push(self.change(*at, key));
+            let group = self.changed_with(key, *at).into_iter();
+            let group = group.filter(|(at, _)| ahead.insert(*at));
+            changes.extend(group.map(|(at, key)| self.change(at, key)));
+        }
+        if following.peek().is_none() {
+            reached = self.revision.max(revision);
+        }
         Tail {
             changes,
             revision: reached,

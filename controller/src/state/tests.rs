@@ -70,9 +70,18 @@ pub(super) fn with_priority(objective: &Objective, priority: u32) -> Objective {
     .unwrap()
 }
 
+/// What belongs to no application.
+pub(super) fn everything_without_owner(device: &str) -> Scope {
+    Scope {
+        device: device.into(),
+        owner: String::new(),
+    }
+}
+
 pub(super) fn on_leaf1(operations: impl IntoIterator<Item = Operation>) -> ChangeSet {
     let change = |operation| ObjectiveChange {
         device: "leaf1".into(),
+        owner: String::new(),
         operation,
     };
     ChangeSet {
@@ -305,7 +314,7 @@ fn buckets_are_added_replaced_and_removed_by_destination() {
 #[test]
 fn pruning_a_next_that_the_request_still_uses_is_refused() {
     let mut state = state_with([next("spine"), forward("route", "spine")]);
-    let prune = vec!["leaf1".to_owned()];
+    let prune = vec![everything_without_owner("leaf1")];
     let changes = ChangeSet {
         prune,
         ..puts([forward("route", "spine")])
