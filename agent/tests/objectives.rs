@@ -473,6 +473,37 @@ async fn a_packet_takes_the_way_that_objectives_say() {
     assert_eq!(outputs[0].bytes[..6], [2, 0, 0, 0, 0, 2]);
 }
 
+#[tokio::test]
+async fn what_an_objective_wants_counted_is_told_with_its_entries() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    let forward = "
+  - forward: no-arp
+    flag: versatile
+    selector: { eth_type: arp }
+    treatment: { count: arp, drop: true }
+";
+    let acks = master.put(forward).await;
+    assert!(acks.iter().all(|ack| ack.ends_with("applied")), "{acks:?}");
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 0, 1, 8, 6]);
+    frame.extend([0; 46]);
+    for _ in 0..3 {
+        agent.engine.receive(1, frame.clone());
+    }
+    let request = pb::ListObjectivesRequest { entries: true };
+    let answer = agent.service().await.list_objectives(request).await;
+    let objectives = answer.expect("it answers").into_inner().objectives;
+    let count = &objectives[0].counts[0];
+    assert_eq!((count.entry, count.packets, count.bytes), (0, 3, 180));
+    let counted = objectives[0].counted.as_ref().expect("it is counted");
+    assert_eq!(
+        (counted.name.as_str(), counted.packets, counted.bytes),
+        ("arp", 3, 180)
+    );
+}
+
 /// A frame to the gateway's MAC, without a payload.
 fn ipv4(destination: [u8; 4]) -> Vec<u8> {
     let mut header = [

@@ -250,7 +250,8 @@ impl Faults {
                 "use a broadcast next, a bucket for each port",
             );
         }
-        if drops > 0 && treatment.len() > drops {
+        let counts = count(|found| matches!(found, Instruction::Count(_)));
+        if drops > 0 && treatment.len() > drops + counts {
             self.add(
                 format!("{path}.drop"),
                 "a dropped packet has no other treatment",

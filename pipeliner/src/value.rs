@@ -6,7 +6,7 @@ use pointsman_p4::ir::MatchKind;
 
 use super::Refusal;
 use super::facts::{Fact, FactName, Facts};
-use super::manifest::{Expression, KeyTemplate, Term};
+use super::manifest::{Expression, KeyTemplate, Term, facts_of};
 
 /// A range turns into this many ternary entries at most.
 const MAX_MASKS: usize = 64;
@@ -78,7 +78,12 @@ impl Values<'_> {
         };
         if value.bit_length() > width {
             let message = format!("{value} does not fit into the {width} bits of {what}");
-            return Err(Refusal::unsupported(message));
+            let refusal = Refusal::unsupported(message);
+            let mut facts = facts_of(expression);
+            return Err(match facts.find(|name| self.facts.get(*name).is_some()) {
+                Some(name) => refusal.at(name.to_string()),
+                None => refusal,
+            });
         }
         Ok(value)
     }

@@ -99,6 +99,11 @@ impl Objectives {
         self.book.entities(id).unwrap_or_default()
     }
 
+    /// What a `count` of the objective counts: its name, and the entries with the counters.
+    pub fn counted(&self, id: &ObjectiveId) -> Option<(&Name, Vec<&Entity>)> {
+        self.book.counted(id)
+    }
+
     /// How many are in a state.
     pub fn count(&self, state: State) -> usize {
         self.iter().filter(|w| w.status.state == state).count()

@@ -1,7 +1,7 @@
 //! The agent's state as its service shows it.
 
 use pointsman_ebpf::sys::Driver;
-use pointsman_p4::dataplane::EntryRef;
+use pointsman_p4::dataplane::{CounterData, EntryRef};
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::OperState;
 use pointsman_proto::pointsman::objective::v1 as objective;
@@ -183,6 +183,7 @@ pub(super) fn objectives(agent: &Agent, with_entries: bool) -> pb::ListObjective
             entries,
             drift,
             counts: Vec::new(),
+            counted: None,
         }
     });
     let mut objectives: Vec<_> = objectives.collect();
@@ -192,7 +193,19 @@ pub(super) fn objectives(agent: &Agent, with_entries: bool) -> pb::ListObjective
         && let Some(view) = state.switch.view_all()
     {
         for (answer, wanted) in objectives.iter_mut().zip(state.objectives.iter()) {
-            answer.counts = counts(&view, state.objectives.entities(&wanted.objective.id()));
+            let id = wanted.objective.id();
+            answer.counts = counts(&view, state.objectives.entities(&id));
+            answer.counted = state.objectives.counted(&id).map(|(name, entities)| {
+                let all = entities
+                    .into_iter()
+                    .filter_map(|entity| count(&view, entity));
+                let all = all.fold(CounterData::default(), |one, other| one + other);
+                objective::Counted {
+                    name: name.to_string(),
+                    packets: all.packets,
+                    bytes: all.bytes,
+                }
+            });
         }
     }
     pb::ListObjectivesResponse {
@@ -204,13 +217,7 @@ pub(super) fn objectives(agent: &Agent, with_entries: bool) -> pb::ListObjective
 /// What those entries have counted whose tables count.
 fn counts(view: &View<'_>, entities: &[Entity]) -> Vec<objective::EntryCount> {
     let count = |(index, entity): (usize, &Entity)| {
-        let Entity::TableEntry(entry) = entity else {
-            return None;
-        };
-        let table = view.pipeline.schema.table_of(entry.key.table)?;
-        table.direct_counter?;
-        let counted = view.plane.direct_counter(EntryRef::Keyed(&entry.key));
-        let counted = counted.ok()?;
+        let counted = count(view, entity)?;
         Some(objective::EntryCount {
             entry: small(index),
             packets: counted.packets,
@@ -218,6 +225,19 @@ fn counts(view: &View<'_>, entities: &[Entity]) -> Vec<objective::EntryCount> {
         })
     };
     entities.iter().enumerate().filter_map(count).collect()
+}
+
+/// What an entry has counted, if its table counts.
+fn count(view: &View<'_>, entity: &Entity) -> Option<CounterData> {
+    let Entity::TableEntry(entry) = entity else {
+        return None;
+    };
+    view.pipeline
+        .schema
+        .table_of(entry.key.table)?
+        .direct_counter?;
+    let counted = view.plane.direct_counter(EntryRef::Keyed(&entry.key));
+    counted.ok()
 }
 
 fn small(count: usize) -> u32 {

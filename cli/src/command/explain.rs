@@ -120,6 +120,10 @@ fn text(explanation: &Explanation<'_>) -> String {
         text += "entries:\n";
         text += &by_table(objective);
     }
+    if let Some(counted) = &objective.counted {
+        let taken = packets_and_bytes(counted.packets, counted.bytes);
+        text += &format!("counted:  {}: {taken}\n", counted.name);
+    }
     if !objective.drift.is_empty() {
         text += "drift:\n";
         for entry in &objective.drift {
@@ -142,15 +146,17 @@ fn by_table(objective: &ObjectiveView) -> String {
         text += &format!("    {entry}\n");
         let mut counts = objective.counts.iter();
         if let Some(count) = counts.find(|count| count.entry as usize == index) {
-            let packets = words::count(
-                usize::try_from(count.packets).unwrap_or(usize::MAX),
-                "packet",
-            );
-            let bytes = words::count(usize::try_from(count.bytes).unwrap_or(usize::MAX), "byte");
-            text += &format!("      {packets}, {bytes}\n");
+            let taken = packets_and_bytes(count.packets, count.bytes);
+            text += &format!("      {taken}\n");
         }
     }
     text
+}
+
+/// `3 packets, 192 bytes`
+fn packets_and_bytes(packets: u64, bytes: u64) -> String {
+    let count = |number, what| words::count(usize::try_from(number).unwrap_or(usize::MAX), what);
+    format!("{}, {}", count(packets, "packet"), count(bytes, "byte"))
 }
 
 /// Which version the switch holds, if it is not the one that is wanted.
@@ -200,6 +206,11 @@ objectives:
                     packets: 3,
                     bytes: 192,
                 }],
+                counted: Some(pb::Counted {
+                    name: "web".into(),
+                    packets: 3,
+                    bytes: 192,
+                }),
                 ..pb::ObjectiveStatus::default()
             };
             ObjectiveView::new(&Peer::Agent(String::new()), "leaf1", answer).expect("understood")
@@ -230,6 +241,7 @@ objectives:
               next.simple
                 next_id=1 -> output(port=49)
                   3 packets, 192 bytes
+            counted:  web: 3 packets, 192 bytes
         "#]]
         .assert_eq(&text(&explanation));
     }

@@ -38,6 +38,9 @@ pub struct ObjectiveView {
     /// What entries have counted whose tables count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<CountView>,
+    /// What its `count` asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counted: Option<CountedView>,
     #[serde(skip)]
     style: anstyle::Style,
     #[serde(skip)]
@@ -69,6 +72,7 @@ impl ObjectiveView {
             applied_revision: status.applied_revision,
             entries: answer.entries,
             counts: answer.counts.into_iter().map(CountView::from).collect(),
+            counted: answer.counted.map(CountedView::from),
             drift: answer.drift.into_iter().map(DriftView::from).collect(),
             model,
         })
@@ -130,6 +134,24 @@ impl From<pb::EntryCount> for CountView {
             entry: count.entry,
             packets: count.packets,
             bytes: count.bytes,
+        }
+    }
+}
+
+/// The packets of an objective, under the name that it gives them.
+#[derive(Debug, Serialize)]
+pub struct CountedView {
+    pub name: String,
+    pub packets: u64,
+    pub bytes: u64,
+}
+
+impl From<pb::Counted> for CountedView {
+    fn from(counted: pb::Counted) -> Self {
+        Self {
+            name: counted.name,
+            packets: counted.packets,
+            bytes: counted.bytes,
         }
     }
 }

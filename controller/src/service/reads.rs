@@ -250,12 +250,17 @@ fn add_entries(
         .map(|held| {
             (
                 key(&held.objective),
-                (held.entries, held.drift, held.counts),
+                (held.entries, held.drift, held.counts, held.counted),
             )
         })
         .collect();
     for objective in objectives {
-        (objective.entries, objective.drift, objective.counts) = entries
+        (
+            objective.entries,
+            objective.drift,
+            objective.counts,
+            objective.counted,
+        ) = entries
             .remove(&key(&objective.objective))
             .unwrap_or_default();
     }
