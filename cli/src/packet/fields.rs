@@ -111,9 +111,13 @@ impl Given {
                 | Field::IpDscp
                 | Field::IpEcn
                 | Field::IpTtl
+                | Field::IpFrag
                 | Field::L4Src
                 | Field::L4Dst
         );
+        if field == Field::TunnelId {
+            self.carry(UDP, name)?;
+        }
         Ok(field.generic())
     }
 
@@ -223,11 +227,23 @@ mod tests {
                 "ARP request of 10.0.0.1 for 10.0.0.2",
             ),
             (
+                "vlan=10 inner_vlan_pcp=3 arp_sha=02:00:00:00:00:09 arp_op=reply arp_tha=02:00:00:00:00:07",
+                "VLAN 10, VLAN 0, ARP reply of 192.0.2.1 to 198.51.100.1",
+            ),
+            (
+                "tunnel_id=7",
+                "192.0.2.1 > 198.51.100.1, TTL 64, UDP 49152 > 4789",
+            ),
+            (
                 "vlan=10 inner_vlan=20 mpls_label=100 l4_dst=53",
                 "VLAN 10, VLAN 20, MPLS 100, 192.0.2.1 > 198.51.100.1, TTL 64, UDP 49152 > 53",
             ),
         ] {
-            let bytes = if words.starts_with("ipv6") { 74 } else { 60 };
+            let bytes = match words {
+                words if words.starts_with("ipv6") => 74,
+                "tunnel_id=7" => 64,
+                _ => 60,
+            };
             assert_eq!(
                 made(words),
                 format!("{macs}, {expected}, {bytes} bytes"),

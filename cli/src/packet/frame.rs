@@ -32,6 +32,14 @@ const TTL: u128 = 64;
 const L4_SRC: u128 = 49152;
 const L4_DST: u128 = 9;
 const SYN: u128 = 0x02;
+/// Messages of neighbour discovery.
+const SOLICITATION: u128 = 135;
+const ADVERTISEMENT: u128 = 136;
+/// UDP's port for tunnels.
+const VXLAN: u128 = 4789;
+const ETHERNET_BYTES: usize = 14;
+/// Flags and offset of IPv4 for what `ip_frag` says: whole, the first, none, one from the middle.
+const FRAGMENTS: [u128; 4] = [0, 0x2000, 0x00b9, 0x20b9];
 
 /// Makes the frame, and takes what it uses out of what is given.
 pub(super) fn frame(given: &mut Given) -> Result<Vec<u8>, String> {
@@ -40,16 +48,19 @@ pub(super) fn frame(given: &mut Given) -> Result<Vec<u8>, String> {
     frame.extend(&source);
     let priority = given.take(Field::VlanPcp);
     let outer = given.take(Field::VlanVid);
-    let inner = given.take(Field::InnerVlanVid);
+    let inner_priority = given.take(Field::InnerVlanPcp);
+    let inner = given
+        .take(Field::InnerVlanVid)
+        .or(inner_priority.map(|_| 0));
     if inner.is_some() && outer.is_none() {
         return Err("inner_vlan_vid is behind another tag; give vlan_vid, too".to_owned());
     }
     // A tag of VLAN 0 has nothing but a priority.
     let outer = outer.or(priority.map(|_| 0));
-    for (vlan, priority) in [(outer, priority.unwrap_or(0)), (inner, 0)] {
+    for (vlan, priority) in [(outer, priority), (inner, inner_priority)] {
         if let Some(vlan) = vlan {
             frame.extend(VLAN.to_be_bytes());
-            frame.extend(low(2, priority << 13 | vlan));
+            frame.extend(low(2, priority.unwrap_or(0) << 13 | vlan));
         }
     }
     let label = mpls(given);
@@ -99,9 +110,12 @@ fn mpls(given: &mut Given) -> Option<Vec<u8>> {
 fn arp(given: &mut Given, source: &[u8]) -> Vec<u8> {
     let mut packet = vec![0, 1, 0x08, 0, 6, 4];
     packet.extend(low(2, given.take(Field::ArpOp).unwrap_or(1)));
-    packet.extend(source);
+    match given.take(Field::ArpSha) {
+        Some(address) => packet.extend(low(6, address)),
+        None => packet.extend(source),
+    }
     packet.extend(low(4, given.take(Field::ArpSpa).unwrap_or(IPV4_SRC)));
-    packet.extend([0; 6]);
+    packet.extend(low(6, given.take(Field::ArpTha).unwrap_or(0)));
     packet.extend(low(4, given.take(Field::ArpTpa).unwrap_or(IPV4_DST)));
     packet
 }
@@ -112,14 +126,21 @@ fn ip(given: &mut Given, ether_type: u128, room: usize) -> Result<Vec<u8>, Strin
     given.take(Field::IpProto);
     let class = given.take(Field::IpDscp).unwrap_or(0) << 2 | given.take(Field::IpEcn).unwrap_or(0);
     let ttl = given.take(Field::IpTtl).unwrap_or(TTL);
+    let mut is_later_fragment = false;
     let (mut header, addresses) = match ether_type {
         IPV4 => {
             let mut addresses = low(4, given.take(Field::Ipv4Src).unwrap_or(IPV4_SRC));
             addresses.extend(low(4, given.take(Field::Ipv4Dst).unwrap_or(IPV4_DST)));
             let mut header = vec![0x45];
             header.extend(low(1, class));
-            // Length, identification, flags and offset.
-            header.extend([0; 6]);
+            // Length and identification; flags and offset.
+            header.extend([0; 4]);
+            let fragment = given.take(Field::IpFrag).unwrap_or(0);
+            is_later_fragment = fragment & 2 != 0;
+            header.extend(low(
+                2,
+                FRAGMENTS[usize::try_from(fragment).expect("two bits")],
+            ));
             header.extend(low(1, ttl));
             header.extend(low(1, protocol));
             header.extend([0; 2]);
@@ -137,9 +158,14 @@ fn ip(given: &mut Given, ether_type: u128, room: usize) -> Result<Vec<u8>, Strin
         }
     };
     header.extend(&addresses);
-    let mut payload = above_ip(given, protocol);
+    let mut payload = match is_later_fragment {
+        true => Vec::new(),
+        false => above_ip(given, protocol),
+    };
     payload.resize(payload.len().max(room.saturating_sub(header.len())), 0);
-    seal(&mut payload, protocol, &addresses);
+    if !is_later_fragment {
+        seal(&mut payload, protocol, &addresses);
+    }
     match ether_type {
         IPV4 => {
             let length = low(2, (header.len() + payload.len()) as u128);
@@ -170,8 +196,16 @@ fn above_ip(given: &mut Given, protocol: u128) -> Vec<u8> {
             header
         }
         UDP => {
-            let mut header = ports(given);
+            let tunnel = given.take(Field::TunnelId);
+            let port = given.take(Field::L4Dst).or(tunnel.map(|_| VXLAN));
+            let mut header = low(2, given.take(Field::L4Src).unwrap_or(L4_SRC));
+            header.extend(low(2, port.unwrap_or(L4_DST)));
             header.extend([0; 4]);
+            if let Some(tunnel) = tunnel {
+                header.extend([8, 0, 0, 0]);
+                header.extend(low(4, tunnel << 8));
+                header.extend([0; ETHERNET_BYTES]);
+            }
             header
         }
         SCTP => {
@@ -179,18 +213,38 @@ fn above_ip(given: &mut Given, protocol: u128) -> Vec<u8> {
             header.extend([0; 8]);
             header
         }
-        ICMP | ICMPV6 => {
-            let (kind, code, echo) = match protocol {
-                ICMP => (Field::IcmpType, Field::IcmpCode, 8),
-                _ => (Field::Icmpv6Type, Field::Icmpv6Code, 128),
-            };
-            let mut header = low(1, given.take(kind).unwrap_or(echo));
-            header.extend(low(1, given.take(code).unwrap_or(0)));
+        ICMP => {
+            let mut header = low(1, given.take(Field::IcmpType).unwrap_or(8));
+            header.extend(low(1, given.take(Field::IcmpCode).unwrap_or(0)));
             header.extend([0; 6]);
             header
         }
+        ICMPV6 => icmpv6(given),
         _ => Vec::new(),
     }
+}
+
+/// An ICMPv6 message. What is said of neighbour discovery makes it one of its messages.
+fn icmpv6(given: &mut Given) -> Vec<u8> {
+    let said = match given.take(Field::Icmpv6Type) {
+        Some(kind) => kind,
+        None if given.has(&[Field::NdTll]) => ADVERTISEMENT,
+        None if given.has(&[Field::NdTarget, Field::NdSll]) => SOLICITATION,
+        None => 128,
+    };
+    let mut message = low(1, said);
+    message.extend(low(1, given.take(Field::Icmpv6Code).unwrap_or(0)));
+    message.extend([0; 6]);
+    if matches!(said, SOLICITATION | ADVERTISEMENT) {
+        message.extend(low(16, given.take(Field::NdTarget).unwrap_or(IPV6_DST)));
+    }
+    for (option, field) in [(1, Field::NdSll), (2, Field::NdTll)] {
+        if let Some(address) = given.take(field) {
+            message.extend([option, 1]);
+            message.extend(low(6, address));
+        }
+    }
+    message
 }
 
 /// Writes lengths and checksums into what is above IP, when all else is there.
