@@ -1,17 +1,14 @@
 //! A packet out of a capture: pcap as tcpdump writes it, pcapng as Wireshark does.
 //!
-//! Only what is needed to find the bytes of Ethernet frames is read.
+//! The formats are a library's to read; here is said which packet is meant, and why it cannot be had.
 
+use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, create_reader};
 use thiserror::Error;
 
 /// The link type of Ethernet.
 const ETHERNET: u32 = 1;
-const PCAP_HEADER: usize = 24;
-const RECORD_HEADER: usize = 16;
-const SECTION: u32 = 0x0a0d_0d0a;
-const INTERFACE: u32 = 1;
-const SIMPLE_PACKET: u32 = 3;
-const ENHANCED_PACKET: u32 = 6;
+/// What the reader wants beyond the capture itself.
+const SLACK: usize = 1 << 16;
 
 /// Why there is no packet.
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -48,18 +45,11 @@ pub enum CaptureError {
 }
 
 /// A packet of a capture.
-struct Record<'c> {
-    bytes: &'c [u8],
+struct Record {
+    bytes: Vec<u8>,
     /// As it was on the wire.
     length: usize,
     link_type: u32,
-}
-
-/// Reads numbers in the byte order of a capture.
-#[derive(Clone, Copy)]
-struct Reader<'c> {
-    data: &'c [u8],
-    is_little: bool,
 }
 
 /// The packet of that number, from 1.
@@ -67,18 +57,33 @@ struct Reader<'c> {
 /// # Errors
 /// See [`CaptureError`].
 pub fn read_packet(capture: &[u8], number: usize) -> Result<Vec<u8>, CaptureError> {
-    let magic = capture.first_chunk().copied().map(u32::from_be_bytes);
-    let records = match magic.ok_or(CaptureError::Format)? {
-        0xa1b2_c3d4 | 0xa1b2_3c4d => pcap(Reader::new(capture, false)),
-        0xd4c3_b2a1 | 0x4d3c_b2a1 => pcap(Reader::new(capture, true)),
-        SECTION => pcapng(capture),
-        _ => Err(CaptureError::Format),
-    }?;
-    let record = number.checked_sub(1).and_then(|index| records.get(index));
-    let record = record.ok_or(CaptureError::NoSuchPacket {
-        packets: records.len(),
-        number,
-    })?;
+    let capacity = 2 * capture.len() + SLACK;
+    let mut reader = create_reader(capacity, capture).map_err(|_| CaptureError::Format)?;
+    let mut link_types = Vec::new();
+    let (mut packets, mut wanted) = (0, None);
+    let (mut at, mut is_all_there) = (0, false);
+    loop {
+        match reader.next() {
+            Ok((size, block)) => {
+                if let Some(record) = record_of(block, &mut link_types) {
+                    packets += 1;
+                    if packets == number {
+                        wanted = Some(record.ok_or(CaptureError::Damaged(at))?);
+                    }
+                }
+                at += size;
+                reader.consume(size);
+            }
+            Err(PcapError::Eof) => break,
+            // The reader has the whole capture, and learns now that there is no more.
+            Err(PcapError::Incomplete(_)) if !is_all_there => {
+                is_all_there = true;
+                reader.refill().map_err(|_| CaptureError::Damaged(at))?;
+            }
+            Err(_) => return Err(CaptureError::Damaged(at)),
+        }
+    }
+    let record = wanted.ok_or(CaptureError::NoSuchPacket { packets, number })?;
     if record.link_type != ETHERNET {
         return Err(CaptureError::LinkType(record.link_type));
     }
@@ -90,103 +95,59 @@ pub fn read_packet(capture: &[u8], number: usize) -> Result<Vec<u8>, CaptureErro
             length: record.length,
         });
     }
-    Ok(record.bytes.to_vec())
+    Ok(record.bytes)
 }
 
-fn pcap(reader: Reader<'_>) -> Result<Vec<Record<'_>>, CaptureError> {
-    // The upper bits say how long the frame check sequence is.
-    let link_type = reader.u32(20)? & 0x03ff_ffff;
-    let mut records = Vec::new();
-    let mut at = PCAP_HEADER;
-    while at < reader.data.len() {
-        let (captured, length) = (reader.length(at + 8)?, reader.length(at + 12)?);
-        records.push(Record {
-            bytes: reader.bytes(at + RECORD_HEADER, captured)?,
-            length,
-            link_type,
-        });
-        at += RECORD_HEADER + captured;
-    }
-    Ok(records)
-}
-
-fn pcapng(capture: &[u8]) -> Result<Vec<Record<'_>>, CaptureError> {
-    let mut reader = Reader::new(capture, false);
-    let mut records = Vec::new();
-    let mut link_types = Vec::new();
-    let mut at = 0;
-    while at < capture.len() {
-        if reader.u32(at)? == SECTION {
-            // Its own byte order is written in it; interfaces begin anew.
-            let magic = reader.bytes(at + 8, 4)?;
-            reader.is_little = magic == [0x4d, 0x3c, 0x2b, 0x1a];
+/// The packet of a block, if it is one's: nothing in it if its interface is not known, or it is longer than its block.
+/// Other blocks say of which link types interfaces are.
+fn record_of(block: PcapBlockOwned<'_>, link_types: &mut Vec<u32>) -> Option<Option<Record>> {
+    let (data, captured, length, interface) = match block {
+        PcapBlockOwned::LegacyHeader(header) => {
+            // The upper bits say how long the frame check sequence is.
+            *link_types = vec![number_of(header.network) & 0x03ff_ffff];
+            return None;
+        }
+        PcapBlockOwned::Legacy(packet) => (packet.data, packet.caplen, packet.origlen, 0),
+        PcapBlockOwned::NG(Block::SectionHeader(_)) => {
             link_types.clear();
+            return None;
         }
-        let size = reader.length(at + 4)?;
-        if size < 12 || !size.is_multiple_of(4) {
-            return Err(CaptureError::Damaged(at));
+        PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
+            link_types.push(number_of(interface.linktype));
+            return None;
         }
-        let link_type = |interface: usize| {
-            let known = link_types.get(interface).copied();
-            known.ok_or(CaptureError::Damaged(at))
-        };
-        match reader.u32(at)? {
-            INTERFACE => {
-                let word = reader.bytes(at + 8, 2)?;
-                let word = [word[0], word[1]];
-                link_types.push(u32::from(match reader.is_little {
-                    true => u16::from_le_bytes(word),
-                    false => u16::from_be_bytes(word),
-                }));
-            }
-            ENHANCED_PACKET => records.push(Record {
-                bytes: reader.bytes(at + 28, reader.length(at + 20)?)?,
-                length: reader.length(at + 24)?,
-                link_type: link_type(reader.length(at + 8)?)?,
-            }),
-            SIMPLE_PACKET => {
-                let length = reader.length(at + 8)?;
-                records.push(Record {
-                    bytes: reader.bytes(at + 12, length.min(size.saturating_sub(16)))?,
-                    length,
-                    link_type: link_type(0)?,
-                });
-            }
-            _ => {}
+        PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
+            (packet.data, packet.caplen, packet.origlen, packet.if_id)
         }
-        at += size;
-    }
-    Ok(records)
+        PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
+            let there = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
+            (packet.data, packet.origlen.min(there), packet.origlen, 0)
+        }
+        PcapBlockOwned::NG(_) => return None,
+    };
+    let record = || {
+        Some(Record {
+            // What follows is padding.
+            bytes: data.get(..usize::try_from(captured).ok()?)?.to_vec(),
+            length: usize::try_from(length).ok()?,
+            link_type: *link_types.get(usize::try_from(interface).ok()?)?,
+        })
+    };
+    Some(record())
 }
 
-impl<'c> Reader<'c> {
-    fn new(data: &'c [u8], is_little: bool) -> Reader<'c> {
-        Reader { data, is_little }
-    }
-
-    fn bytes(&self, at: usize, length: usize) -> Result<&'c [u8], CaptureError> {
-        let end = at.checked_add(length);
-        let bytes = end.and_then(|end| self.data.get(at..end));
-        bytes.ok_or(CaptureError::Damaged(at))
-    }
-
-    fn u32(&self, at: usize) -> Result<u32, CaptureError> {
-        let bytes = self.bytes(at, 4)?;
-        let bytes = [bytes[0], bytes[1], bytes[2], bytes[3]];
-        Ok(match self.is_little {
-            true => u32::from_le_bytes(bytes),
-            false => u32::from_be_bytes(bytes),
-        })
-    }
-
-    fn length(&self, at: usize) -> Result<usize, CaptureError> {
-        usize::try_from(self.u32(at)?).map_err(|_| CaptureError::Damaged(at))
-    }
+fn number_of(link_type: Linktype) -> u32 {
+    link_type.0.cast_unsigned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Types of pcapng's blocks.
+    const SECTION: u32 = 0x0a0d_0d0a;
+    const INTERFACE: u32 = 1;
+    const ENHANCED_PACKET: u32 = 6;
 
     fn words(words: &[u32]) -> Vec<u8> {
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
@@ -205,7 +166,7 @@ mod tests {
         let mut capture = words(&[SECTION, 28, 0x1a2b_3c4d, 1, u32::MAX, u32::MAX, 28]);
         capture.extend(words(&[INTERFACE, 20, ETHERNET, 0, 20]));
         // Statistics, which nobody asked for.
-        capture.extend(words(&[5, 12, 12]));
+        capture.extend(words(&[5, 24, 0, 0, 0, 24]));
         capture.extend(words(&[ENHANCED_PACKET, 36, 0, 0, 0, 4, 4]));
         capture.extend(packet);
         capture.extend(words(&[36]));
