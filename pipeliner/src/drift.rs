@@ -23,6 +23,8 @@ pub struct Drift {
     pub by: Writer,
     /// When.
     pub time: SystemTime,
+    /// It was done past the agent, in a switch behind another server: what is stored is as objectives want it.
+    pub is_beneath: bool,
 }
 
 /// Who writes to a switch.
@@ -67,21 +69,15 @@ pub struct Drifted<'a> {
 
 impl Book {
     /// Compares what is there with what objectives want. Says whether that is news.
-    pub fn look_at(
-        &mut self,
-        key: &EntityKey,
-        found: Option<Entity>,
-        by: Writer,
-        time: SystemTime,
-    ) -> bool {
+    pub fn look_at(&mut self, key: &EntityKey, drift: Drift) -> bool {
         let Some((_, wanted)) = self.slot(key) else {
             return false;
         };
-        let is_right = found.as_ref().is_some_and(|found| is_as(wanted, found));
+        let found = drift.found.as_ref();
+        let is_right = found.is_some_and(|found| is_as(wanted, found));
         if is_right {
             return self.is_right_again(key);
         }
-        let drift = Drift { found, by, time };
         let before = self.drifts.insert(key.clone(), drift.clone());
         let is_news = before.is_none_or(|before| before != drift);
         if is_news {

@@ -17,7 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Agent, State};
 use crate::journal::Ticket;
 use crate::objectives::{Repaired, Repairs};
-use crate::pipeliner::{EntityKey, Writer};
+use crate::pipeliner::{Drift, Drifted, EntityKey, Writer};
+use crate::target::relay::{Compared, Differences};
 
 /// What becomes of what clients write to entries that are in the data plane for objectives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Deserialize)]
@@ -99,11 +100,65 @@ impl State {
             return;
         };
         for Touched { key, by, time } in touched {
-            let found = store.find(&key.to_entity());
-            self.objectives.look_at(&key, found, by, time, &ports);
+            let drift = Drift {
+                found: store.find(&key.to_entity()),
+                by,
+                time,
+                is_beneath: false,
+            };
+            self.objectives.look_at(&key, drift, &ports);
         }
         drop(store);
         self.drifting.wake.notify_one();
+    }
+
+    /// A switch in another process was compared with what is stored.
+    pub(super) fn look_beneath(&mut self, compared: Compared) {
+        let time = SystemTime::now();
+        let ports = self.pipeliner_ports();
+        for (entity, found) in compared.differing {
+            let owner = self.objectives.owner(&entity).map(ToString::to_string);
+            let (Some(owner), Some(key)) = (owner, EntityKey::find(&entity)) else {
+                continue;
+            };
+            if compared.is_repaired {
+                self.drifting.repaired += 1;
+                tracing::warn!(
+                    objective = owner,
+                    "an entry is put right that others had changed on the switch"
+                );
+                continue;
+            }
+            let drift = Drift {
+                found,
+                by: Writer {
+                    role: String::new(),
+                    election_id: None,
+                    identity: None,
+                    address: compared.place.clone(),
+                },
+                time,
+                is_beneath: true,
+            };
+            self.objectives.look_at(&key, drift, &ports);
+        }
+    }
+
+    /// Makes a switch in another process hold what is stored, whatever the configuration says.
+    fn put_right_beneath(&mut self) {
+        if !self
+            .objectives
+            .drifts()
+            .any(|drifted| drifted.drift.is_beneath)
+        {
+            return;
+        }
+        if let Err(error) = self.switch.bring_in_step(Differences::PutRight) {
+            tracing::warn!(%error, "what others have changed on the switch is not put right");
+            return;
+        }
+        let ports = self.pipeliner_ports();
+        self.drifting.repaired += self.objectives.right_beneath(&ports);
     }
 
     /// Gives entities that have drifted what their objectives want.
@@ -146,6 +201,7 @@ impl Agent {
     /// Puts right what has drifted: all, or what is one objective's.
     pub fn repair(&self, only: Option<&ObjectiveId>) -> (Repaired, Option<Ticket>) {
         let mut state = self.exclusive();
+        state.put_right_beneath();
         let is_asked_for = |_: &EntityKey, owners: &BTreeSet<ObjectiveId>| {
             only.is_none_or(|only| owners.contains(only))
         };
@@ -155,12 +211,12 @@ impl Agent {
     }
 
     /// When an entry that has drifted is put right by itself; `None` if it is not.
-    pub fn repair_time(&self, state: &State, key: &EntityKey) -> Option<SystemTime> {
-        if state.drifting.policy == DriftPolicy::Keep {
+    pub fn repair_time(&self, state: &State, drifted: Drifted<'_>) -> Option<SystemTime> {
+        if state.drifting.policy == DriftPolicy::Keep || drifted.drift.is_beneath {
             return None;
         }
         let now = self.identity.started.elapsed();
-        let due = state.drifting.repairs.due(key, now);
+        let due = state.drifting.repairs.due(drifted.key, now);
         Some(SystemTime::now() + due.saturating_sub(now))
     }
 
@@ -202,7 +258,9 @@ impl Agent {
         let now = self.identity.started.elapsed();
         let (due, next) = {
             let state = self.shared();
-            let due = state.objectives.drifts().map(|drifted| {
+            let drifts = state.objectives.drifts();
+            let due = drifts.filter(|drifted| !drifted.drift.is_beneath);
+            let due = due.map(|drifted| {
                 let at = state.drifting.repairs.due(drifted.key, now);
                 (drifted.key.clone(), at)
             });

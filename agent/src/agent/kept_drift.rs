@@ -26,8 +26,13 @@ impl State {
             return Vec::new();
         };
         let saved = turned.iter().map(|key| {
-            let drifted = self.objectives.drifted(key);
-            saved(&pipeline.schema, key, drifted.map(|drifted| drifted.drift))
+            let drift = self.objectives.drifted(key).map(|drifted| drifted.drift);
+            // What is beneath is found again.
+            saved(
+                &pipeline.schema,
+                key,
+                drift.filter(|drift| !drift.is_beneath),
+            )
         });
         saved.collect()
     }
@@ -38,7 +43,9 @@ impl State {
             return Vec::new();
         };
         let saved = |Drifted { key, drift, .. }| saved(&pipeline.schema, key, Some(drift));
-        self.objectives.drifts().map(saved).collect()
+        let drifts = self.objectives.drifts();
+        let kept = drifts.filter(|drifted| !drifted.drift.is_beneath);
+        kept.map(saved).collect()
     }
 }
 
@@ -65,12 +72,13 @@ pub(super) fn from_saved(
     let by = saved.by.clone().unwrap_or_default();
     let time = Duration::from_millis(u64::try_from(saved.time).unwrap_or(0));
     let found = found.transpose()?;
-    Ok(key.map(|key| KeptDrift {
-        key,
+    let drift = Drift {
         found,
         by: writer(by),
         time: UNIX_EPOCH + time,
-    }))
+        is_beneath: false,
+    };
+    Ok(key.map(|key| KeptDrift { key, drift }))
 }
 
 fn read(schema: &Schema, entity: &p4::Entity) -> Result<Entity, DecodeError> {

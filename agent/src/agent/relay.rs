@@ -9,13 +9,15 @@ use super::Agent;
 use crate::objectives::Wanted;
 use crate::schema::Schema;
 use crate::target::p4runtime::{Front, Listed};
+use crate::target::relay::Differences;
 
 impl Front for Agent {
     /// Compares the switch with what is stored, and puts right what differs. Nobody writes meanwhile.
     fn bring_in_step(&self) {
         let mut state = self.exclusive();
-        match state.switch.bring_in_step() {
-            Ok(()) => {
+        match state.switch.bring_in_step(Differences::AsConfigured) {
+            Ok(compared) => {
+                state.look_beneath(compared);
                 // What failed while it was away may be possible now.
                 let record = state.change_objectives(|objectives, context, sink| {
                     let unapplied = |wanted: &Wanted| wanted.status.state != pb::State::Applied;

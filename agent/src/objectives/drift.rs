@@ -4,7 +4,6 @@
 //! the clock ([`crate::agent`]).
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
 
 use pointsman_model::ObjectiveId;
 use pointsman_proto::pointsman::objective::v1::{Reason, State};
@@ -13,7 +12,7 @@ use super::degraded::in_force;
 use super::sink::Sink;
 use super::{Objectives, Status};
 use crate::entity::{Entity, Update};
-use crate::pipeliner::{Book, Drifted, EntityKey, Ports, Writer};
+use crate::pipeliner::{Book, Drift, Drifted, EntityKey, Ports};
 use crate::switch::UpdateError;
 
 /// What became of entities that were to be put right.
@@ -30,25 +29,14 @@ pub struct Repaired {
 pub struct KeptDrift {
     /// Of which entity.
     pub key: EntityKey,
-    /// What was there; `None` if nothing was.
-    pub found: Option<Entity>,
-    /// Who did it.
-    pub by: Writer,
-    /// When.
-    pub time: SystemTime,
+    /// What had become of it.
+    pub drift: Drift,
 }
 
 impl Objectives {
     /// Somebody else has written to an entity: compares what is there with what objectives want.
-    pub fn look_at(
-        &mut self,
-        key: &EntityKey,
-        found: Option<Entity>,
-        by: Writer,
-        time: SystemTime,
-        ports: &Ports,
-    ) {
-        if self.book.look_at(key, found, by, time) {
+    pub fn look_at(&mut self, key: &EntityKey, drift: Drift, ports: &Ports) {
+        if self.book.look_at(key, drift) {
             let owners = self.book.slot(key).map(|(owners, _)| owners.clone());
             self.refresh(&owners.unwrap_or_default(), ports);
         }
@@ -58,22 +46,16 @@ impl Objectives {
     pub fn drift_again(&mut self, mut kept: Vec<KeptDrift>, ports: &Ports, sink: &mut dyn Sink) {
         // What refers goes before what is referred to.
         kept.sort_by_key(|kept| !matches!(kept.key, EntityKey::Table(_)));
-        for KeptDrift {
-            key,
-            found,
-            by,
-            time,
-        } in kept
-        {
+        for KeptDrift { key, drift } in kept {
             if self.book.slot(&key).is_none() {
                 continue;
             }
-            let update = match &found {
+            let update = match &drift.found {
                 Some(found) => Update::modify(found.clone()),
                 None => Update::delete(key.to_entity()),
             };
             match sink.apply(&update) {
-                Ok(()) => self.look_at(&key, found, by, time, ports),
+                Ok(()) => self.look_at(&key, drift, ports),
                 Err(error) => tracing::warn!(%error, "an entry that had drifted is put right"),
             }
         }
@@ -118,6 +100,18 @@ impl Objectives {
             }
         }
         repaired
+    }
+
+    /// A switch behind another server holds what is stored. Says how many entries are right again.
+    pub fn right_beneath(&mut self, ports: &Ports) -> u64 {
+        let beneath = self.drifts().filter(|drifted| drifted.drift.is_beneath);
+        let keys: Vec<EntityKey> = beneath.map(|drifted| drifted.key.clone()).collect();
+        for key in &keys {
+            self.book.is_right_again(key);
+            let owners = self.book.slot(key).map(|(owners, _)| owners.clone());
+            self.refresh(&owners.unwrap_or_default(), ports);
+        }
+        keys.len() as u64
     }
 
     /// All that has drifted.

@@ -70,7 +70,7 @@ fn describe(
             .collect(),
         by: Some(writer_message(&drift.by)),
         time: milliseconds(drift.time),
-        repair_time: agent.repair_time(state, key).map_or(0, milliseconds),
+        repair_time: agent.repair_time(state, drifted).map_or(0, milliseconds),
     }
 }
 

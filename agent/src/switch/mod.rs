@@ -40,7 +40,7 @@ use write::{Undo, Writer};
 
 use crate::entity::{Entity, Update};
 use crate::schema::TableSchema;
-use crate::target::relay::{Relay, RelayError};
+use crate::target::relay::{Compared, Differences, Relay, RelayError};
 use crate::target::store_only::StoreOnly;
 use crate::target::{PacketOut, Target, TargetError};
 
@@ -178,7 +178,7 @@ impl Switch {
             self.store_only.unload()?;
         }
         let before = self.loaded.replace(Loaded { pipeline, store });
-        if let Err(error) = self.bring_in_step() {
+        if let Err(error) = self.bring_in_step(Differences::AsConfigured) {
             // The switch has the new pipeline and lacks entries of it: it gets the old one again.
             if let Some(before) = before {
                 let updates = before.store.read().updates();
@@ -192,13 +192,13 @@ impl Switch {
     }
 
     /// Makes a switch in another process hold what is stored.
-    pub fn bring_in_step(&self) -> Result<(), RelayError> {
+    pub fn bring_in_step(&self, differences: Differences) -> Result<Compared, RelayError> {
         match (self.relay(), &self.loaded) {
             (Some(relay), Some(loaded)) => {
                 let updates = loaded.store.read().updates();
-                relay.bring_in_step(&loaded.pipeline, &updates)
+                relay.bring_in_step(&loaded.pipeline, &updates, differences)
             }
-            _ => Ok(()),
+            _ => Ok(Compared::default()),
         }
     }
 

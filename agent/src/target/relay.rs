@@ -88,7 +88,32 @@ pub trait Relay: Send + Sync {
         held: &[Entity],
     ) -> Result<(), RelayError>;
 
-    /// Makes the switch hold a pipeline with exactly these entities. `updates` make what it
-    /// should be of a switch that has just loaded the pipeline.
-    fn bring_in_step(&self, pipeline: &Pipeline, updates: &[Update]) -> Result<(), RelayError>;
+    /// Makes the switch hold a pipeline with exactly these entities, unless it is configured to be compared only. `updates`
+    /// make what it should be of a switch that has just loaded the pipeline.
+    fn bring_in_step(
+        &self,
+        pipeline: &Pipeline,
+        updates: &[Update],
+        differences: Differences,
+    ) -> Result<Compared, RelayError>;
+}
+
+/// What is to become of differences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Differences {
+    /// What the configuration says.
+    AsConfigured,
+    /// They are put right.
+    PutRight,
+}
+
+/// How a switch differed from what is stored.
+#[derive(Debug, Clone, Default)]
+pub struct Compared {
+    /// Where it is.
+    pub place: String,
+    /// What is stored and was not there as it is stored; what was there in its place.
+    pub differing: Vec<(Entity, Option<Entity>)>,
+    /// That was put right.
+    pub is_repaired: bool,
 }

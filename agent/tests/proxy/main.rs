@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod drift;
 mod failover;
 mod faults;
 mod notices;

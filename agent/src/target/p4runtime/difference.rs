@@ -33,6 +33,8 @@ pub(super) struct Difference {
     pub put: Vec<Update>,
     /// There and not stored; in an order in which they can be deleted.
     pub extra: Vec<Update>,
+    /// What there is in place of what is put.
+    pub found: Vec<Option<Entity>>,
 }
 
 impl Difference {
@@ -61,10 +63,10 @@ pub(super) fn difference(
             continue;
         };
         let found = there.remove(&key);
-        let operation = match (update.operation, found) {
+        let operation = match (update.operation, &found) {
             (Operation::Delete, None) => continue,
             (Operation::Delete, Some(_)) => Operation::Delete,
-            (_, Some(found)) if is_as_wanted(&found, &update.entity) => continue,
+            (_, Some(found)) if is_as_wanted(found, &update.entity) => continue,
             (_, Some(_)) => Operation::Modify,
             (_, None) if is_created(&key) => Operation::Insert,
             (_, None) => Operation::Modify,
@@ -73,6 +75,7 @@ pub(super) fn difference(
             operation,
             entity: update.entity.clone(),
         });
+        difference.found.push(found);
     }
     let mut extra: Vec<(Key, Entity)> = there
         .into_iter()

@@ -55,11 +55,11 @@ use self::link::Link;
 use self::notice::Notice;
 use self::outcome::Outcome;
 use self::shell::News;
-use super::relay::{Relay, RelayError};
+use super::relay::{Compared, Differences, Relay, RelayError};
 use super::{
     Attachment, DeviceConfig, Fill, Interface, MulticastLimits, PacketOut, Target, TargetError,
 };
-use crate::entity::{Entity, Update};
+use crate::entity::{Entity, Operation, Update};
 use crate::schema::Schema;
 use crate::switch::{Pipeline, UpdateError};
 
@@ -294,6 +294,11 @@ impl Relay for Server {
             };
             match outcome {
                 Outcome::Done => Ok(()),
+                // Somebody else has deleted it there.
+                Outcome::Refused {
+                    code: Code::NotFound,
+                    ..
+                } if update.operation == Operation::Delete => Ok(()),
                 Outcome::Refused { code, message } => Err(refused(code, message)),
                 Outcome::NotTried => Err(refused(Code::Aborted, "it was not come to".to_owned())),
             }
@@ -336,15 +341,20 @@ impl Relay for Server {
         Ok(())
     }
 
-    fn bring_in_step(&self, pipeline: &Pipeline, updates: &[Update]) -> Result<(), RelayError> {
+    fn bring_in_step(
+        &self,
+        pipeline: &Pipeline,
+        updates: &[Update],
+        differences: Differences,
+    ) -> Result<Compared, RelayError> {
         if !self.link.is_started() {
-            return Ok(());
+            return Ok(Compared::default());
         }
         let sent = failover::as_sent(updates, &self.down());
-        let result = step::bring_in_step(&self.link, pipeline, &sent);
+        let result = step::bring_in_step(&self.link, pipeline, &sent, differences);
         match &result {
             // What it refuses is said; all else is as it should be.
-            Ok(()) | Err(RelayError::NotInStep { .. }) => self.link.set_in_step(true),
+            Ok(_) | Err(RelayError::NotInStep { .. }) => self.link.set_in_step(true),
             // It is tried again.
             Err(error) => self.link.doubt(&error.to_string()),
         }

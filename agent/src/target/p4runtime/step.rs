@@ -12,7 +12,7 @@ use super::{batch, survey};
 use crate::entity::{Entity, Operation, Update};
 use crate::schema::Schema;
 use crate::switch::Pipeline;
-use crate::target::relay::RelayError;
+use crate::target::relay::{Compared, Differences, RelayError};
 
 /// Differences that are logged one by one.
 const LOGGED: usize = 20;
@@ -22,8 +22,13 @@ pub(super) fn bring_in_step(
     link: &Link,
     pipeline: &Pipeline,
     updates: &[Update],
-) -> Result<(), RelayError> {
-    take_pipeline(link, pipeline)?;
+    differences: Differences,
+) -> Result<Compared, RelayError> {
+    let policy = match differences {
+        Differences::AsConfigured => link.options.policy,
+        Differences::PutRight => Policy::Repair,
+    };
+    take_pipeline(link, pipeline, policy)?;
     let schema = &pipeline.schema;
     let declared = survey::declared(pipeline);
     let mut found = Vec::new();
@@ -50,13 +55,19 @@ pub(super) fn bring_in_step(
         .filter(|u| survey::is_counted(u))
         .cloned()
         .collect();
-    log(link, schema, &difference);
-    if link.options.policy == Policy::Report {
-        return Ok(());
+    log(link, schema, &difference, policy);
+    let entities = difference.put.iter().map(|update| update.entity.clone());
+    let compared = Compared {
+        place: link.options.address.clone(),
+        differing: entities.zip(difference.found.iter().cloned()).collect(),
+        is_repaired: policy == Policy::Repair,
+    };
+    if policy == Policy::Report {
+        return Ok(compared);
     }
     let failed = repair(link, schema, difference, &counts)?;
     match failed.into_iter().next() {
-        None => Ok(()),
+        None => Ok(compared),
         Some(first) => Err(RelayError::NotInStep {
             failed: 1,
             wanted: updates.len(),
@@ -65,14 +76,14 @@ pub(super) fn bring_in_step(
     }
 }
 
-fn take_pipeline(link: &Link, pipeline: &Pipeline) -> Result<(), RelayError> {
+fn take_pipeline(link: &Link, pipeline: &Pipeline, policy: Policy) -> Result<(), RelayError> {
     match survey::runs(link, pipeline) {
         Ok(true) => return Ok(()),
         Ok(false) => {}
         Err(status) => return Err(refused(link, &status)),
     }
     let address = &link.options.address;
-    if link.options.policy == Policy::Report {
+    if policy == Policy::Report {
         return Err(RelayError::Away(format!(
             "the switch at {address} runs another pipeline, and is not to be repaired"
         )));
@@ -84,7 +95,7 @@ fn take_pipeline(link: &Link, pipeline: &Pipeline) -> Result<(), RelayError> {
     survey::set_pipeline(link, pipeline, Action::VerifyAndCommit).map_err(|e| refused(link, &e))
 }
 
-fn log(link: &Link, schema: &Schema, difference: &Difference) {
+fn log(link: &Link, schema: &Schema, difference: &Difference, policy: Policy) {
     let switch = &link.options.address;
     if difference.is_none() {
         tracing::info!(%switch, "the switch holds what is stored");
@@ -92,7 +103,7 @@ fn log(link: &Link, schema: &Schema, difference: &Difference) {
     }
     tracing::warn!(
         %switch, differ = difference.put.len(), unknown = difference.extra.len(),
-        policy = %link.options.policy, "the switch does not hold what is stored"
+        %policy, "the switch does not hold what is stored"
     );
     for update in difference.put.iter().take(LOGGED) {
         let entity = schema.describe(&update.entity);
