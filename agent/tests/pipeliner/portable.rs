@@ -22,7 +22,7 @@ fn book(pipeline: &Pipeline) -> Book {
     for change in changes(include_str!("portable.yaml")) {
         let objective = change.objective;
         match pipeline.pipeliner.put(&book, &ports(), &objective) {
-            Ok(staged) => book.commit(staged),
+            Ok(staged) => drop(book.commit(staged)),
             Err(refusal) => {
                 assert_eq!(pipeline.name, "onos_basic", "{}: {refusal}", objective.id());
                 assert_eq!(objective.kind(), Kind::Filter, "{refusal}");

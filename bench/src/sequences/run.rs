@@ -271,8 +271,11 @@ impl Run {
         });
         let request = pb::ApplyRequest {
             objectives: objectives.collect(),
-            prune_devices: match prune {
-                true => vec!["leaf1".to_owned()],
+            prune: match prune {
+                true => vec![pb::Prune {
+                    device: "leaf1".to_owned(),
+                    owner: String::new(),
+                }],
                 false => Vec::new(),
             },
             ..Default::default()
