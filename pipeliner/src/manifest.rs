@@ -70,6 +70,8 @@ pub(super) enum Pattern {
     Accepted,
     /// It is one value, without a mask.
     Exact,
+    /// It is there, and zero would match, which many pipelines have for "no such header".
+    Zero,
     /// It is `untagged`.
     Untagged,
     /// It is this value.

@@ -257,10 +257,21 @@ impl std::fmt::Display for When {
                 Pattern::Untagged => Some(format!("{name}: untagged")),
                 Pattern::Value(value) => Some(format!("{name}: {}", text_of(*name, *value))),
                 Pattern::Absent => Some(format!("no {name}")),
+                Pattern::Zero => Some(format!("{name} with zero")),
                 Pattern::Optional | Pattern::Accepted => None,
             })
             .collect();
         f.write_str(&required.join(", "))
+    }
+}
+
+fn takes_zero(matching: &Match) -> bool {
+    match matching {
+        Match::Exact(value) | Match::Masked { value, .. } | Match::Prefix { value, .. } => {
+            *value == 0
+        }
+        Match::Range { low, .. } => *low == 0,
+        Match::Port(_) | Match::Untagged => false,
     }
 }
 
@@ -280,6 +291,11 @@ impl Pattern {
             Pattern::Exact => {
                 matches!(fact, Some(Fact::Match(Match::Exact(_)) | Fact::Number(_)))
             }
+            Pattern::Zero => match fact {
+                Some(Fact::Match(matching)) => takes_zero(matching),
+                Some(Fact::Number(number)) => *number == 0,
+                _ => false,
+            },
             Pattern::Untagged => fact == Some(&Fact::Match(Match::Untagged)),
             Pattern::Value(value) => match fact {
                 Some(Fact::Match(Match::Exact(found)) | Fact::Number(found)) => found == value,
@@ -294,6 +310,7 @@ impl Pattern {
             Pattern::Absent => "cannot be part of it".to_owned(),
             Pattern::Optional | Pattern::Accepted => "may be there".to_owned(),
             Pattern::Exact => "must be there with one value".to_owned(),
+            Pattern::Zero => "must take zero".to_owned(),
             Pattern::Untagged => "must be untagged".to_owned(),
             Pattern::Value(value) => format!("must be {value}"),
         }

@@ -136,7 +136,8 @@ nexts:
            ·                                                          ╰── not a pattern
          8 │     entries:
            ╰────
-          help: accepted: present, absent, optional, accepted, exact, untagged, or a value of the field
+          help: accepted: present, absent, optional, accepted, exact, zero, untagged, or a value of the
+                field
 
         Error: 
           × the pipeline has no table `ingress_port_vlans`

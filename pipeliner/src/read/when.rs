@@ -14,6 +14,7 @@ const WORDS: &[(&str, Pattern)] = &[
     ("optional", Pattern::Optional),
     ("accepted", Pattern::Accepted),
     ("exact", Pattern::Exact),
+    ("zero", Pattern::Zero),
     ("untagged", Pattern::Untagged),
 ];
 
