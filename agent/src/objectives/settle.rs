@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use pointsman_model::{Kind, Name, Objective, ObjectiveId};
 use pointsman_proto::pointsman::objective::v1::{Reason, State};
+use tonic::Code;
 
 use super::batch::Context;
 use super::degraded::in_force;
@@ -262,6 +263,7 @@ fn refusal_of(error: &UpdateError) -> Refusal {
             return refusal(Reason::Conflict, message);
         }
         UpdateError::MixedSelector { .. } | UpdateError::InUse { .. } => Reason::Conflict,
+        error if error.code() == Code::Unavailable => Reason::SwitchAway,
         error if error.is_full() => Reason::TableFull,
         error if error.is_unsupported() => Reason::UnsupportedByPipeline,
         _ => Reason::Internal,

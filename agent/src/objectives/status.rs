@@ -69,7 +69,7 @@ impl Status {
     /// It cannot be realised: for now, or at all.
     pub fn refused(revision: u64, refusal: Refusal) -> Status {
         match refusal.reason {
-            Reason::WaitsForNext | Reason::NoPipeline => {
+            Reason::WaitsForNext | Reason::NoPipeline | Reason::SwitchAway => {
                 Status::pending(revision, refusal.reason, refusal.message)
             }
             _ => Status::failed(revision, refusal),

@@ -123,3 +123,37 @@ async fn what_another_client_does_to_the_switch_is_shown_and_put_right_when_some
         .await;
     assert!(acks.iter().all(|ack| ack.ends_with("gone")), "{acks:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_switch_that_is_away_would_take_is_compiled_and_applied_when_it_comes() {
+    let dirs = [tempfile::tempdir(), tempfile::tempdir()].map(|dir| dir.expect("a directory"));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    drop(listener);
+    let config = config(dirs[0].path());
+    let agent = TestAgent::start_proxy(&config, upstream(&address.to_string())).await;
+    let mut master = Master::open(&agent, 2).await.expect("it is the first");
+    let acks = master.put(OBJECTIVES).await;
+    assert!(
+        acks.contains(&"next out: Pending SwitchAway".to_owned()),
+        "{acks:?}"
+    );
+    let mut late = super::config(dirs[1].path());
+    late.pipeline = super::PipelineChoice::None;
+    late.listen = address;
+    let behind = TestAgent::start(&late).await;
+    until("the routes", async || {
+        let mut client = behind.controller(None).await;
+        let read = client.read(Entity::TableEntry(Default::default())).await;
+        read.is_ok_and(|found| found.len() >= 4)
+    })
+    .await;
+    let acks = master.acks().await;
+    let applied = acks.acks.iter().filter_map(|ack| ack.status.as_ref());
+    assert!(
+        applied
+            .into_iter()
+            .all(|status| status.applied_revision > 0),
+        "{acks:?}"
+    );
+}
