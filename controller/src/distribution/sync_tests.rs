@@ -236,3 +236,46 @@ fn an_agent_that_comes_back_empty_is_believed() {
     case.step(greeting(false, 0));
     assert_eq!(case.status(5, true).progress, Progress::Pending);
 }
+
+#[test]
+fn what_has_expired_on_the_switch_is_told_to_the_store_until_that_takes_it() {
+    let expired = || {
+        Status::pending(
+            Reason::Expired,
+            "its hard timeout of 5m is over",
+            Revision(4),
+        )
+    };
+    let expire = Command::Expire(vec![(key(), Revision(4))]);
+    let mut case = Case::synced_at(4);
+    let commands = case.step(acked(Some(expired()), 4));
+    assert!(commands.contains(&expire), "{commands:?}");
+    // Once, unless the store did not take it.
+    let again = case.step(acked(None, 4));
+    assert!(
+        !again
+            .iter()
+            .any(|command| matches!(command, Command::Expire(_))),
+        "{again:?}"
+    );
+    case.step(acked(Some(expired()), 4));
+    let commands = case.step(Event::NotExpired);
+    assert!(
+        matches!(commands[..], [Command::WaitToExpire(_)]),
+        "{commands:?}"
+    );
+    assert_eq!(case.step(Event::ExpiryDue), [expire.clone()]);
+    // The switch has forgotten it with its deletion; so there is nothing to tell any more.
+    case.step(acked(None, 5));
+    assert_eq!(case.step(Event::ExpiryDue), []);
+    // Whoever becomes master hears of it in the hello.
+    let commands = Case::new().step(Event::AgentGreeted {
+        can_continue: true,
+        revision: Revision(4),
+        statuses: vec![Ack {
+            key: key(),
+            status: Some(expired()),
+        }],
+    });
+    assert!(commands.contains(&expire), "{commands:?}");
+}
