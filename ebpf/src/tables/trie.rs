@@ -58,7 +58,7 @@ impl TriePlan {
 
     /// Reserves room. A prefix needs at most one node for each level below the root, and
     /// prefixes share them: three each is ample, and two where there are only two levels. Of more
-    /// than [`SHARED_FROM`] IPv4 prefixes many are neighbours: half a node each is ample then, and
+    /// than `SHARED_FROM` IPv4 prefixes many are neighbours: half a node each is ample then, and
     /// [`MAX_NODES`] for what is known of the Internet's tables. There are at most `max_nodes`.
     pub fn new(arena: &mut Arena, entries: u32, key_bits: u32, max_nodes: u32) -> TriePlan {
         let levels = key_bits.div_ceil(8).saturating_sub(2);
