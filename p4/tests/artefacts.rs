@@ -64,6 +64,27 @@ fn artefacts_are_those_of_the_source() {
     }
 }
 
+/// Each in a directory of its own, with its compile.sh.
+#[test]
+fn programs_of_the_tests_of_the_agent_are_those_of_their_sources() {
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../agent/tests/programs");
+    for program in fs::read_dir(programs).expect("the directory is there") {
+        let directory = program.expect("a readable entry").path();
+        let recorded = fs::read_to_string(directory.join("SOURCE.sha256")).unwrap();
+        for line in recorded.lines() {
+            let (hash, file) = line.split_once("  ").unwrap();
+            let path = directory.join(file);
+            let source = fs::read(&path).unwrap();
+            let path = path.display();
+            assert_eq!(
+                hex(&Sha256::digest(&source)),
+                hash,
+                "{path} has changed: run compile.sh"
+            );
+        }
+    }
+}
+
 #[test]
 fn every_program_is_embedded_under_its_own_name() {
     let on_disk: BTreeSet<String> = files("")

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::bench::running;
-use super::support::{Pipeline, leaf_spine, onos_basic, onos_fabric, ports};
+use super::support::{Pipeline, leaf_spine, onos_basic, onos_fabric, ports, vocabulary};
 use pointsman_pipeliner::Book;
 
 /// A value of each form that the field has.
@@ -165,6 +165,7 @@ proptest! {
     #[test]
     fn every_objective_is_realised_or_refused(objectives in prop::collection::vec(objective(), 1..60)) {
         check(&leaf_spine(), &objectives);
+        check(&vocabulary(), &objectives);
         for onos in [onos_fabric(), onos_basic()].into_iter().flatten() {
             check(&onos, &objectives);
         }
