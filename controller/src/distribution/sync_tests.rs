@@ -264,7 +264,7 @@ fn what_has_expired_on_the_switch_is_told_to_the_store_until_that_takes_it() {
         matches!(commands[..], [Command::WaitToExpire(_)]),
         "{commands:?}"
     );
-    assert_eq!(case.step(Event::ExpiryDue), [expire.clone()]);
+    assert_eq!(case.step(Event::ExpiryDue), std::slice::from_ref(&expire));
     // The switch has forgotten it with its deletion; so there is nothing to tell any more.
     case.step(acked(None, 5));
     assert_eq!(case.step(Event::ExpiryDue), []);
