@@ -15,6 +15,9 @@ pub const BAD: Style = Style::new()
     .fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)))
     .bold();
 
+/// Somebody else has changed or deleted entries of an objective that is applied.
+pub const DRIFTED: &str = "drifted";
+
 /// The word for how an objective fares, and its colour.
 pub fn state(status: &pb::Status) -> (&'static str, Style) {
     match (status.state(), status.reason()) {
@@ -26,7 +29,7 @@ pub fn state(status: &pb::Status) -> (&'static str, Style) {
         (pb::State::Pending, pb::Reason::Expired) => ("expired", WAITING),
         (pb::State::Pending, _) => ("pending", WAITING),
         (pb::State::Applied, pb::Reason::Unspecified) => ("applied", GOOD),
-        (pb::State::Applied, pb::Reason::Drifted) => ("drifted", BAD),
+        (pb::State::Applied, pb::Reason::Drifted) => (DRIFTED, BAD),
         (pb::State::Applied, _) => ("degraded", WAITING),
         (pb::State::Failed, pb::Reason::Superseded) => ("superseded", WAITING),
         (pb::State::Failed, _) => ("failed", BAD),

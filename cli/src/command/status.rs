@@ -21,6 +21,8 @@ struct Overview {
     cluster: ClusterView,
     devices: Vec<DeviceView>,
     unapplied: Vec<ObjectiveView>,
+    /// Applied, but somebody else has changed their entries.
+    drifted: Vec<ObjectiveView>,
     /// Applied, but a port is down that they use.
     degraded: Vec<ObjectiveView>,
 }
@@ -37,20 +39,26 @@ pub async fn run(global: &Global, output: &mut Output) -> Result<ExitCode, CliEr
         .await?
         .objectives;
     unwell.retain(|objective| !objective.is_well());
-    let (degraded, unapplied) = unwell.into_iter().partition(ObjectiveView::is_applied);
+    let (applied, unapplied): (Vec<_>, _) = unwell.into_iter().partition(ObjectiveView::is_applied);
+    let (drifted, degraded) = applied.into_iter().partition(ObjectiveView::has_drifted);
     let overview = Overview {
         cluster,
         devices,
         unapplied,
+        drifted,
         degraded,
     };
     output.value(&overview, |output| {
         output.text(&format!("{}\n", nodes::summary(&overview.cluster)))?;
         output.columns(devices::table(&overview.devices), devices::WIDE)?;
-        let unwell = overview.unapplied.iter().chain(&overview.degraded);
-        let mut shown = objectives::table(unwell.take(MOST_SHOWN)).without(objectives::WIDE);
-        let all = overview.unapplied.len() + overview.degraded.len();
-        shown.and_more(all.saturating_sub(MOST_SHOWN), "pointsman get objectives");
+        let lists = [&overview.unapplied, &overview.drifted, &overview.degraded];
+        let unwell = lists.into_iter().flatten();
+        let mut shown =
+            objectives::table(unwell.clone().take(MOST_SHOWN)).without(objectives::WIDE);
+        shown.and_more(
+            unwell.count().saturating_sub(MOST_SHOWN),
+            "pointsman get objectives",
+        );
         output.table(&shown)?;
         output.text(&format!("{}\n", verdict(&overview)))
     })?;
@@ -63,6 +71,7 @@ pub async fn run(global: &Global, output: &mut Output) -> Result<ExitCode, CliEr
 
 fn is_well(overview: &Overview) -> bool {
     overview.unapplied.is_empty()
+        && overview.drifted.is_empty()
         && overview.cluster.leader.is_some()
         && overview.devices.iter().all(DeviceView::is_in_sync)
 }
@@ -86,8 +95,12 @@ fn verdict(overview: &Overview) -> String {
         .iter()
         .filter(|device| !device.is_in_sync())
         .count();
+    let drifted = match overview.drifted.len() {
+        0 => String::new(),
+        drifted => format!("{drifted} drifted, "),
+    };
     format!(
-        "not all is as wanted: {} not applied, {} unreachable or out of sync",
+        "not all is as wanted: {} not applied, {drifted}{} unreachable or out of sync",
         words::count(overview.unapplied.len(), "objective"),
         words::count(out_of_sync, "device")
     )

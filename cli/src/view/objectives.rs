@@ -97,6 +97,11 @@ impl ObjectiveView {
         self.is_applied && self.reason.is_empty()
     }
 
+    /// Has somebody else changed or deleted entries of it?
+    pub fn has_drifted(&self) -> bool {
+        self.state == words::DRIFTED
+    }
+
     /// Why it is not applied, or degraded, in words.
     pub fn why(&self) -> String {
         why(self.reason, &self.message)
