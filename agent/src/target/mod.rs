@@ -18,6 +18,7 @@ mod offloads;
 pub mod p4runtime;
 mod packet_socket;
 pub mod relay;
+mod ring;
 pub mod store_only;
 pub mod xdp;
 

@@ -30,6 +30,7 @@ use tokio::sync::mpsc;
 use super::learnt::Learner;
 use super::local::LocalQueue;
 use super::offloads::Offloads;
+use super::ring::drain;
 use super::{
     Attachment, Fill, Interface, Learnt, Local, Loss, PacketOut, PortLiveness, SlowPathUse, Target,
     TargetError,
@@ -38,8 +39,6 @@ use crate::switch::Pipeline;
 
 /// Packets for the controller that wait for the agent. More are dropped and counted.
 const PACKET_IN_QUEUE: usize = 1024;
-/// Events handled before other tasks get their turn.
-const EVENTS_A_TURN: usize = 64;
 
 /// XDP programs on Linux interfaces.
 pub struct XdpTarget {
@@ -180,59 +179,6 @@ impl XdpEvents {
         let events = drain(events, |event| slow.handle(event));
         let frames = drain(frames, |frame| slow.local.offer(frame));
         tokio::try_join!(events, frames).map(drop)
-    }
-}
-
-/// A ring buffer of records.
-trait Ring: AsRawFd {
-    type Record;
-
-    /// Somebody looks from now on.
-    fn wake(&mut self) {}
-
-    fn next(&mut self) -> Option<Self::Record>;
-
-    /// Nobody looks until its descriptor is readable. Not so if this says no.
-    fn sleep(&mut self) -> bool {
-        true
-    }
-}
-
-impl Ring for Events {
-    type Record = Event;
-
-    fn wake(&mut self) {
-        Events::wake(self);
-    }
-
-    fn next(&mut self) -> Option<Event> {
-        self.next_event()
-    }
-
-    fn sleep(&mut self) -> bool {
-        Events::sleep(self)
-    }
-}
-
-impl Ring for Frames {
-    type Record = LocalFrame;
-
-    fn next(&mut self) -> Option<LocalFrame> {
-        self.next_frame()
-    }
-}
-
-/// Reads a ring buffer until it is dropped, and lets other tasks have their turn.
-async fn drain<R: Ring>(ring: &mut AsyncFd<R>, handle: impl Fn(R::Record)) -> std::io::Result<()> {
-    loop {
-        let inner = ring.get_mut();
-        inner.wake();
-        let records = std::iter::from_fn(|| inner.next()).take(EVENTS_A_TURN);
-        let handled = records.map(&handle).count();
-        if handled < EVENTS_A_TURN && inner.sleep() {
-            ring.readable_mut().await?.clear_ready();
-        }
-        tokio::task::yield_now().await;
     }
 }
 
