@@ -10,5 +10,6 @@ pub mod p4rt_fuzz;
 pub mod packet_io;
 pub mod program;
 pub mod sequences;
+pub mod switches;
 pub mod synthetic;
 pub mod warm_restart;

@@ -9,14 +9,13 @@ use pointsman_proto::pointsman::agent::v1 as pb;
 use tokio::sync::watch;
 use tonic::Status;
 
-use crate::agent::Agent;
 use crate::inventory::{Inventory, Item, Known, Since, wire};
 
 /// Events of a batch at most.
 const BATCH: usize = 512;
 
 /// What a client is sent.
-pub(super) type Batches = Pin<Box<dyn Stream<Item = Result<pb::InventoryBatch, Status>> + Send>>;
+pub type Batches = Pin<Box<dyn Stream<Item = Result<pb::InventoryBatch, Status>> + Send>>;
 
 /// How far a client is.
 struct Watcher {
@@ -33,16 +32,19 @@ struct Watcher {
     is_done: bool,
 }
 
-/// Sends what a client has missed and then, unless it asks for no more, what happens.
-pub(super) fn watch(agent: &Agent, request: &pb::WatchInventoryRequest) -> Batches {
-    let boot_id = agent.identity.boot_id.clone();
+/// Sends what a client has missed of the inventory of a boot and then, unless it asks for no more, what happens.
+pub fn watch(
+    inventory: Arc<Inventory>,
+    boot_id: String,
+    request: &pb::WatchInventoryRequest,
+) -> Batches {
     let known = match request.boot_id == boot_id {
         true => Known::UpTo(request.sequence),
         false => Known::Nothing,
     };
     let watcher = Watcher {
-        inventory: Arc::clone(&agent.inventory),
-        changes: agent.inventory.changes(),
+        changes: inventory.changes(),
+        inventory,
         boot_id,
         known,
         snapshot: None,

@@ -3,7 +3,7 @@
 
 mod describe;
 mod drift;
-mod inventory;
+pub mod inventory;
 mod sync;
 mod trace;
 
@@ -141,7 +141,9 @@ impl AgentRpc for AgentService {
         &self,
         request: Request<pb::WatchInventoryRequest>,
     ) -> Result<Response<Self::WatchInventoryStream>, Status> {
-        let batches = inventory::watch(&self.agent, request.get_ref());
+        let boot_id = self.agent.identity.boot_id.clone();
+        let inventory = Arc::clone(&self.agent.inventory);
+        let batches = inventory::watch(inventory, boot_id, request.get_ref());
         Ok(Response::new(batches))
     }
 
