@@ -17,6 +17,8 @@ const PROTO_FILES: &[&str] = &[
     "pointsman/agent/v1/trace.proto",
     "pointsman/agent/v1/state.proto",
     "pointsman/controller/v1/controller.proto",
+    "pointsman/controller/v1/cluster.proto",
+    "pointsman/peer/v1/admission.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
