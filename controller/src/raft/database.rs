@@ -47,6 +47,7 @@ pub(super) const OBJECTIVES: TableDefinition<(&str, u8, &str), &[u8]> =
 pub(super) const TOMBSTONES: TableDefinition<(&str, u8, &str), u64> =
     TableDefinition::new("tombstones");
 pub(super) const HISTORY: TableDefinition<u64, &[u8]> = TableDefinition::new("history");
+pub(super) const NODES: TableDefinition<u64, &[u8]> = TableDefinition::new("nodes");
 
 /// Why a directory cannot be used as a store.
 #[derive(Debug, Error)]

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
 
 use super::database::{
-    CLUSTER, DEVICES, DatabaseFault, HISTORY, OBJECTIVES, TOMBSTONES, decode, encode,
+    CLUSTER, DEVICES, DatabaseFault, HISTORY, NODES, OBJECTIVES, TOMBSTONES, decode, encode,
 };
 use crate::objective::{Kind, ObjectiveKey};
-use crate::state::{ClusterRow, DeviceState, History, Revision, RowKey, State};
+use crate::state::{ClusterRow, DeviceState, History, Node, NodeId, Revision, RowKey, State};
 
 /// The one key of the cluster table.
 const CLUSTER_KEY: &str = "";
@@ -71,7 +71,24 @@ pub fn load(transaction: &ReadTransaction) -> Result<State, DatabaseFault> {
             .ok_or_else(|| orphan("tombstones", device))?;
         owner.restore_tombstone(key, Revision(revision.value()));
     }
-    Ok(State::restore(cluster, devices, load_history(transaction)?))
+    let state = State::restore(cluster, devices, load_history(transaction)?);
+    Ok(state.with_nodes(load_nodes(transaction)?))
+}
+
+fn load_nodes(transaction: &ReadTransaction) -> Result<BTreeMap<NodeId, Node>, DatabaseFault> {
+    let mut nodes = BTreeMap::new();
+    match transaction.open_table(NODES) {
+        Ok(table) => {
+            for row in table.iter()? {
+                let (id, value) = row?;
+                nodes.insert(id.value(), decode("nodes", value.value())?);
+            }
+        }
+        // The version that made the file kept none.
+        Err(TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(nodes)
 }
 
 fn load_history(transaction: &ReadTransaction) -> Result<History, DatabaseFault> {
@@ -103,6 +120,7 @@ pub fn store<'a>(
     let mut objectives = transaction.open_table(OBJECTIVES)?;
     let mut tombstones = transaction.open_table(TOMBSTONES)?;
     let mut history = transaction.open_table(HISTORY)?;
+    let mut nodes = transaction.open_table(NODES)?;
     for row in touched {
         match row {
             RowKey::Cluster => {
@@ -120,6 +138,10 @@ pub fn store<'a>(
             RowKey::Past(revision) => match state.history().get(*revision) {
                 Some(past) => drop(history.insert(revision.0, encode(past).as_slice())?),
                 None => drop(history.remove(revision.0)?),
+            },
+            RowKey::Node(id) => match state.node(*id) {
+                Some(node) => drop(nodes.insert(id, encode(node).as_slice())?),
+                None => drop(nodes.remove(id)?),
             },
             RowKey::Objective(device, objective) => {
                 let key = (
@@ -148,11 +170,13 @@ pub fn replace(transaction: &WriteTransaction, state: &State) -> Result<(), Data
     transaction.delete_table(OBJECTIVES)?;
     transaction.delete_table(TOMBSTONES)?;
     transaction.delete_table(HISTORY)?;
+    transaction.delete_table(NODES)?;
     store(transaction, state, &all_rows(state))
 }
 
 fn all_rows(state: &State) -> Vec<RowKey> {
     let mut rows = vec![RowKey::Cluster];
+    rows.extend(state.nodes().keys().map(|id| RowKey::Node(*id)));
     for (name, device) in state.devices() {
         rows.push(RowKey::Device(name.clone()));
         let keys = device.objectives().keys().chain(device.tombstones().keys());

@@ -163,8 +163,7 @@ impl StateMachine {
 
     fn install(&self, meta: &SnapshotMeta, body: &[u8]) -> Result<(), DatabaseFault> {
         let SnapshotBody { state } = decode("snapshot", body)?;
-        let (devices, history) = (state.devices().clone(), state.history().clone());
-        let state = State::restore(state.cluster_row(), devices, history);
+        let state = state.reindexed();
         let applied = Applied {
             last: meta.last_log_id,
             membership: meta.last_membership.clone(),

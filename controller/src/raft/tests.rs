@@ -16,8 +16,8 @@ use super::types::{StorageError, TypeConfig};
 use super::{OpenError, StartError, Store, StoreConfig};
 use crate::objective::Objective;
 use crate::state::{
-    ChangeSet, Cluster, Command, DeviceChange, DeviceSpec, ObjectiveChange, Operation, Response,
-    Scope, State,
+    BootId, ChangeSet, Cluster, Command, DeviceChange, DeviceSpec, MastershipCommand, NodeCommand,
+    NodeSpec, ObjectiveChange, Operation, Response, Scope, State,
 };
 
 struct OnDisk;
@@ -250,6 +250,22 @@ fn command_strategy() -> impl Strategy<Value = Command> {
         8 => (name(), 0..6usize).prop_map(move |(name, index)| changes(vec![], vec![put(name, index)])),
         4 => (name(), 0..6usize).prop_map(move |(name, index)| changes(vec![], vec![delete(name, index)])),
         1 => name().prop_map(|name| Command::Claim { node: 1, devices: vec![name.into()] }),
+        2 => (1..4u64, 0..2u64).prop_map(|(node, boot)| {
+            let (boot, spec) = (BootId(boot), NodeSpec::default());
+            Command::Node(NodeCommand::Start { node, boot, spec })
+        }),
+        2 => (1..4u64, 0..2u64).prop_map(|(node, boot)| {
+            Command::Node(NodeCommand::Lost { node, boot: BootId(boot) })
+        }),
+        1 => (1..4u64).prop_map(|node| Command::Node(NodeCommand::Drain { node })),
+        1 => (1..4u64).prop_map(|node| Command::Node(NodeCommand::Remove { node })),
+        1 => any::<bool>().prop_map(|anew| {
+            Command::Mastership(MastershipCommand::Balance { anew })
+        }),
+        1 => (name(), 1..4u64).prop_map(|(device, node)| {
+            let devices = vec![device.into()];
+            Command::Mastership(MastershipCommand::Set { devices, node })
+        }),
         1 => name().prop_map(|name| Command::Apply(ChangeSet {
             prune: vec![Scope { device: name.into(), owner: String::new() }],
             ..ChangeSet::default()

@@ -3,8 +3,8 @@
 use super::history::{Past, Replaced};
 use super::plan::DeviceEffect;
 use super::{
-    ChangeSet, Command, DeviceState, Mastership, ObjectiveEffect, Plan, Response, Revision, State,
-    Term, Trial, plan,
+    ChangeSet, Command, DeviceState, NodeId, ObjectiveEffect, Plan, Response, Revision, State,
+    Trial, plan,
 };
 use crate::objective::ObjectiveKey;
 
@@ -19,6 +19,8 @@ pub enum RowKey {
     Objective(String, ObjectiveKey),
     /// The change set that led to a revision.
     Past(Revision),
+    /// A controller.
+    Node(NodeId),
 }
 
 /// What a command did.
@@ -43,7 +45,7 @@ impl State {
                     touched: vec![RowKey::Cluster],
                 }
             }
-            Command::Claim { node, devices } => self.claim(node, devices),
+            Command::Claim { node, devices } => self.claim(node, &devices),
             Command::Apply(changes) => self.apply_changes(&changes),
             Command::Expire {
                 device,
@@ -51,27 +53,8 @@ impl State {
                 time,
             } => self.expire(&device, expired, time),
             Command::Confirm(revision) => self.confirm(revision),
-        }
-    }
-
-    fn claim(&mut self, node: super::NodeId, names: Vec<String>) -> Effect {
-        let mut claimed = Vec::new();
-        let mut touched = vec![RowKey::Cluster];
-        for name in names {
-            let Some(device) = self.devices.get_mut(&name) else {
-                continue;
-            };
-            self.last_term = Term(self.last_term.0 + 1);
-            device.mastership = Some(Mastership {
-                node,
-                term: self.last_term,
-            });
-            touched.push(RowKey::Device(name.clone()));
-            claimed.push((name, self.last_term));
-        }
-        Effect {
-            response: Response::Claimed(claimed),
-            touched,
+            Command::Node(command) => self.apply_to_node(command),
+            Command::Mastership(command) => self.apply_to_mastership(command),
         }
     }
 
@@ -92,6 +75,7 @@ impl State {
         for effect in plan.devices {
             self.commit_device(effect, &mut touched, &mut replaced);
         }
+        self.assign_vacant(&mut touched);
         let mut pruned = Vec::new();
         for ObjectiveEffect {
             device: name,
@@ -169,7 +153,13 @@ impl State {
                 let name = spec.name.clone();
                 touched.push(RowKey::Device(name.clone()));
                 let before = match self.devices.get_mut(&name) {
-                    Some(device) => Some(std::mem::replace(&mut device.spec, spec)),
+                    Some(device) => {
+                        // Another address may be one that those who have tried do reach.
+                        if let Some(held) = &mut device.mastership {
+                            held.tried.clear();
+                        }
+                        Some(std::mem::replace(&mut device.spec, spec))
+                    }
                     None => {
                         let device = DeviceState::new(spec, self.revision);
                         self.devices.insert(name.clone(), device);

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cluster, DeviceSpec, Expired, Note, Revision, Summary, Term};
+use super::{
+    Cluster, DeviceSpec, Expired, MastershipCommand, NodeCommand, Note, Revision, Summary,
+};
 use crate::objective::{Bucket, Objective, ObjectiveKey};
 use crate::status::Reason;
 
@@ -16,7 +18,8 @@ pub type NodeId = u64;
 pub enum Command {
     /// Names the cluster; does nothing once it has a name.
     Initialize(Cluster),
-    /// Makes a node the master of devices, each under a new term.
+    /// Makes a node the master of devices, each under a new term. In the logs of earlier versions;
+    /// nothing submits it any more.
     Claim {
         /// The new master.
         node: NodeId,
@@ -36,6 +39,10 @@ pub enum Command {
     },
     /// Keeps what is on trial: the change set that led to this revision, or whichever it is.
     Confirm(Option<Revision>),
+    /// Something happened to a controller, or is wanted of it.
+    Node(NodeCommand),
+    /// Something happened between masters and devices, or is wanted of them.
+    Mastership(MastershipCommand),
 }
 
 /// Changes that are made together or not at all.
@@ -200,8 +207,6 @@ impl Rejection {
 pub enum Response {
     /// There was nothing to do, or it needs no answer.
     Done,
-    /// The devices that were claimed, each with its term.
-    Claimed(Vec<(String, Term)>),
     /// The change set was committed.
     Applied {
         /// The revision after it.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::groups::Groups;
-use super::{NodeId, Revision, Term};
+use super::{Mastership, Revision};
 use crate::objective::{Objective, ObjectiveKey};
 
 /// How many deletions a device remembers. An agent that missed more is sent a snapshot.
@@ -21,15 +21,6 @@ pub struct DeviceSpec {
     pub address: String,
     /// The P4Runtime device id.
     pub device_id: u64,
-}
-
-/// Who writes a device, and since which term.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mastership {
-    /// The controller node.
-    pub node: NodeId,
-    /// The term of its claim.
-    pub term: Term,
 }
 
 /// An objective and the revision that made it what it is.

@@ -7,6 +7,7 @@
 //! replicates and stores this state, `service` and `distribution` read it.
 
 mod apply;
+mod balance;
 mod command;
 mod device;
 mod expiry;
@@ -17,6 +18,10 @@ mod history_tests;
 mod inventory;
 #[cfg(test)]
 mod lives_tests;
+mod mastership;
+#[cfg(test)]
+mod mastership_tests;
+mod nodes;
 mod plan;
 mod references;
 mod tail;
@@ -34,11 +39,13 @@ pub use command::{
     ChangeSet, Command, DeviceChange, NodeId, ObjectiveChange, Operation, Rejection, Response,
     Scope, Subject,
 };
-pub use device::{DeviceSpec, DeviceState, Mastership, Stored};
+pub use device::{DeviceSpec, DeviceState, Stored};
 pub use expiry::Expired;
 pub use history::{
     DeviceDifference, Differences, History, HistoryError, Note, ObjectiveDifference, Past,
 };
+pub use mastership::{Mastership, MastershipCommand, Role};
+pub use nodes::{BootId, Duty, Node, NodeCommand, NodeSpec, Presence};
 pub use plan::{ObjectiveEffect, Outcome, Plan, Summary, plan};
 pub use tail::{Change, Tail};
 pub use trial::Trial;
@@ -61,7 +68,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// A period of mastership. No two claims of any devices ever get the same one.
+/// A period of mastership. No two assignments of any devices ever get the same one.
 #[derive(
     Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -86,6 +93,8 @@ pub struct State {
     last_term: Term,
     devices: BTreeMap<String, DeviceState>,
     #[serde(default)]
+    nodes: BTreeMap<NodeId, Node>,
+    #[serde(default)]
     history: History,
     #[serde(default)]
     trial: Option<Trial>,
@@ -105,26 +114,34 @@ impl State {
     /// Builds a state from what a store kept, its indexes included.
     pub fn restore(
         row: ClusterRow,
-        mut devices: BTreeMap<String, DeviceState>,
+        devices: BTreeMap<String, DeviceState>,
         history: History,
     ) -> Self {
-        for device in devices.values_mut() {
-            device.reindex();
-        }
         let ClusterRow {
             cluster,
             revision,
             last_term,
             trial,
         } = row;
-        Self {
+        let state = Self {
             cluster,
             revision,
             last_term,
             devices,
+            nodes: BTreeMap::new(),
             history,
             trial,
+        };
+        state.reindexed()
+    }
+
+    /// The same with its indexes, which are not part of what is stored or sent.
+    #[must_use]
+    pub fn reindexed(mut self) -> Self {
+        for device in self.devices.values_mut() {
+            device.reindex();
         }
+        self
     }
 
     /// The cluster's own part, for a store to keep.

@@ -378,39 +378,6 @@ fn a_device_without_usable_address_or_id_is_refused() {
 }
 
 #[test]
-fn no_two_claims_ever_get_the_same_term_even_when_the_device_was_away() {
-    let mut state = state_with([]);
-    let claim = || Command::Claim {
-        node: 1,
-        devices: vec!["leaf1".into(), "ghost".into()],
-    };
-    let mut terms = Vec::new();
-    for _ in 0..2 {
-        let Response::Claimed(claimed) = state.apply(claim()).response else {
-            panic!("claimed")
-        };
-        terms.extend(claimed.into_iter().map(|(_, term)| term.0));
-        let remove = vec![DeviceChange::Remove("leaf1".into())];
-        applied(
-            &mut state,
-            ChangeSet {
-                devices: remove,
-                ..ChangeSet::default()
-            },
-        );
-        let add = vec![DeviceChange::Put(spec("leaf1", 1))];
-        applied(
-            &mut state,
-            ChangeSet {
-                devices: add,
-                ..ChangeSet::default()
-            },
-        );
-    }
-    assert_eq!(terms, [1, 2]);
-}
-
-#[test]
 fn a_later_cluster_and_a_later_term_have_a_higher_election_id() {
     let named = |epoch| {
         let mut state = State::default();
