@@ -61,7 +61,7 @@ EOF
 }
 
 start_controller() {
-    start controller pm-ctl "$bin_dir/pointsman-controller" --listen "$controller" --data-dir "$run_dir/state/controller"
+    start controller pm-ctl "$bin_dir/pointsman-controller" --bootstrap --listen "$controller" --data-dir "$run_dir/state/controller"
 }
 
 start_agent() {

@@ -40,6 +40,7 @@ impl Cluster {
         let agent = agent(&programs, &directory, &agent_address);
         let controller = server(
             Command::new(programs.join("pointsman-controller"))
+                .args(["--bootstrap", "--peer-listen", "127.0.0.1:0"])
                 .args(["--listen", &controller_address, "--data-dir"])
                 .arg(directory.path().join("controller")),
         );

@@ -15,11 +15,9 @@ use thiserror::Error;
 
 use crate::dial::{AgentTls, OwnCertificate};
 use crate::objective::is_usable_name;
-use crate::state::NodeId;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:9700";
 const DEFAULT_DATA_DIR: &str = "/var/lib/pointsman/controller";
-const DEFAULT_NODE_ID: NodeId = 1;
 const DEFAULT_LOG: &str = "info,openraft=warn";
 
 /// What may be set in the file, in the environment and by flags. Nothing has to be.
@@ -42,15 +40,42 @@ pub struct Settings {
         value_name = "DIR"
     )]
     pub data_dir: Option<PathBuf>,
-    /// Number of this node in its cluster; never reused, never changed [default: 1]
+    /// Address and port for the other nodes of the cluster [default: that of --listen with the next port]
     #[arg(
         long,
         global = true,
-        env = "POINTSMAN_CONTROLLER_NODE_ID",
-        value_name = "N"
+        env = "POINTSMAN_CONTROLLER_PEER_LISTEN",
+        value_name = "ADDR"
     )]
-    pub node_id: Option<NodeId>,
-    /// Name of this node in displays [default: controller-N]
+    pub peer_listen: Option<String>,
+    /// Where other nodes reach that port, if not at --peer-listen itself
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_CONTROLLER_PEER_ADDRESS",
+        value_name = "HOST:PORT"
+    )]
+    pub peer_address: Option<String>,
+    /// Where programs reach the API, if not at --listen itself; shown to operators
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_CONTROLLER_API_ADDRESS",
+        value_name = "HOST:PORT"
+    )]
+    pub api_address: Option<String>,
+    /// Make a new cluster of one if the data directory is empty, for tests and containers
+    #[arg(
+        long,
+        global = true,
+        env = "POINTSMAN_CONTROLLER_BOOTSTRAP",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_name = "BOOL"
+    )]
+    pub bootstrap: Option<bool>,
+    /// Name of this node, unlike that of any other [default: what it was called when it was made]
     #[arg(
         long,
         global = true,
@@ -97,12 +122,21 @@ pub struct Settings {
 pub struct Config {
     /// Where the API is served.
     pub listen: SocketAddr,
+    /// Where the other nodes are served.
+    pub peer_listen: SocketAddr,
+    /// Where those reach it, if not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_address: Option<String>,
+    /// Where programs reach the API, if not at `listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_address: Option<String>,
     /// The directory of the store.
     pub data_dir: PathBuf,
-    /// This node.
-    pub node_id: NodeId,
-    /// How it is called.
-    pub node_name: String,
+    /// An empty one becomes a new cluster.
+    pub bootstrap: bool,
+    /// How this node is called, if not as when it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
     /// How to talk TLS to agents.
     #[serde(flatten)]
     pub agent_tls: Option<AgentTls>,
@@ -172,7 +206,10 @@ impl Settings {
         Self {
             listen: self.listen.or(below.listen),
             data_dir: self.data_dir.or(below.data_dir),
-            node_id: self.node_id.or(below.node_id),
+            peer_listen: self.peer_listen.or(below.peer_listen),
+            peer_address: self.peer_address.or(below.peer_address),
+            api_address: self.api_address.or(below.api_address),
+            bootstrap: self.bootstrap.or(below.bootstrap),
             node_name: self.node_name.or(below.node_name),
             agent_ca: self.agent_ca.or(below.agent_ca),
             agent_cert: self.agent_cert.or(below.agent_cert),
@@ -186,49 +223,83 @@ impl TryFrom<Settings> for Config {
     type Error = ConfigError;
 
     fn try_from(settings: Settings) -> Result<Self, ConfigError> {
-        let node_id = settings.node_id.unwrap_or(DEFAULT_NODE_ID);
-        let refuse = |setting, value: String, expected| {
-            Err(ConfigError::Value {
-                setting,
-                value,
-                expected,
-            })
+        let listen = socket_address(
+            "listen",
+            settings.listen.as_deref().unwrap_or(DEFAULT_LISTEN),
+        )?;
+        let peer_listen = match settings.peer_listen {
+            Some(peer_listen) => socket_address("peer_listen", &peer_listen)?,
+            None => next_to(listen)?,
         };
-        if node_id == 0 {
-            return refuse("node_id", node_id.to_string(), "node ids start at 1");
-        }
-        let listen = settings.listen.unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
-        let Ok(listen) = listen.parse() else {
-            return refuse(
-                "listen",
-                listen,
-                "give an IP address and a port, for example 0.0.0.0:9700 or [::]:9700",
-            );
-        };
-        let node_name = settings
-            .node_name
-            .unwrap_or_else(|| format!("controller-{node_id}"));
-        if !is_usable_name(&node_name) {
-            return refuse(
-                "node_name",
-                node_name,
-                "give 1 to 255 bytes without control characters or surrounding blanks",
-            );
+        if let Some(name) = &settings.node_name
+            && !is_usable_name(name)
+        {
+            let expected = "give 1 to 255 bytes without control characters or surrounding blanks";
+            return Err(unusable("node_name", name, expected));
         }
         let data_dir = settings.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
         if data_dir.as_os_str().is_empty() {
-            return refuse("data_dir", String::new(), "give a directory");
+            return Err(unusable("data_dir", "", "give a directory"));
         }
         let log = settings.log.unwrap_or_else(|| DEFAULT_LOG.to_owned());
         Ok(Self {
             listen,
+            peer_listen,
+            peer_address: host_and_port("peer_address", settings.peer_address)?,
+            api_address: host_and_port("api_address", settings.api_address)?,
             data_dir,
-            node_id,
-            node_name,
+            bootstrap: settings.bootstrap.unwrap_or(false),
+            node_name: settings.node_name,
             agent_tls: agent_tls(settings.agent_ca, settings.agent_cert, settings.agent_key)?,
             log,
         })
     }
+}
+
+fn unusable(setting: &'static str, value: &str, expected: &'static str) -> ConfigError {
+    ConfigError::Value {
+        setting,
+        value: value.to_owned(),
+        expected,
+    }
+}
+
+fn socket_address(setting: &'static str, value: &str) -> Result<SocketAddr, ConfigError> {
+    let expected = "give an IP address and a port, for example 0.0.0.0:9700 or [::]:9700";
+    value
+        .parse()
+        .map_err(|_| unusable(setting, value, expected))
+}
+
+/// The port after that of the API; any port where that may be any.
+fn next_to(listen: SocketAddr) -> Result<SocketAddr, ConfigError> {
+    let port = match listen.port() {
+        0 => Some(0),
+        port => port.checked_add(1),
+    };
+    let port = port.ok_or(ConfigError::Missing(
+        "peer_listen",
+        "listen with the last port there is",
+    ))?;
+    Ok(SocketAddr::new(listen.ip(), port))
+}
+
+fn host_and_port(
+    setting: &'static str,
+    value: Option<String>,
+) -> Result<Option<String>, ConfigError> {
+    let Some(value) = value else { return Ok(None) };
+    let is_usable = value.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_plain = |character: char| !character.is_whitespace() && character != '/';
+        !host.is_empty()
+            && host.chars().all(is_plain)
+            && port.parse::<u16>().is_ok_and(|port| port != 0)
+    });
+    if is_usable {
+        return Ok(Some(value));
+    }
+    let expected = "give a host and a port that others can reach, for example 10.0.0.1:9701";
+    Err(unusable(setting, &value, expected))
 }
 
 fn agent_tls(
@@ -269,7 +340,8 @@ mod tests {
 
     #[test]
     fn what_is_set_closer_to_the_user_wins_and_defaults_fill_the_rest() {
-        let from_file = Settings::from_file(file("listen: 0.0.0.0:9700\nnode_id: 7\n").path());
+        let from_file =
+            Settings::from_file(file("listen: 0.0.0.0:9700\nnode_name: ctl-7\n").path());
         let flags = Settings {
             listen: Some("127.0.0.1:1".into()),
             ..Settings::default()
@@ -277,9 +349,10 @@ mod tests {
         let config = Config::try_from(flags.over(from_file.expect("valid"))).expect("valid");
         expect_test::expect![[r#"
             listen: 127.0.0.1:1
+            peer_listen: 127.0.0.1:2
             data_dir: /var/lib/pointsman/controller
-            node_id: 7
-            node_name: controller-7
+            bootstrap: false
+            node_name: ctl-7
             log: info,openraft=warn
         "#]]
         .assert_eq(&config.to_string());
@@ -311,6 +384,37 @@ mod tests {
         };
         let error = Config::try_from(settings).expect_err("refused").to_string();
         assert!(error.contains("0.0.0.0:9700"), "{error}");
+    }
+
+    #[test]
+    fn peers_are_served_beside_the_api_unless_it_is_said_where() {
+        let peer_listen = |listen: &str, peer: Option<&str>| {
+            let settings = Settings {
+                listen: Some(listen.into()),
+                peer_listen: peer.map(str::to_owned),
+                ..Settings::default()
+            };
+            Config::try_from(settings).map(|config| config.peer_listen.to_string())
+        };
+        let beside = |listen| peer_listen(listen, None);
+        assert_eq!(beside("10.0.0.1:9700").expect("valid"), "10.0.0.1:9701");
+        assert_eq!(beside("127.0.0.1:0").expect("valid"), "127.0.0.1:0");
+        let message = beside("[::]:65535").expect_err("refused").to_string();
+        assert!(message.contains("peer_listen"), "{message}");
+        let said = peer_listen("10.0.0.1:9700", Some("10.1.0.1:7"));
+        assert_eq!(said.expect("valid"), "10.1.0.1:7");
+    }
+
+    #[test]
+    fn an_address_for_others_has_a_host_and_a_port() {
+        for address in ["10.0.0.1", ":9701", "host:0", "a host:1", "http://host:1"] {
+            let settings = Settings {
+                peer_address: Some(address.into()),
+                ..Settings::default()
+            };
+            let error = Config::try_from(settings).expect_err("refused").to_string();
+            assert!(error.contains("peer_address"), "{error}");
+        }
     }
 
     #[test]

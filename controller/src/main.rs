@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use pointsman_controller::config::{Config, Settings};
+use pointsman_controller::node::{self, Identity};
 use pointsman_controller::server::Server;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -31,6 +32,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum CliCommand {
+    /// Make a new cluster of one node in an empty data directory; start it afterwards
+    Init,
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -63,13 +66,6 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .transpose()?
         .unwrap_or_default();
     let config = Config::try_from(cli.settings.over(file))?;
-    if let Some(CliCommand::Config {
-        command: ConfigCommand::Show,
-    }) = cli.command
-    {
-        print!("{config}");
-        return Ok(());
-    }
     let filter = EnvFilter::try_new(&config.log)
         .with_context(|| format!("the log filter {:?} is not usable", config.log))?;
     tracing_subscriber::fmt()
@@ -78,7 +74,30 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-    runtime.block_on(serve(config))
+    runtime.block_on(async {
+        match cli.command {
+            None => serve(config).await,
+            Some(CliCommand::Init) => initialize(config).await,
+            Some(CliCommand::Config {
+                command: ConfigCommand::Show,
+            }) => {
+                print!("{config}");
+                Ok(())
+            }
+        }
+    })
+}
+
+async fn initialize(config: Config) -> anyhow::Result<()> {
+    let Identity {
+        name, cluster_id, ..
+    } = node::init(&config).await?;
+    println!("made cluster {cluster_id} with the node {name}; start it with");
+    println!(
+        "  pointsman-controller --data-dir {}",
+        config.data_dir.display()
+    );
+    Ok(())
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

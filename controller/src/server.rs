@@ -1,7 +1,7 @@
 //! Puts the parts together: bind, open the store, distribute, serve, drain.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use pointsman_proto::FILE_DESCRIPTOR_SET;
 use pointsman_proto::pointsman::controller::v1::controller_server::ControllerServer;
@@ -14,6 +14,7 @@ use tonic::transport::server::TcpIncoming;
 use crate::config::Config;
 use crate::dial::Dialer;
 use crate::distribution::Distribution;
+use crate::node::{self, DirectoryError, InitError, NodeDirectory};
 use crate::raft::{StartError, Store, StoreConfig};
 use crate::service::ControllerService;
 use crate::state::Cluster;
@@ -41,9 +42,12 @@ pub enum ServerError {
     /// The store did not start.
     #[error(transparent)]
     Store(#[from] StartError),
-    /// The operating system gives no random numbers.
-    #[error("cannot draw a random cluster id: {0}")]
-    Random(std::io::Error),
+    /// There is no node in the data directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// A new cluster could not be made there.
+    #[error(transparent)]
+    Init(#[from] InitError),
     /// Reflection cannot be served.
     #[error("the embedded descriptors are unusable: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -73,22 +77,22 @@ impl Server {
             .await
             .map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
+        if config.bootstrap {
+            node::bootstrap(&config).await?;
+        }
+        let identity = NodeDirectory::new(&config.data_dir).load()?.identity;
+        let node_name = config.node_name.clone().unwrap_or(identity.name);
         let store = Store::open(StoreConfig {
             data_dir: config.data_dir.clone(),
-            node_id: config.node_id,
+            node_id: identity.id,
             address: address.to_string(),
-            new_cluster: new_cluster()?,
+            new_cluster: Cluster::default(),
         })
         .await?;
         let dialer = Dialer::new(config.agent_tls);
-        let distribution =
-            Distribution::start(store.clone(), dialer.clone(), config.node_name.clone());
-        let service = ControllerService::new(
-            store.clone(),
-            distribution.clone(),
-            dialer,
-            config.node_name,
-        );
+        let distribution = Distribution::start(store.clone(), dialer.clone(), node_name.clone());
+        let service =
+            ControllerService::new(store.clone(), distribution.clone(), dialer, node_name);
         let service = ControllerServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES);
         let (health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter
@@ -155,16 +159,4 @@ impl Server {
         self.distribution.stop().await;
         self.store.shutdown().await;
     }
-}
-
-/// The identity of the cluster, should this start be its first.
-fn new_cluster() -> Result<Cluster, ServerError> {
-    let mut random = [0; 16];
-    let mut source = std::fs::File::open("/dev/urandom").map_err(ServerError::Random)?;
-    std::io::Read::read_exact(&mut source, &mut random).map_err(ServerError::Random)?;
-    let id = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    Ok(Cluster { id, epoch })
 }

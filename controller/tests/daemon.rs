@@ -32,9 +32,15 @@ impl Daemon {
     /// Starts one and waits until it says where it serves.
     fn start(data_dir: &Path) -> Self {
         let data_dir = data_dir.to_str().unwrap();
-        let mut child = command(&["--listen", "127.0.0.1:0", "--data-dir", data_dir])
-            .spawn()
-            .unwrap();
+        let mut child = command(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--data-dir",
+            data_dir,
+            "--bootstrap",
+        ])
+        .spawn()
+        .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         while !line.contains("serving") {
@@ -142,9 +148,15 @@ fn a_second_process_on_the_same_directory_is_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
     let _first = Daemon::start(directory.path());
     let data_dir = directory.path().to_str().unwrap();
-    let second = command(&["--listen", "127.0.0.1:0", "--data-dir", data_dir])
-        .output()
-        .unwrap();
+    let second = command(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        data_dir,
+        "--bootstrap",
+    ])
+    .output()
+    .unwrap();
     let message = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(1));
     assert!(message.contains("in use by another process"), "{message}");
@@ -157,7 +169,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     let file = directory.path().join("controller.yaml");
     std::fs::write(
         &file,
-        "node_id: 3\nnode_name: from-file\nlisten: 127.0.0.1:3\n",
+        "node_name: from-file\nlisten: 127.0.0.1:3\nbootstrap: true\n",
     )
     .unwrap();
     let output = command(&["config", "show", "--listen", "127.0.0.1:1"])
@@ -168,8 +180,9 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
         .unwrap();
     expect_test::expect![[r#"
         listen: 127.0.0.1:1
+        peer_listen: 127.0.0.1:2
         data_dir: /var/lib/pointsman/controller
-        node_id: 3
+        bootstrap: true
         node_name: from-environment
         log: info,openraft=warn
     "#]]

@@ -49,7 +49,7 @@ impl Bed {
             .context("the agent does not start")?;
         let mut servers = vec![agent];
         let controller = Command::new(&options.controller)
-            .args(["--listen", CONTROLLER, "--data-dir"])
+            .args(["--bootstrap", "--listen", CONTROLLER, "--data-dir"])
             .arg(directory.join("controller"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -99,6 +99,7 @@ impl Bed {
         let settings = Settings {
             listen: Some("127.0.0.1:0".into()),
             data_dir: Some(self.directory.join("controller")),
+            bootstrap: Some(true),
             ..Settings::default()
         };
         let config = Config::try_from(settings)?;

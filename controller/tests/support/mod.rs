@@ -35,6 +35,7 @@ impl TestController {
         let settings = Settings {
             listen: Some("127.0.0.1:0".into()),
             data_dir: Some(directory.path().to_owned()),
+            bootstrap: Some(true),
             ..Settings::default()
         };
         let server = Server::start(Config::try_from(settings).unwrap())

@@ -1,0 +1,10 @@
+//! Who this controller is, and how it became that: `init` makes a cluster of one, `join` gets into one that is there.
+//!
+//! Both fill an empty data directory once; a start finds everything there and draws nothing anew. What is replicated
+//! is in the store beside these files (`raft`), and is not looked into here.
+
+mod directory;
+mod init;
+
+pub use directory::{DirectoryError, Identity, NodeDirectory, NodeFiles};
+pub use init::{InitError, bootstrap, init};
