@@ -16,9 +16,12 @@ const PROTO_FILES: &[&str] = &[
     "pointsman/agent/v1/agent.proto",
     "pointsman/agent/v1/trace.proto",
     "pointsman/agent/v1/state.proto",
+    "pointsman/controller/v1/consistency.proto",
     "pointsman/controller/v1/controller.proto",
     "pointsman/controller/v1/cluster.proto",
     "pointsman/peer/v1/admission.proto",
+    "pointsman/controller/v1/kv.proto",
+    "pointsman/controller/v1/configuration.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -116,7 +116,9 @@ fn address(words: impl Iterator<Item = OsString>) -> String {
 }
 
 async fn device_names(controller: &mut Controller) -> Option<BTreeSet<String>> {
-    let answer = controller.client.get_devices(pb::GetDevicesRequest {});
+    let answer = controller
+        .client
+        .get_devices(pb::GetDevicesRequest::default());
     let devices = answer.await.ok()?.into_inner().devices.into_iter();
     Some(
         devices

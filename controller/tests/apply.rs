@@ -167,6 +167,7 @@ async fn entries_are_asked_of_the_agents() {
     let request = pb::GetObjectivesRequest {
         device: "leaf1".into(),
         entries: true,
+        ..Default::default()
     };
     let answer = controller
         .client
@@ -188,6 +189,7 @@ async fn a_device_that_does_not_exist_is_named_with_those_that_do() {
         .await;
     let request = pb::GetPortsRequest {
         device: "leaf7".into(),
+        ..Default::default()
     };
     let status = controller.client.get_ports(request).await.unwrap_err();
     assert_eq!(
@@ -208,7 +210,7 @@ async fn devices_tell_who_is_master_and_what_their_agents_say() {
         .await;
     let devices = controller
         .client
-        .get_devices(pb::GetDevicesRequest {})
+        .get_devices(pb::GetDevicesRequest::default())
         .await
         .unwrap();
     let [leaf1] = &devices.into_inner().devices[..] else {

@@ -84,11 +84,13 @@ async fn what_was_deleted_is_back_on_the_switch_after_a_rollback() {
     let newest = pb::GetHistoryRequest {
         limit: 1,
         revision: None,
+        ..Default::default()
     };
     assert_eq!(history(&mut controller, newest).await, all[..1]);
     let alone = pb::GetHistoryRequest {
         limit: 0,
         revision: Some(good),
+        ..Default::default()
     };
     let alone = history(&mut controller, alone).await;
     assert_eq!((alone[0].devices.len(), alone[0].objectives.len()), (1, 2));

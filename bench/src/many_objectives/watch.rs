@@ -90,7 +90,7 @@ pub(super) async fn moments(
     let deadline = Instant::now() + APPLY_PATIENCE;
     let mut committed = None;
     while Instant::now() < deadline {
-        let answer = client.get_devices(pb::GetDevicesRequest {}).await?;
+        let answer = client.get_devices(pb::GetDevicesRequest::default()).await?;
         for device in answer.into_inner().devices {
             let (applied, failed) = (device.objectives_applied, device.objectives_failed);
             let all = applied + failed + device.objectives_pending;

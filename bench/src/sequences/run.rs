@@ -443,6 +443,7 @@ impl Run {
         let request = pb::GetObjectivesRequest {
             device: "leaf1".to_owned(),
             entries: false,
+            ..Default::default()
         };
         let answer = self.controller.get_objectives(request).await?.into_inner();
         let objectives = answer.devices.into_iter().flat_map(|d| d.objectives);

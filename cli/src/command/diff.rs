@@ -49,7 +49,7 @@ pub async fn run(
 async fn known_devices(controller: &mut Controller) -> Result<Vec<Device>, CliError> {
     let answer = controller
         .client
-        .get_devices(pb::GetDevicesRequest {})
+        .get_devices(pb::GetDevicesRequest::default())
         .await;
     let answer = answer
         .map_err(|status| controller.error(status))?

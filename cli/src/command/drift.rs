@@ -33,6 +33,7 @@ pub async fn run(
             let request = pb::GetDriftRequest {
                 device: device.unwrap_or_default().to_owned(),
                 request: Some(request),
+                ..Default::default()
             };
             let answer = controller.client.get_drift(request).await;
             let answer = answer.map_err(|status| controller.error(status))?;

@@ -149,7 +149,10 @@ async fn from_controller(
         What::Ports => {
             let mut views = Vec::new();
             for device in wanted.scopes() {
-                let request = pb::GetPortsRequest { device };
+                let request = pb::GetPortsRequest {
+                    device,
+                    ..Default::default()
+                };
                 let answer = controller.client.get_ports(request).await;
                 let answer = answer.map_err(|status| controller.error(status))?;
                 views.extend(answer.into_inner().devices.into_iter().map(PortsView::from));
@@ -161,7 +164,11 @@ async fn from_controller(
             let mut views = Vec::new();
             for device in wanted.scopes() {
                 let entries = args.entries;
-                let request = pb::GetTablesRequest { device, entries };
+                let request = pb::GetTablesRequest {
+                    device,
+                    entries,
+                    ..Default::default()
+                };
                 let answer = controller.client.get_tables(request).await;
                 let answer = answer.map_err(|status| controller.error(status))?;
                 views.extend(
@@ -301,7 +308,7 @@ async fn inventory(agent: &mut Agent) -> Result<Vec<Change>, CliError> {
 pub async fn devices(controller: &mut Controller) -> Result<Vec<DeviceView>, CliError> {
     let answer = controller
         .client
-        .get_devices(pb::GetDevicesRequest {})
+        .get_devices(pb::GetDevicesRequest::default())
         .await;
     let answer = answer
         .map_err(|status| controller.error(status))?
@@ -318,6 +325,7 @@ pub async fn objectives(
     let request = pb::GetObjectivesRequest {
         device: device.to_owned(),
         entries,
+        ..Default::default()
     };
     let answer = controller.client.get_objectives(request).await;
     let answer = answer

@@ -23,6 +23,7 @@ pub async fn history(
     let request = pb::GetHistoryRequest {
         limit: args.limit,
         revision: args.revision,
+        ..Default::default()
     };
     let answer = controller.client.get_history(request).await;
     let answer = answer

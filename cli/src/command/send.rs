@@ -150,7 +150,10 @@ pub async fn remark_if_slow<T>(
 
 /// How far the switches are with all that is wanted of them; nothing if that is not known.
 async fn progress(mut client: ControllerClient<Channel>) -> Option<String> {
-    let answer = client.get_devices(pb::GetDevicesRequest {}).await.ok()?;
+    let answer = client
+        .get_devices(pb::GetDevicesRequest::default())
+        .await
+        .ok()?;
     let mut counts = Counts::default();
     for device in answer.into_inner().devices {
         counts.applied += device.objectives_applied;

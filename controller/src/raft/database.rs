@@ -6,11 +6,12 @@
 //!   meta        name                    -> CBOR   format, node_id, vote, committed, purged,
 //!                                                 applied, membership, snapshot_meta, snapshot
 //!   log         index                   -> CBOR   one Raft entry
-//!   cluster     ""                      -> CBOR   ClusterRow
+//!   cluster     "", "settings"          -> CBOR   ClusterRow, Settings
 //!   devices     device                  -> CBOR   DeviceState without its rows
 //!   objectives  (device, kind, name)    -> CBOR   Stored
 //!   tombstones  (device, kind, name)    -> u64    revision of the deletion
 //!   history     revision                -> CBOR   Past: the change set that led to it
+//!   kv          (kind, namespace, key, number) -> CBOR   see `kv_rows`
 //! ```
 //!
 //! Invariants:

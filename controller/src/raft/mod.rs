@@ -10,6 +10,7 @@
 //! `network` has no transport yet.
 
 mod database;
+mod kv_rows;
 mod log_store;
 mod network;
 mod rows;

@@ -7,11 +7,16 @@ use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
 use super::database::{
     CLUSTER, DEVICES, DatabaseFault, HISTORY, NODES, OBJECTIVES, TOMBSTONES, decode, encode,
 };
+use super::kv_rows;
 use crate::objective::{Kind, ObjectiveKey};
-use crate::state::{ClusterRow, DeviceState, History, Node, NodeId, Revision, RowKey, State};
+use crate::state::{
+    ClusterRow, DeviceState, History, Node, NodeId, Revision, RowKey, Settings, State,
+};
 
-/// The one key of the cluster table.
+/// Where the cluster's own row is in its table.
 const CLUSTER_KEY: &str = "";
+/// Where the settings are in the same table.
+const SETTINGS_KEY: &str = "settings";
 
 fn kind_code(kind: Kind) -> u8 {
     match kind {
@@ -33,10 +38,14 @@ fn kind_of_code(table: &'static str, code: u8) -> Result<Kind, DatabaseFault> {
 
 /// Reads the whole state.
 pub fn load(transaction: &ReadTransaction) -> Result<State, DatabaseFault> {
-    let cluster = transaction.open_table(CLUSTER)?;
-    let cluster: ClusterRow = match cluster.get(CLUSTER_KEY)? {
+    let table = transaction.open_table(CLUSTER)?;
+    let cluster: ClusterRow = match table.get(CLUSTER_KEY)? {
         Some(row) => decode("cluster", row.value())?,
         None => ClusterRow::default(),
+    };
+    let settings: Settings = match table.get(SETTINGS_KEY)? {
+        Some(row) => decode("cluster", row.value())?,
+        None => Settings::default(),
     };
     let mut devices: BTreeMap<String, DeviceState> = BTreeMap::new();
     for row in transaction.open_table(DEVICES)?.iter()? {
@@ -72,7 +81,8 @@ pub fn load(transaction: &ReadTransaction) -> Result<State, DatabaseFault> {
         owner.restore_tombstone(key, Revision(revision.value()));
     }
     let state = State::restore(cluster, devices, load_history(transaction)?);
-    Ok(state.with_nodes(load_nodes(transaction)?))
+    let state = state.with_nodes(load_nodes(transaction)?);
+    Ok(state.with_applications(kv_rows::load(transaction)?, settings))
 }
 
 fn load_nodes(transaction: &ReadTransaction) -> Result<BTreeMap<NodeId, Node>, DatabaseFault> {
@@ -129,6 +139,13 @@ pub fn store<'a>(
                     .open_table(CLUSTER)?
                     .insert(CLUSTER_KEY, row.as_slice())?;
             }
+            RowKey::Settings => {
+                let row = encode(state.settings());
+                transaction
+                    .open_table(CLUSTER)?
+                    .insert(SETTINGS_KEY, row.as_slice())?;
+            }
+            RowKey::Kv(row) => kv_rows::store(transaction, state.kv(), row)?,
             RowKey::Device(name) => match state.device(name) {
                 Some(device) => {
                     devices.insert(name.as_str(), encode(&device.without_rows()).as_slice())?;
@@ -171,11 +188,12 @@ pub fn replace(transaction: &WriteTransaction, state: &State) -> Result<(), Data
     transaction.delete_table(TOMBSTONES)?;
     transaction.delete_table(HISTORY)?;
     transaction.delete_table(NODES)?;
+    kv_rows::clear(transaction)?;
     store(transaction, state, &all_rows(state))
 }
 
 fn all_rows(state: &State) -> Vec<RowKey> {
-    let mut rows = vec![RowKey::Cluster];
+    let mut rows = vec![RowKey::Cluster, RowKey::Settings];
     rows.extend(state.nodes().keys().map(|id| RowKey::Node(*id)));
     for (name, device) in state.devices() {
         rows.push(RowKey::Device(name.clone()));
@@ -184,5 +202,6 @@ fn all_rows(state: &State) -> Vec<RowKey> {
     }
     let past = state.history().iter();
     rows.extend(past.map(|(revision, _)| RowKey::Past(revision)));
+    rows.extend(state.kv().all_rows().into_iter().map(RowKey::Kv));
     rows
 }

@@ -16,8 +16,8 @@ use super::types::{StorageError, TypeConfig};
 use super::{OpenError, StartError, Store, StoreConfig};
 use crate::objective::Objective;
 use crate::state::{
-    BootId, ChangeSet, Cluster, Command, DeviceChange, DeviceSpec, MastershipCommand, NodeCommand,
-    NodeSpec, ObjectiveChange, Operation, Response, Scope, State,
+    BootId, ChangeSet, Cluster, Command, ConfigureCommand, DeviceChange, DeviceSpec,
+    MastershipCommand, NodeCommand, NodeSpec, ObjectiveChange, Operation, Response, Scope, State,
 };
 
 struct OnDisk;
@@ -270,6 +270,11 @@ fn command_strategy() -> impl Strategy<Value = Command> {
             prune: vec![Scope { device: name.into(), owner: String::new() }],
             ..ChangeSet::default()
         })),
+        12 => crate::state::kv::tests::command().prop_map(Command::Kv),
+        2 => (name(), prop::option::of(Just("1".to_owned()))).prop_map(|(name, value)| {
+            let changes = vec![(name.to_owned(), value)];
+            Command::Configure(ConfigureCommand { changes, expected: None })
+        }),
     ]
 }
 

@@ -3,8 +3,8 @@
 use super::history::{Past, Replaced};
 use super::plan::DeviceEffect;
 use super::{
-    ChangeSet, Command, DeviceState, NodeId, ObjectiveEffect, Plan, Response, Revision, State,
-    Trial, plan,
+    ChangeSet, Command, DeviceState, KvRow, NodeId, ObjectiveEffect, Plan, Response, Revision,
+    State, Trial, plan,
 };
 use crate::objective::ObjectiveKey;
 
@@ -21,6 +21,10 @@ pub enum RowKey {
     Past(Revision),
     /// A controller.
     Node(NodeId),
+    /// Something of the key-value store.
+    Kv(KvRow),
+    /// All settings.
+    Settings,
 }
 
 /// What a command did.
@@ -55,6 +59,14 @@ impl State {
             Command::Confirm(revision) => self.confirm(revision),
             Command::Node(command) => self.apply_to_node(command),
             Command::Mastership(command) => self.apply_to_mastership(command),
+            Command::Kv(command) => {
+                let (response, rows) = self.kv.apply(command, self.settings.kv_limits());
+                Effect {
+                    response: Response::Kv(response),
+                    touched: rows.into_iter().map(RowKey::Kv).collect(),
+                }
+            }
+            Command::Configure(command) => self.settings.configure(command),
         }
     }
 
@@ -119,7 +131,10 @@ impl State {
                 expired: false,
             };
             touched.push(RowKey::Past(self.revision));
-            let forgotten = self.history.push(self.revision, past).into_iter();
+            let forgotten = self
+                .history
+                .push(self.revision, past, self.settings.change_sets())
+                .into_iter();
             touched.extend(forgotten.map(RowKey::Past));
         }
         touched.sort_unstable();

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cluster, DeviceSpec, Expired, MastershipCommand, NodeCommand, Note, Revision, Summary,
+    Cluster, ConfigureCommand, DeviceSpec, Expired, KvCommand, KvResponse, MastershipCommand,
+    NodeCommand, Note, Revision, Summary,
 };
 use crate::objective::{Bucket, Objective, ObjectiveKey};
 use crate::status::Reason;
@@ -43,6 +44,10 @@ pub enum Command {
     Node(NodeCommand),
     /// Something happened between masters and devices, or is wanted of them.
     Mastership(MastershipCommand),
+    /// Changes the key-value store of applications.
+    Kv(KvCommand),
+    /// Changes settings.
+    Configure(ConfigureCommand),
 }
 
 /// Changes that are made together or not at all.
@@ -224,4 +229,13 @@ pub enum Response {
     Confirmed(Revision),
     /// The change set was refused and changed nothing.
     Rejected(Vec<Rejection>),
+    /// What the key-value store answers.
+    Kv(KvResponse),
+    /// The settings are at this revision; changed, if that is what was wanted.
+    Configured {
+        /// Not, if they were at another revision than expected, or too many.
+        accepted: bool,
+        /// Their revision now.
+        revision: u64,
+    },
 }

@@ -55,7 +55,10 @@ impl State {
             expired: true,
         };
         touched.push(RowKey::Past(self.revision));
-        let forgotten = self.history.push(self.revision, past).into_iter();
+        let forgotten = self
+            .history
+            .push(self.revision, past, self.settings.change_sets())
+            .into_iter();
         touched.extend(forgotten.map(RowKey::Past));
         touched.sort_unstable();
         touched.dedup();

@@ -2,8 +2,8 @@
 //!
 //! Each change set that changes something leaves one [`Past`] behind, with what it replaced. Going back to a
 //! revision is a change set like any other ([`State::back_to`]), so that it is checked, distributed and
-//! remembered like any other, and can be taken back itself. What is far back is forgotten: see
-//! [`MAX_CHANGE_SETS`] and [`MAX_REPLACED`].
+//! remembered like any other, and can be taken back itself. What is far back is forgotten: see the setting
+//! `history.change_sets` and [`MAX_REPLACED`].
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,6 @@ use super::{
 };
 use crate::objective::{Objective, ObjectiveKey};
 
-/// Change sets that are remembered.
-pub(super) const MAX_CHANGE_SETS: usize = 1000;
 /// Objectives and devices that they replaced, of all together; the latest change set is
 /// remembered however large it is.
 pub(super) const MAX_REPLACED: usize = 500_000;
@@ -133,12 +131,17 @@ impl History {
     }
 
     /// Remembers a change set. Returns the revisions of those that are forgotten for it.
-    pub(super) fn push(&mut self, revision: Revision, past: Past) -> Vec<Revision> {
+    pub(super) fn push(
+        &mut self,
+        revision: Revision,
+        past: Past,
+        change_sets: usize,
+    ) -> Vec<Revision> {
         self.past.insert(revision, past);
         let mut replaced: usize = self.past.values().map(|past| past.replaced.len()).sum();
         let mut forgotten = Vec::new();
         while self.past.len() > 1
-            && (self.past.len() > MAX_CHANGE_SETS || replaced > MAX_REPLACED)
+            && (self.past.len() > change_sets || replaced > MAX_REPLACED)
             && let Some((revision, past)) = self.past.pop_first()
         {
             replaced -= past.replaced.len();

@@ -3,7 +3,6 @@
 
 use proptest::prelude::*;
 
-use super::history::MAX_CHANGE_SETS;
 use super::tests::{
     applied, everything_without_owner, forward, next, on_leaf1, puts, rejected, spec, state_with,
     with_priority,
@@ -11,6 +10,10 @@ use super::tests::{
 use super::*;
 use crate::objective::{Objective, ObjectiveKey};
 use crate::status::Reason;
+
+fn change_sets() -> usize {
+    Settings::default().change_sets()
+}
 
 /// All that is wanted: devices, each with its objectives.
 type Wanted = BTreeMap<String, (DeviceSpec, BTreeMap<ObjectiveKey, Objective>)>;
@@ -130,12 +133,12 @@ fn a_way_back_that_something_else_came_before_is_refused() {
 fn what_is_far_back_is_forgotten() {
     let mut state = state_with([next("a")]);
     let first = state.revision();
-    for priority in 1..=MAX_CHANGE_SETS as u32 {
+    for priority in 1..=change_sets() as u32 {
         let effect = state.apply(Command::Apply(puts([with_priority(&next("a"), priority)])));
         let forgotten = effect.touched.contains(&RowKey::Past(first));
-        assert_eq!(forgotten, priority == MAX_CHANGE_SETS as u32);
+        assert_eq!(forgotten, priority == change_sets() as u32);
     }
-    assert_eq!(state.history().iter().count(), MAX_CHANGE_SETS);
+    assert_eq!(state.history().iter().count(), change_sets());
     assert!(state.differences(first).is_none());
     // The oldest that is remembered says what was before it.
     back_to(&mut state, first);

@@ -16,6 +16,7 @@ mod history;
 #[cfg(test)]
 mod history_tests;
 mod inventory;
+pub mod kv;
 #[cfg(test)]
 mod lives_tests;
 mod mastership;
@@ -24,6 +25,7 @@ mod mastership_tests;
 mod nodes;
 mod plan;
 mod references;
+pub mod settings;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -44,9 +46,11 @@ pub use expiry::Expired;
 pub use history::{
     DeviceDifference, Differences, History, HistoryError, Note, ObjectiveDifference, Past,
 };
+pub use kv::{Kv, KvCommand, KvResponse, KvRow, KvRows};
 pub use mastership::{Mastership, MastershipCommand, Role};
 pub use nodes::{BootId, Duty, Node, NodeCommand, NodeSpec, Presence};
 pub use plan::{ObjectiveEffect, Outcome, Plan, Summary, plan};
+pub use settings::{ConfigureCommand, Settings};
 pub use tail::{Change, Tail};
 pub use trial::Trial;
 
@@ -98,6 +102,10 @@ pub struct State {
     history: History,
     #[serde(default)]
     trial: Option<Trial>,
+    #[serde(default)]
+    kv: Kv,
+    #[serde(default)]
+    settings: Settings,
 }
 
 /// The part of the state that is neither a device's nor an objective's.
@@ -131,6 +139,8 @@ impl State {
             nodes: BTreeMap::new(),
             history,
             trial,
+            kv: Kv::default(),
+            settings: Settings::default(),
         };
         state.reindexed()
     }
@@ -141,7 +151,18 @@ impl State {
         for device in self.devices.values_mut() {
             device.reindex();
         }
+        self.kv.reindex();
         self
+    }
+
+    /// The same with what applications keep, and with what is set.
+    #[must_use]
+    pub fn with_applications(self, kv: Kv, settings: Settings) -> Self {
+        Self {
+            kv,
+            settings,
+            ..self
+        }
     }
 
     /// The cluster's own part, for a store to keep.
@@ -177,6 +198,16 @@ impl State {
     /// What was changed.
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// The key-value store of applications.
+    pub fn kv(&self) -> &Kv {
+        &self.kv
+    }
+
+    /// What is set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The election id of a term: the cluster's epoch above, the term below.
