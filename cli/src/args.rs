@@ -10,7 +10,7 @@ use crate::complete;
 use crate::name::ObjectiveName;
 use crate::view::pipeline::selection::SourceLine;
 
-/// The environment variable that names the controller.
+/// The environment variable that names controllers.
 pub const CONTROLLER_VARIABLE: &str = "POINTSMAN_CONTROLLER";
 /// The controller that is asked if nobody names one.
 pub const DEFAULT_CONTROLLER: &str = "127.0.0.1:9700";
@@ -32,13 +32,13 @@ pub struct Cli {
 /// What every command understands.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The controller to talk to
+    /// The controller to talk to, or several of one cluster with commas between them: the first that answers
     #[arg(
         long,
         global = true,
         env = CONTROLLER_VARIABLE,
         default_value = DEFAULT_CONTROLLER,
-        value_name = "HOST:PORT"
+        value_name = "HOST:PORT,..."
     )]
     pub controller: String,
     /// Ask this agent directly, without a controller (get, explain, status, trace, drift, repair)

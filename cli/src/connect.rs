@@ -13,6 +13,8 @@ use crate::args::AgentTls;
 use crate::error::{CliError, Peer};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same where others can be asked.
+const CONNECT_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(1);
 /// Answers may hold every entry of every table of a fabric.
 const MAX_ANSWER_BYTES: usize = 1 << 30;
 
@@ -29,17 +31,59 @@ pub type Controller = Connection<ControllerClient<Channel>>;
 /// A connected agent.
 pub type Agent = Connection<AgentClient<Channel>>;
 
-/// Connects to the controller.
-pub async fn controller(address: &str) -> Result<Controller, CliError> {
-    let peer = Peer::Controller(address.to_owned());
-    let channel = channel(address, None, &peer).await?;
-    let client = ControllerClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
-    let spoken = Spoken::Plainly;
-    Ok(Connection {
-        client,
-        peer,
-        spoken,
+/// Connects to the first of these controllers that answers.
+pub async fn controller(addresses: &str) -> Result<Controller, CliError> {
+    controller_service(addresses, |channel| {
+        ControllerClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES)
     })
+    .await
+}
+
+/// The same, for any service of a controller.
+pub async fn controller_service<C>(
+    addresses: &str,
+    client: impl FnOnce(Channel) -> C,
+) -> Result<Connection<C>, CliError> {
+    let limit = match addresses.contains(',') {
+        true => CONNECT_TIMEOUT_OF_SEVERAL,
+        false => CONNECT_TIMEOUT,
+    };
+    let mut unreachable = Vec::new();
+    for address in addresses.split(',').map(str::trim) {
+        let peer = Peer::Controller(address.to_owned());
+        match channel(address, None, &peer, limit).await {
+            Ok(channel) => {
+                let client = client(channel);
+                let spoken = Spoken::Plainly;
+                return Ok(Connection {
+                    client,
+                    peer,
+                    spoken,
+                });
+            }
+            Err(CliError::Unreachable { cause, .. }) => unreachable.push((address, cause)),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(nobody(&unreachable))
+}
+
+/// Why none of these controllers can be talked to.
+fn nobody(unreachable: &[(&str, String)]) -> CliError {
+    if let [(address, cause)] = unreachable {
+        let peer = Peer::Controller((*address).to_owned());
+        let cause = cause.clone();
+        return CliError::Unreachable { peer, cause };
+    }
+    let addresses: Vec<_> = unreachable.iter().map(|(address, _)| *address).collect();
+    let causes = unreachable.iter();
+    let causes: Vec<_> = causes
+        .map(|(address, cause)| format!("{address}: {cause}"))
+        .collect();
+    CliError::Unreachable {
+        peer: Peer::Controller(addresses.join(", ")),
+        cause: causes.join("; "),
+    }
 }
 
 /// Connects to an agent, over TLS if it is said whom to believe.
@@ -47,7 +91,7 @@ pub async fn agent(address: &str, tls: &AgentTls) -> Result<Agent, CliError> {
     let peer = Peer::Agent(address.to_owned());
     let tls = options(tls)?;
     let spoken = spoken(tls.as_ref());
-    let channel = channel(address, tls, &peer).await?;
+    let channel = channel(address, tls, &peer, CONNECT_TIMEOUT).await?;
     let client = AgentClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
     Ok(Connection {
         client,
@@ -84,6 +128,7 @@ async fn channel(
     address: &str,
     tls: Option<ClientTlsConfig>,
     peer: &Peer,
+    limit: Duration,
 ) -> Result<Channel, CliError> {
     let address = address.strip_prefix("http://").unwrap_or(address);
     let address = address.strip_prefix("https://").unwrap_or(address);
@@ -101,7 +146,7 @@ async fn channel(
             .map_err(|error| CliError::Credentials(root_cause(&error)))?,
     };
     endpoint
-        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_timeout(limit)
         .tcp_nodelay(true)
         .connect()
         .await

@@ -19,7 +19,7 @@ impl Peer {
     fn advice(&self) -> &'static str {
         match self {
             Peer::Controller(_) => {
-                "Start pointsman-controller, or name a running one with --controller HOST:PORT or \
+                "Start pointsman-controller, or name running ones with --controller HOST:PORT,... or \
                  the environment variable POINTSMAN_CONTROLLER."
             }
             Peer::Agent(_) => "Start pointsman-agent there, or give another --agent HOST:PORT.",

@@ -469,6 +469,20 @@ fn a_wrong_command_line_has_an_exit_code_of_its_own() {
 }
 
 #[test]
+fn of_several_controllers_the_first_that_answers_is_asked() {
+    let served = serve(pb::ApplyResponse::default());
+    let addresses = format!("127.0.0.1:1,{}", served.address);
+    let output = run(&["apply", "-f", "-", "--controller", &addresses], FILE);
+    assert_eq!(served.requests.lock().unwrap().len(), 1, "{output:?}");
+    let output = run(&["status", "--controller", "127.0.0.1:1, 127.0.0.1:2"], "");
+    let stderr = stderr(&output);
+    assert!(
+        stderr.contains("127.0.0.1:2: Connection refused"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn nothing_is_changed_past_the_controller() {
     let output = run(&["apply", "-f", "-", "--agent", "127.0.0.1:1"], FILE);
     assert_eq!(output.status.code(), Some(2));
