@@ -8,6 +8,7 @@ pub mod config;
 pub mod dial;
 pub mod distribution;
 pub mod hex;
+pub mod liveness;
 pub mod node;
 pub mod objective;
 pub mod raft;

@@ -14,10 +14,12 @@ use tonic::transport::server::TcpIncoming;
 use crate::config::Config;
 use crate::dial::Dialer;
 use crate::distribution::Distribution;
+use crate::liveness::Liveness;
 use crate::node::{self, DirectoryError, InitError, NodeDirectory};
 use crate::raft::{StartError, Store, StoreConfig};
+use crate::random::NoRandom;
 use crate::service::ControllerService;
-use crate::state::Cluster;
+use crate::state::{Cluster, NodeSpec};
 use crate::trials;
 
 /// Requests hold whole fabrics.
@@ -48,6 +50,9 @@ pub enum ServerError {
     /// A new cluster could not be made there.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// The operating system gives no random numbers.
+    #[error(transparent)]
+    Random(#[from] NoRandom),
     /// Reflection cannot be served.
     #[error("the embedded descriptors are unusable: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -57,6 +62,7 @@ pub enum ServerError {
 pub struct Server {
     address: SocketAddr,
     store: Store,
+    liveness: Liveness,
     distribution: Distribution,
     drain: CancellationToken,
     trials: JoinHandle<()>,
@@ -90,7 +96,19 @@ impl Server {
         })
         .await?;
         let dialer = Dialer::new(config.agent_tls);
-        let distribution = Distribution::start(store.clone(), dialer.clone(), node_name.clone());
+        let about = NodeSpec {
+            name: node_name.clone(),
+            api_address: address.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..NodeSpec::default()
+        };
+        let liveness = Liveness::start(store.clone(), about)?;
+        let distribution = Distribution::start(
+            store.clone(),
+            liveness.standing(),
+            dialer.clone(),
+            node_name.clone(),
+        );
         let service =
             ControllerService::new(store.clone(), distribution.clone(), dialer, node_name);
         let service = ControllerServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES);
@@ -120,6 +138,7 @@ impl Server {
         Ok(Self {
             address,
             store,
+            liveness,
             distribution,
             drain,
             trials,
@@ -156,7 +175,11 @@ impl Server {
         if let Err(error) = self.trials.await {
             tracing::error!(%error, "the task that takes changes on trial back died");
         }
+        if let Err(error) = self.liveness.leave().await {
+            tracing::warn!(%error, "what this controller is master of is not handed over");
+        }
         self.distribution.stop().await;
+        self.liveness.stop().await;
         self.store.shutdown().await;
     }
 }

@@ -9,8 +9,8 @@
 //!
 //! `sync` decides and is pure; `session` owns the connection and timers of
 //! one device; [`Distribution`] starts and stops sessions as devices come, go
-//! and move, and answers what is known of them. It reads the store and claims
-//! mastership in it; it never changes an objective.
+//! and move, or are another controller's, and answers what is known of them. It reads
+//! the store; it never changes an objective.
 
 mod session;
 mod statuses;
@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::dial::Dialer;
+use crate::liveness::Standing;
 use crate::raft::Store;
 use crate::state::{DeviceSpec, DeviceState};
 use crate::status::Status;
@@ -44,6 +45,7 @@ struct Device {
 /// What the tasks and everyone who asks about them share.
 struct Shared {
     store: Store,
+    standing: Standing,
     dialer: Dialer,
     /// How this node calls itself to agents.
     node_name: String,
@@ -82,9 +84,10 @@ pub struct Distribution {
 
 impl Distribution {
     /// Starts to distribute what `store` holds.
-    pub fn start(store: Store, dialer: Dialer, node_name: String) -> Self {
+    pub fn start(store: Store, standing: Standing, dialer: Dialer, node_name: String) -> Self {
         let shared = Arc::new(Shared {
             store,
+            standing,
             dialer,
             node_name,
             devices: RwLock::default(),

@@ -15,7 +15,7 @@ use super::sync::{self, Command, Event, Fault, MAX_BATCHES_IN_FLIGHT};
 use super::{Device, Shared, wire};
 use crate::agents::{AgentError, CA, client_on};
 use crate::clock::seconds_now;
-use crate::state::{Command as StoreCommand, Expired, Revision, State};
+use crate::state::{Command as StoreCommand, Expired, MastershipCommand, Revision, State, Term};
 
 /// Changes in a batch: enough to make messages cheap, few enough to keep acknowledgements flowing.
 const MAX_BATCH_CHANGES: usize = 512;
@@ -39,6 +39,8 @@ struct Session {
     shared: Arc<Shared>,
     device: Arc<Device>,
     connection: Option<Connection>,
+    /// The term in which the connection was made, or was to be.
+    term: Option<Term>,
     retry_at: Option<tokio::time::Instant>,
     /// When the store is told again what has expired.
     expire_at: Option<tokio::time::Instant>,
@@ -51,6 +53,7 @@ pub async fn run(shared: Arc<Shared>, device: Arc<Device>) {
         shared,
         device,
         connection: None,
+        term: None,
         retry_at: None,
         expire_at: None,
     };
@@ -73,6 +76,9 @@ impl Session {
                     Event::ExpiryDue
                 }
                 result = changed.changed() => match result {
+                    Ok(()) if self.connection.is_some() && self.term != self.held_term() => {
+                        Event::TermChanged
+                    }
                     Ok(()) => Event::DesiredChanged,
                     // The store is gone: the process is shutting down.
                     Err(_) => return,
@@ -100,28 +106,24 @@ impl Session {
 
     async fn execute(&mut self, command: Command) -> Option<Event> {
         match command {
-            Command::Connect => Some(match self.connect().await {
-                Ok(connection) => {
-                    self.connection = Some(connection);
-                    Event::Connected
-                }
-                Err(fault) => lost(fault),
-            }),
+            Command::Connect => {
+                self.term = self.held_term();
+                Some(match self.connect().await {
+                    Ok(connection) => {
+                        self.connection = Some(connection);
+                        Event::Connected
+                    }
+                    Err(fault) => lost(fault),
+                })
+            }
             Command::SendSnapshot => Some(self.send(None)),
             Command::SendTail(after) => Some(self.send(Some(after))),
             Command::Disconnect => {
                 self.connection = None;
                 None
             }
-            Command::Claim => {
-                let devices = vec![self.device.spec.name.clone()];
-                let claim = StoreCommand::Claim {
-                    node: self.shared.store.node_id(),
-                    devices,
-                };
-                if let Err(error) = self.shared.store.submit(claim).await {
-                    tracing::warn!(device = self.device.spec.name, %error, "cannot claim the device anew");
-                }
+            Command::Renew => {
+                self.renew().await;
                 None
             }
             Command::Wait(delay) => {
@@ -138,6 +140,27 @@ impl Session {
                 None
             }
         }
+    }
+
+    /// Asks for a later term than the one that the switch has refused.
+    async fn renew(&self) {
+        let device = self.device.spec.name.clone();
+        let node = self.shared.store.node_id();
+        let Some(term) = self.term else { return };
+        let renew = MastershipCommand::Renew { device, node, term };
+        let renewed = self.shared.store.submit(StoreCommand::Mastership(renew));
+        if let Err(error) = renewed.await {
+            tracing::warn!(device = self.device.spec.name, %error, "there is no later term yet");
+        }
+    }
+
+    /// The term in which this node is master of the device, if it is.
+    fn held_term(&self) -> Option<Term> {
+        let node = self.shared.store.node_id();
+        self.shared.store.read(|state| {
+            let held = state.device(&self.device.spec.name)?.mastership()?;
+            (held.node == node).then_some(held.term)
+        })
     }
 
     /// Has the store forget what has expired on the switch.
@@ -203,27 +226,19 @@ impl Session {
         })
     }
 
-    /// The hello for the term this node holds now.
+    /// The hello for the term this node held when it began to connect.
     fn hello(&self) -> Result<pb::SyncRequest, Fault> {
-        let spec = &self.device.spec;
-        let node = self.shared.store.node_id();
-        self.shared.store.read(|state| {
-            let mastership = state
-                .device(&spec.name)
-                .and_then(|device| device.mastership())
-                .filter(|mastership| mastership.node == node)
-                .ok_or_else(|| {
-                    Fault::Fenced("this controller is not the device's master".to_owned())
-                })?;
-            let election_id = state.election_id(mastership.term);
-            let cluster_id = &state.cluster().id;
-            Ok(wire::hello(
-                spec.device_id,
-                election_id,
+        let not_master = || Fault::Fenced("this controller is not the device's master".to_owned());
+        let term = self.term.ok_or_else(not_master)?;
+        let hello = self.shared.store.read(|state| {
+            wire::hello(
+                self.device.spec.device_id,
+                state.election_id(term),
                 &self.shared.node_name,
-                cluster_id,
-            ))
-        })
+                &state.cluster().id,
+            )
+        });
+        Ok(hello)
     }
 
     fn fault_of(&self, status: &tonic::Status) -> Fault {

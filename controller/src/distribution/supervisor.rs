@@ -1,101 +1,105 @@
-//! One session per device: started when a device appears, ended when it goes,
-//! started anew when its address or id changes.
+//! Which sessions there are: one with each device that this process is master of, and none with any other. A session
+//! begins when the replicated state makes this node the master and ends the moment it does not any more, when the device
+//! gets another address or goes, or when no majority of the controllers is heard: others may have gone on by then.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::sync::DeviceSync;
 use super::{Device, Shared, session};
-use crate::state::{Command, DeviceSpec, State};
-
-/// How long to wait after the store refused a claim.
-const CLAIM_RETRY: Duration = Duration::from_millis(500);
+use crate::state::{DeviceSpec, State};
 
 /// Runs until cancelled.
 pub async fn run(shared: Arc<Shared>, tasks: TaskTracker, cancel: CancellationToken) {
     let mut changed = shared.store.watch();
+    let mut quorum = shared.standing.quorum.clone();
     loop {
         changed.mark_unchanged();
-        let is_settled = reconcile(&shared, &tasks, &cancel).await;
-        tokio::select! {
+        let has_quorum = *quorum.borrow_and_update();
+        reconcile(&shared, has_quorum, &tasks, &cancel);
+        let result = tokio::select! {
             () = cancel.cancelled() => return,
-            result = changed.changed(), if is_settled => if result.is_err() { return },
-            () = tokio::time::sleep(CLAIM_RETRY), if !is_settled => {}
+            result = changed.changed() => result,
+            result = quorum.changed() => result,
+        };
+        if result.is_err() {
+            // The store or the liveness is gone: the process is shutting down.
+            return;
         }
     }
 }
 
-/// Brings the sessions to what the store says; false if it has to be tried again.
-async fn reconcile(shared: &Arc<Shared>, tasks: &TaskTracker, cancel: &CancellationToken) -> bool {
-    let wanted = shared.store.read(specs);
-    let new = replace_stale(shared, &wanted);
-    if new.is_empty() {
-        return true;
+/// Brings the sessions to what the store says.
+fn reconcile(
+    shared: &Arc<Shared>,
+    has_quorum: bool,
+    tasks: &TaskTracker,
+    cancel: &CancellationToken,
+) {
+    let mut devices = shared
+        .devices
+        .write()
+        .unwrap_or_else(PoisonError::into_inner);
+    let (ended, new) = shared.store.read(|state| {
+        let wanted = |name: &str| wanted(shared, state, has_quorum, name);
+        let ended: Vec<_> = devices
+            .iter()
+            .filter(|(name, device)| wanted(name) != Some(&device.spec))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let is_served = |spec: &DeviceSpec| {
+            let served = devices.get(&spec.name);
+            served.is_some_and(|device| device.spec == *spec)
+        };
+        let wanted = state.devices().keys().filter_map(|name| wanted(name));
+        let new: Vec<_> = wanted.filter(|spec| !is_served(spec)).cloned().collect();
+        (ended, new)
+    });
+    for name in &ended {
+        end(&mut devices, name);
     }
-    let names = new.iter().map(|spec| spec.name.clone()).collect();
-    let claim = Command::Claim {
-        node: shared.store.node_id(),
-        devices: names,
-    };
-    if let Err(error) = shared.store.submit(claim).await {
-        tracing::warn!(%error, "cannot claim mastership yet");
-        return false;
-    }
-    for spec in new {
+    for spec in &new {
+        let device = Arc::new(Device {
+            sync: Mutex::new(DeviceSync::default()),
+            cancel: cancel.child_token(),
+            spec: spec.clone(),
+        });
         tracing::info!(
             device = spec.name,
             address = spec.address,
             "distributing to the device"
         );
-        let device = Arc::new(Device {
-            sync: Mutex::new(DeviceSync::default()),
-            cancel: cancel.child_token(),
-            spec,
-        });
-        shared
-            .devices
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(device.spec.name.clone(), device.clone());
+        devices.insert(spec.name.clone(), device.clone());
         tasks.spawn(session::run(shared.clone(), device));
     }
-    shared.announce();
-    true
+    drop(devices);
+    if !(ended.is_empty() && new.is_empty()) {
+        shared.announce();
+    }
 }
 
-fn specs(state: &State) -> BTreeMap<String, DeviceSpec> {
-    state
-        .devices()
-        .iter()
-        .map(|(name, device)| (name.clone(), device.spec().clone()))
-        .collect()
+/// The device, if this process shall have a session with it.
+fn wanted<'s>(
+    shared: &Shared,
+    state: &'s State,
+    has_quorum: bool,
+    name: &str,
+) -> Option<&'s DeviceSpec> {
+    let is_ours = state.is_mastered_by(name, shared.store.node_id(), shared.standing.boot);
+    let device = state.device(name).filter(|_| has_quorum && is_ours);
+    device.map(|device| device.spec())
 }
 
-/// Ends the sessions of devices that are gone or different; returns those that need one.
-fn replace_stale(shared: &Shared, wanted: &BTreeMap<String, DeviceSpec>) -> Vec<DeviceSpec> {
-    let mut devices = shared
-        .devices
-        .write()
-        .unwrap_or_else(PoisonError::into_inner);
-    devices.retain(|name, device| {
-        let is_current = wanted.get(name) == Some(&device.spec);
-        if !is_current {
-            tracing::info!(
-                device = name,
-                address = device.spec.address,
-                "leaving the device"
-            );
-            device.cancel.cancel();
-        }
-        is_current
-    });
-    wanted
-        .values()
-        .filter(|spec| !devices.contains_key(&spec.name))
-        .cloned()
-        .collect()
+fn end(devices: &mut BTreeMap<String, Arc<Device>>, name: &str) {
+    if let Some(device) = devices.remove(name) {
+        tracing::info!(
+            device = name,
+            address = device.spec.address,
+            "leaving the device"
+        );
+        device.cancel.cancel();
+    }
 }

@@ -92,6 +92,8 @@ pub enum Event {
     },
     /// What is wanted of the device may have changed.
     DesiredChanged,
+    /// This node is its master in a later term than the one in which it has connected.
+    TermChanged,
     /// A batch was put on the stream; `None` if there was nothing to send.
     Sent(Option<Revision>),
     /// The store no longer remembers what follows the revision that was to be sent.
@@ -129,8 +131,8 @@ pub enum Command {
     SendTail(Revision),
     /// Drop the connection, if there is one.
     Disconnect,
-    /// Claim the device anew, for a higher election id.
-    Claim,
+    /// Have the replicated state give this node a later term, for a higher election id.
+    Renew,
     /// Report [`Event::RetryDue`] after this time.
     Wait(Duration),
     /// Tell whoever watches that statuses or reachability changed.
@@ -195,7 +197,7 @@ impl DeviceSync {
     /// Is this worth telling an operator who knows what went wrong the last time?
     pub fn is_news(&self, fault: &Fault) -> bool {
         match (&self.fault, fault) {
-            // Each names another election id, because each attempt claims a new one.
+            // Each names another election id, because each attempt is made in a later term.
             (Some(Fault::Fenced(_)), Fault::Fenced(_)) => false,
             (last, new) => last.as_ref() != Some(new),
         }
@@ -219,6 +221,13 @@ pub fn step(sync: &mut DeviceSync, event: Event, now: Instant) -> Vec<Command> {
             statuses,
         } => greeted(sync, can_continue, revision, statuses, now),
         Event::DesiredChanged => send_more(sync),
+        Event::TermChanged => match sync.link {
+            Link::Greeting | Link::Syncing { .. } => {
+                sync.link = Link::Connecting;
+                vec![Command::Disconnect, Command::Connect]
+            }
+            Link::Idle | Link::Connecting | Link::Waiting => vec![],
+        },
         Event::Sent(batch) => {
             if let Link::Syncing {
                 sent,
@@ -331,7 +340,7 @@ fn lost(sync: &mut DeviceSync, fault: Fault, jitter: f64, now: Instant) -> Vec<C
     sync.fault = Some(fault);
     let mut commands = vec![Command::Disconnect, Command::Announce];
     if is_fenced {
-        commands.push(Command::Claim);
+        commands.push(Command::Renew);
     }
     commands.push(Command::Wait(delay.mul_f64(0.75 + 0.5 * jitter)));
     commands

@@ -94,6 +94,14 @@ fn an_agent_of_another_history_gets_a_snapshot() {
 }
 
 #[test]
+fn a_session_of_an_earlier_term_is_begun_anew_in_the_later_one() {
+    let mut case = Case::synced_at(7);
+    let anew = [Command::Disconnect, Command::Connect];
+    assert_eq!(case.step(Event::TermChanged), anew);
+    assert_eq!(case.step(Event::TermChanged), []);
+}
+
+#[test]
 fn sending_stops_when_there_is_nothing_left_and_goes_on_with_the_next_change() {
     let mut case = Case::synced_at(7);
     assert_eq!(
@@ -167,7 +175,7 @@ fn a_fenced_master_claims_anew_before_it_retries() {
     let commands = case.step(Event::Lost { fault, jitter: 0.5 });
     assert_eq!(
         commands[..3],
-        [Command::Disconnect, Command::Announce, Command::Claim]
+        [Command::Disconnect, Command::Announce, Command::Renew]
     );
 }
 

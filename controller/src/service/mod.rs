@@ -53,7 +53,7 @@ impl ControllerService {
         if node == self.store.node_id() {
             self.node_name.clone()
         } else {
-            format!("node {node}")
+            self.store.read(|state| state.name_of_node(node))
         }
     }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::nodes::{done, refused};
-use super::{DeviceState, Effect, NodeId, RowKey, State, Term};
+use super::{BootId, DeviceState, Effect, NodeId, RowKey, State, Term};
 
 /// Who writes a device, since which term, and who would be next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,6 +140,12 @@ impl State {
     pub fn is_master(&self, device: &str, node: NodeId, term: Term) -> bool {
         let held = self.device(device).and_then(DeviceState::mastership);
         held.is_some_and(|held| held.node == node && held.term == term)
+    }
+
+    /// Is this process its master?
+    pub fn is_mastered_by(&self, device: &str, node: NodeId, boot: BootId) -> bool {
+        let is_process = self.node(node).is_some_and(|node| node.boot == boot);
+        is_process && self.master_of(device) == Some(node)
     }
 
     fn hand_on(&mut self, name: &str, node: NodeId, term: Term, touched: &mut Vec<RowKey>) {
