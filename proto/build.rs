@@ -22,6 +22,7 @@ const PROTO_FILES: &[&str] = &[
     "pointsman/peer/v1/admission.proto",
     "pointsman/controller/v1/kv.proto",
     "pointsman/controller/v1/configuration.proto",
+    "pointsman/controller/v1/topology.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -19,3 +19,4 @@ pub mod state;
 pub mod status;
 pub mod trials;
 pub mod trust;
+pub mod view;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use pointsman_proto::FILE_DESCRIPTOR_SET;
 use pointsman_proto::pointsman::controller::v1::controller_server::ControllerServer;
+use pointsman_proto::pointsman::controller::v1::topology_server::TopologyServer;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -18,9 +19,10 @@ use crate::liveness::Liveness;
 use crate::node::{self, DirectoryError, InitError, NodeDirectory};
 use crate::raft::{StartError, Store, StoreConfig};
 use crate::random::NoRandom;
-use crate::service::ControllerService;
+use crate::service::{ControllerService, TopologyService};
 use crate::state::{Cluster, NodeSpec};
 use crate::trials;
+use crate::view::Views;
 
 /// Requests hold whole fabrics.
 const MAX_REQUEST_BYTES: usize = 256 << 20;
@@ -64,6 +66,7 @@ pub struct Server {
     store: Store,
     liveness: Liveness,
     distribution: Distribution,
+    views: Views,
     drain: CancellationToken,
     trials: JoinHandle<()>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
@@ -109,6 +112,7 @@ impl Server {
             dialer.clone(),
             node_name.clone(),
         );
+        let views = Views::start(store.clone(), dialer.clone());
         let service =
             ControllerService::new(store.clone(), distribution.clone(), dialer, node_name);
         let service = ControllerServer::new(service).max_decoding_message_size(MAX_REQUEST_BYTES);
@@ -126,6 +130,7 @@ impl Server {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .add_service(health)
             .add_service(reflection)
+            .add_service(TopologyServer::new(TopologyService::new(views.clone())))
             .add_service(service);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let stop = drain.clone();
@@ -140,6 +145,7 @@ impl Server {
             store,
             liveness,
             distribution,
+            views,
             drain,
             trials,
             serving,
@@ -164,6 +170,7 @@ impl Server {
     /// store. Switches go on forwarding what they hold.
     pub async fn shutdown(self) {
         self.drain.cancel();
+        self.views.end_watching();
         let stop = self.serving.abort_handle();
         if tokio::time::timeout(DRAIN_TIMEOUT, self.serving)
             .await
@@ -178,6 +185,7 @@ impl Server {
         if let Err(error) = self.liveness.leave().await {
             tracing::warn!(%error, "what this controller is master of is not handed over");
         }
+        self.views.stop().await;
         self.distribution.stop().await;
         self.liveness.stop().await;
         self.store.shutdown().await;

@@ -4,13 +4,15 @@
 //! out; nothing is decided here. `apply` carries out change sets, `reads`
 //! puts together what the store, the distribution and the agents say,
 //! `history` says what was changed and leads back,
-//! `drift` passes on what agents say of entries that others have changed.
+//! `drift` passes on what agents say of entries that others have changed,
+//! `topology` is the service of what the views hold.
 
 mod apply;
 mod convert;
 mod drift;
 mod history;
 mod reads;
+mod topology;
 
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ use crate::agents::Agents;
 use crate::dial::Dialer;
 use crate::distribution::Distribution;
 use crate::raft::{Store, StoreError};
+
+pub use topology::TopologyService;
 
 /// The API over one node's store and distribution.
 pub struct ControllerService {

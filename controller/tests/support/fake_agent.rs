@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::inventory::{self, FakeInventory};
+
 type Key = (i32, String);
 
 /// A batch that arrived.
@@ -39,6 +41,8 @@ pub struct Held {
     pub unsupported: BTreeSet<String>,
     /// Die after half of the next batch.
     pub dies_mid_batch: bool,
+    /// What it sees around it.
+    pub inventory: FakeInventory,
 }
 
 impl Held {
@@ -261,9 +265,12 @@ impl Agent for Service {
 
     async fn watch_inventory(
         &self,
-        _: Request<pb::WatchInventoryRequest>,
+        request: Request<pb::WatchInventoryRequest>,
     ) -> Result<Response<Self::WatchInventoryStream>, Status> {
-        Err(Status::unimplemented("the fake agent has no surroundings"))
+        let (outgoing, batches) = mpsc::channel(1);
+        let watching = inventory::watch(self.held.clone(), request.into_inner(), outgoing);
+        tokio::spawn(self.stop.clone().run_until_cancelled_owned(watching));
+        Ok(Response::new(ReceiverStream::new(batches)))
     }
 
     async fn add_port(&self, _: Request<pb::AddPortRequest>) -> Result<Response<pb::Port>, Status> {

@@ -3,6 +3,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod fake_agent;
+pub mod inventory;
 
 use std::future::Future;
 use std::time::Duration;
