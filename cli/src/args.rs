@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCompleter;
 use pointsman_model::PortRef;
 
+use crate::cluster_args::ClusterCommand;
 use crate::complete;
 use crate::name::ObjectiveName;
 use crate::view::pipeline::selection::SourceLine;
@@ -175,6 +176,11 @@ pub enum Command {
         /// The revision that it has to be
         #[arg(add = ArgValueCompleter::new(complete::revisions))]
         revision: Option<u64>,
+    },
+    /// Look after the controllers themselves: nodes, leadership, masters, backups
+    Cluster {
+        #[command(subcommand)]
+        command: ClusterCommand,
     },
     /// Compile a P4 program here and show what became of it; asks nobody
     Pipeline {

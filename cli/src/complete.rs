@@ -61,6 +61,11 @@ pub fn revisions(current: &OsStr) -> Vec<CompletionCandidate> {
     offer(current, ask(revisions_of_history))
 }
 
+/// The names of controller nodes.
+pub fn nodes(current: &OsStr) -> Vec<CompletionCandidate> {
+    offer(current, ask(node_names))
+}
+
 /// Whether what is typed begins with a device rather than with a kind.
 fn names_a_device(current: &OsStr) -> bool {
     let current = current.to_string_lossy();
@@ -125,6 +130,11 @@ async fn device_names(controller: &mut Controller) -> Option<BTreeSet<String>> {
             .filter_map(|device| Some(device.spec?.name))
             .collect(),
     )
+}
+
+async fn node_names(controller: &mut Controller) -> Option<BTreeSet<String>> {
+    let answer = controller.client.get_status(pb::GetStatusRequest {});
+    Some(answer.await.ok()?.into_inner().voters.into_iter().collect())
 }
 
 async fn objective_names(

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use pointsman_proto::pointsman::agent::v1::agent_client::AgentClient;
+use pointsman_proto::pointsman::controller::v1::cluster_client::ClusterClient;
 use pointsman_proto::pointsman::controller::v1::controller_client::ControllerClient;
 use pointsman_proto::reach::{self, Spoken, root_cause};
 use tonic::Status;
@@ -27,6 +28,9 @@ pub struct Connection<C> {
 
 /// A connected controller.
 pub type Controller = Connection<ControllerClient<Channel>>;
+
+/// A connected controller, asked for what concerns its nodes.
+pub type Cluster = Connection<ClusterClient<Channel>>;
 
 /// A connected agent.
 pub type Agent = Connection<AgentClient<Channel>>;
@@ -84,6 +88,11 @@ fn nobody(unreachable: &[(&str, String)]) -> CliError {
         peer: Peer::Controller(addresses.join(", ")),
         cause: causes.join("; "),
     }
+}
+
+/// Connects to the first of these controllers that answers, for what concerns its nodes.
+pub async fn cluster(addresses: &str) -> Result<Cluster, CliError> {
+    controller_service(addresses, ClusterClient::new).await
 }
 
 /// Connects to an agent, over TLS if it is said whom to believe.

@@ -50,6 +50,14 @@ pub enum CliError {
         /// What the system said.
         cause: io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write {}: {cause}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// A directory has nothing to read.
     #[error("{} has no *.yaml or *.yml files", path.display())]
     EmptyDirectory {

@@ -4,6 +4,7 @@
 //! (for `diff`) differs, 2 when the command line is wrong or `diff` could not find out.
 
 mod args;
+mod cluster_args;
 mod command;
 mod complete;
 mod connect;

@@ -75,7 +75,7 @@ pub struct Settings {
         value_name = "BOOL"
     )]
     pub bootstrap: Option<bool>,
-    /// Name of this node, unlike that of any other [default: what it was called when it was made]
+    /// What a node that is made now (init, join) is called, for good [default: controller-N]
     #[arg(
         long,
         global = true,
@@ -134,7 +134,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// An empty one becomes a new cluster.
     pub bootstrap: bool,
-    /// How this node is called, if not as when it was made.
+    /// How a node is called that is made now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,
     /// How to talk TLS to agents.

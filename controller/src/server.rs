@@ -90,7 +90,7 @@ impl Server {
             node::bootstrap(&config).await?;
         }
         let identity = NodeDirectory::new(&config.data_dir).load()?.identity;
-        let node_name = config.node_name.clone().unwrap_or(identity.name);
+        let node_name = identity.name;
         let store = Store::open(StoreConfig {
             data_dir: config.data_dir.clone(),
             node_id: identity.id,

@@ -3,6 +3,7 @@
 
 mod apply;
 mod check;
+mod cluster;
 mod delete;
 mod diff;
 mod drift;
@@ -53,6 +54,9 @@ pub async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, CliError> {
         Command::Rollback(args) => history::rollback(&without_agent(global)?, args, output).await,
         Command::Confirm { revision } => {
             history::confirm(&without_agent(global)?, revision, output).await
+        }
+        Command::Cluster { command } => {
+            cluster::run(&without_agent(global)?, command, output).await
         }
         Command::Pipeline { command } => pipeline::run(command, output),
         Command::Schema => {

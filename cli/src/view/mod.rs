@@ -1,6 +1,7 @@
 //! Answers of servers as what is shown: structs for JSON and YAML, tables for people.
 
 pub mod apply;
+pub mod cluster;
 pub mod devices;
 pub mod differences;
 pub mod drift;

@@ -44,7 +44,7 @@ const REMARK: &str = "# Who this controller is. Written once by `init`, `join` o
 pub struct Identity {
     /// Random, and never used again by another node.
     pub id: NodeId,
-    /// What people call it, unless its configuration says otherwise.
+    /// What people call it. No other node of its cluster has that name.
     pub name: String,
     /// The cluster that it is of.
     pub cluster_id: String,

@@ -67,6 +67,7 @@ impl State {
                 }
             }
             Command::Configure(command) => self.settings.configure(command),
+            Command::Admission(command) => self.apply_to_admissions(command),
         }
     }
 

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cluster, ConfigureCommand, DeviceSpec, Expired, KvCommand, KvResponse, MastershipCommand,
-    NodeCommand, Note, Revision, Summary,
+    AdmissionCommand, Cluster, ConfigureCommand, DeviceSpec, Expired, KvCommand, KvResponse,
+    MastershipCommand, NodeCommand, Note, Revision, Summary,
 };
 use crate::objective::{Bucket, Objective, ObjectiveKey};
 use crate::status::Reason;
@@ -48,6 +48,8 @@ pub enum Command {
     Kv(KvCommand),
     /// Changes settings.
     Configure(ConfigureCommand),
+    /// Something about who may become a node.
+    Admission(AdmissionCommand),
 }
 
 /// Changes that are made together or not at all.
@@ -224,6 +226,11 @@ pub enum Response {
         pruned: Vec<(String, ObjectiveKey)>,
         /// Counts.
         summary: Summary,
+    },
+    /// A node may come in.
+    Admitted {
+        /// What it is called.
+        name: String,
     },
     /// The change set that led to this revision is on trial no more.
     Confirmed(Revision),

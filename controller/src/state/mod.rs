@@ -6,6 +6,7 @@
 //! statuses, reachability) are not here; they are read from the agents. `raft`
 //! replicates and stores this state, `service` and `distribution` read it.
 
+mod admission;
 mod apply;
 mod balance;
 mod command;
@@ -36,6 +37,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use admission::{AdmissionCommand, Admissions};
 pub use apply::{Effect, RowKey};
 pub use command::{
     ChangeSet, Command, DeviceChange, NodeId, ObjectiveChange, Operation, Rejection, Response,
@@ -106,6 +108,8 @@ pub struct State {
     kv: Kv,
     #[serde(default)]
     settings: Settings,
+    #[serde(default)]
+    admissions: Admissions,
 }
 
 /// The part of the state that is neither a device's nor an objective's.
@@ -116,6 +120,8 @@ pub struct ClusterRow {
     last_term: Term,
     #[serde(default)]
     trial: Option<Trial>,
+    #[serde(default)]
+    admissions: Admissions,
 }
 
 impl State {
@@ -130,6 +136,7 @@ impl State {
             revision,
             last_term,
             trial,
+            admissions,
         } = row;
         let state = Self {
             cluster,
@@ -141,6 +148,7 @@ impl State {
             trial,
             kv: Kv::default(),
             settings: Settings::default(),
+            admissions,
         };
         state.reindexed()
     }
@@ -172,6 +180,7 @@ impl State {
             revision: self.revision,
             last_term: self.last_term,
             trial: self.trial,
+            admissions: self.admissions.clone(),
         }
     }
 

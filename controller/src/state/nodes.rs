@@ -170,6 +170,11 @@ impl State {
 
     /// Another process is another master: what the one before it was master of is assigned anew.
     fn start_node(&mut self, id: NodeId, boot: BootId, spec: NodeSpec) -> Effect {
+        if self.admissions().is_removed(id) {
+            return refused(format!(
+                "node {id} was taken out of the cluster; it can come back with `pointsman-controller join` and an empty data directory only"
+            ));
+        }
         let mut touched = vec![RowKey::Node(id)];
         let before = self.nodes.remove(&id);
         let duty = before.as_ref().map_or(Duty::InService, |node| node.duty);
