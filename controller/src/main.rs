@@ -1,16 +1,15 @@
 //! `pointsman-controller`: the controller as a daemon.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use pointsman_controller::config::{Config, Settings};
+use pointsman_controller::logging;
 use pointsman_controller::node::{self, Identity};
 use pointsman_controller::server::Server;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Distributes flow objectives to the agents of its switches.
 #[derive(Parser)]
@@ -66,13 +65,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .transpose()?
         .unwrap_or_default();
     let config = Config::try_from(cli.settings.over(file))?;
-    let filter = EnvFilter::try_new(&config.log)
+    logging::init(&config.log)
         .with_context(|| format!("the log filter {:?} is not usable", config.log))?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         match cli.command {

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use pointsman_proto::FILE_DESCRIPTOR_SET;
+use pointsman_proto::pointsman::controller::v1::configuration_server::ConfigurationServer;
 use pointsman_proto::pointsman::controller::v1::controller_server::ControllerServer;
+use pointsman_proto::pointsman::controller::v1::kv_server::KvServer;
 use pointsman_proto::pointsman::controller::v1::topology_server::TopologyServer;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -15,11 +17,13 @@ use tonic::transport::server::TcpIncoming;
 use crate::config::Config;
 use crate::dial::Dialer;
 use crate::distribution::Distribution;
+use crate::kv::{KvNode, KvTasks};
 use crate::liveness::Liveness;
+use crate::logging;
 use crate::node::{self, DirectoryError, InitError, NodeDirectory};
 use crate::raft::{StartError, Store, StoreConfig};
 use crate::random::NoRandom;
-use crate::service::{ControllerService, TopologyService};
+use crate::service::{ConfigurationService, ControllerService, KvService, TopologyService};
 use crate::state::{Cluster, NodeSpec};
 use crate::trials;
 use crate::view::Views;
@@ -69,6 +73,8 @@ pub struct Server {
     views: Views,
     drain: CancellationToken,
     trials: JoinHandle<()>,
+    kv_tasks: KvTasks,
+    logging: JoinHandle<()>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
@@ -98,6 +104,9 @@ impl Server {
             new_cluster: Cluster::default(),
         })
         .await?;
+        let drain = CancellationToken::new();
+        let (kv, kv_tasks) = KvNode::start(store.clone(), drain.clone());
+        let logging = tokio::spawn(logging::follow(store.clone(), config.log, drain.clone()));
         let dialer = Dialer::new(config.agent_tls);
         let about = NodeSpec {
             name: node_name.clone(),
@@ -124,13 +133,16 @@ impl Server {
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        let drain = CancellationToken::new();
         let trials = tokio::spawn(trials::run(store.clone(), drain.clone()));
         let router = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .add_service(health)
             .add_service(reflection)
             .add_service(TopologyServer::new(TopologyService::new(views.clone())))
+            .add_service(KvServer::new(KvService::new(kv)))
+            .add_service(ConfigurationServer::new(ConfigurationService::new(
+                store.clone(),
+            )))
             .add_service(service);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let stop = drain.clone();
@@ -148,6 +160,8 @@ impl Server {
             views,
             drain,
             trials,
+            kv_tasks,
+            logging,
             serving,
         })
     }
@@ -178,6 +192,10 @@ impl Server {
         {
             tracing::warn!("some requests did not finish in time and were cut off");
             stop.abort();
+        }
+        self.kv_tasks.ended().await;
+        if let Err(error) = self.logging.await {
+            tracing::error!(%error, "the task that follows the log filter died");
         }
         if let Err(error) = self.trials.await {
             tracing::error!(%error, "the task that takes changes on trial back died");

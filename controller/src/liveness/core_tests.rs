@@ -185,7 +185,7 @@ fn a_node_says_that_it_has_started_until_that_is_known() {
         boot: FIRST,
         spec,
     });
-    assert_eq!(case.look(), [start.clone()]);
+    assert_eq!(case.look(), std::slice::from_ref(&start));
     assert_eq!(case.look(), []);
     assert_eq!(case.step(Event::Told { node: 1 }), [start]);
     case.presence(1, Presence::Up);

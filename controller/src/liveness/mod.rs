@@ -23,12 +23,11 @@ use tokio_util::task::TaskTracker;
 use self::core::{BEAT_INTERVAL, Cluster, Command, Event};
 use crate::raft::{Store, StoreError};
 use crate::random::{self, NoRandom};
+use crate::state::settings::definitions::{AUTO_BALANCE, BALANCE_DELAY};
 use crate::state::{
     BootId, Command as StoreCommand, MastershipCommand, NodeCommand, NodeId, NodeSpec,
 };
 
-/// How long things have to be quiet before devices are moved.
-const BALANCE_DELAY: Duration = Duration::from_secs(10);
 /// How often it is looked whether devices are spread evenly, which takes a look at each.
 const BALANCE_CHECK: Duration = Duration::from_millis(250);
 /// How long to wait after the store refused what it was told.
@@ -193,18 +192,21 @@ impl Shell {
             self.balance_checked_at = Some(now);
             self.is_balanced = self.store.read(|state| state.is_balanced());
         }
-        let nodes = self.store.read(|state| {
+        let (nodes, balance_delay) = self.store.read(|state| {
             let nodes = state.nodes().iter();
-            nodes
-                .map(|(id, node)| (*id, (node.boot, node.presence)))
-                .collect()
+            let nodes = nodes.map(|(id, node)| (*id, (node.boot, node.presence)));
+            let settings = state.settings();
+            let delay = settings
+                .get(&AUTO_BALANCE)
+                .then(|| settings.get(&BALANCE_DELAY));
+            (nodes.collect(), delay)
         });
         Cluster {
             voters: membership.voters.into_iter().collect(),
             leader: membership.leader,
             nodes,
             is_balanced: self.is_balanced,
-            balance_delay: Some(BALANCE_DELAY),
+            balance_delay,
         }
     }
 }

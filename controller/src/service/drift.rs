@@ -13,9 +13,10 @@ impl ControllerService {
         &self,
         request: pb::GetDriftRequest,
     ) -> Result<pb::GetDriftResponse, GrpcStatus> {
+        let consistency = request.consistency();
         let asked = request.request.unwrap_or_default();
         let specs = self
-            .select(&request.device, |device| device.spec().clone())
+            .select(&request.device, consistency, |device| device.spec().clone())
             .await?;
         let devices = specs.into_iter().map(|spec| async move {
             let (drift, error) = match self.agents.drift(&spec.address, asked).await {
@@ -41,7 +42,9 @@ impl ControllerService {
             let message = "repairs are made on one device; name it";
             return Err(GrpcStatus::invalid_argument(message));
         }
-        let devices = self.select(&request.device, |device| device.spec().address.clone());
+        let devices = self.select(&request.device, pb::Consistency::Linearizable, |device| {
+            device.spec().address.clone()
+        });
         let address = devices.await?.pop().unwrap_or_default();
         let repaired = self
             .agents

@@ -6,6 +6,7 @@ use pointsman_proto::pointsman::controller::v1 as pb;
 use tonic::Status as GrpcStatus;
 
 use super::apply::change_of;
+use super::consistency::catch_up;
 use super::{ControllerService, convert, store_error};
 use crate::objective::Objective;
 use crate::state::{
@@ -63,7 +64,7 @@ impl ControllerService {
         &self,
         request: pb::GetHistoryRequest,
     ) -> Result<pb::GetHistoryResponse, GrpcStatus> {
-        self.store.ensure_current().await.map_err(store_error)?;
+        catch_up(&self.store, request.consistency()).await?;
         let changes = self.store.read(|state| match request.revision {
             Some(revision) => detailed(state, Revision(revision)).map(|change| vec![change]),
             None => {

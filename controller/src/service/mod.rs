@@ -4,18 +4,23 @@
 //! out; nothing is decided here. `apply` carries out change sets, `reads`
 //! puts together what the store, the distribution and the agents say,
 //! `history` says what was changed and leads back,
-//! `drift` passes on what agents say of entries that others have changed,
-//! `topology` is the service of what the views hold.
+//! `drift` passes on what agents say of entries that others have changed.
+//! `topology`, `kv` and `configuration` are services of their own.
 
 mod apply;
+mod configuration;
+mod consistency;
 mod convert;
 mod drift;
 mod history;
+mod kv;
 mod reads;
 mod topology;
 
 use std::sync::Arc;
 
+pub use configuration::ConfigurationService;
+pub use kv::KvService;
 use pointsman_proto::pointsman::agent::v1 as agent_pb;
 use pointsman_proto::pointsman::controller::v1 as pb;
 use pointsman_proto::pointsman::controller::v1::controller_server::Controller;
@@ -63,6 +68,11 @@ impl ControllerService {
 }
 
 fn store_error(error: StoreError) -> Status {
+    store_status(&error)
+}
+
+/// What a fault of the store means to whoever asked.
+fn store_status(error: &StoreError) -> Status {
     let message = error.to_string();
     match error {
         StoreError::NotLeader { .. } => Status::failed_precondition(message),
@@ -119,9 +129,11 @@ impl Controller for ControllerService {
 
     async fn get_devices(
         &self,
-        _request: Request<pb::GetDevicesRequest>,
+        request: Request<pb::GetDevicesRequest>,
     ) -> Result<Response<pb::GetDevicesResponse>, Status> {
-        self.read_devices().await.map(Response::new)
+        self.read_devices(request.get_ref().consistency())
+            .await
+            .map(Response::new)
     }
 
     async fn get_ports(

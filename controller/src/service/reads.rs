@@ -11,7 +11,8 @@ use pointsman_proto::pointsman::controller::v1 as pb;
 use pointsman_proto::pointsman::objective::v1 as objective_pb;
 use tonic::Status as GrpcStatus;
 
-use super::{ControllerService, convert, store_error};
+use super::consistency::catch_up;
+use super::{ControllerService, convert};
 use crate::agents::AgentError;
 use crate::objective::Objective;
 use crate::state::{DeviceSpec, DeviceState, Mastership};
@@ -22,9 +23,10 @@ impl ControllerService {
     pub(super) async fn select<T>(
         &self,
         name: &str,
+        consistency: pb::Consistency,
         take: impl Fn(&DeviceState) -> T,
     ) -> Result<Vec<T>, GrpcStatus> {
-        self.store.ensure_current().await.map_err(store_error)?;
+        catch_up(&self.store, consistency).await?;
         self.store.read(|state| {
             if name.is_empty() {
                 return Ok(state.devices().values().map(take).collect());
@@ -48,7 +50,7 @@ impl ControllerService {
         &self,
         request: pb::GetObjectivesRequest,
     ) -> Result<pb::GetObjectivesResponse, GrpcStatus> {
-        let devices = self.select(&request.device, |device| {
+        let devices = self.select(&request.device, request.consistency(), |device| {
             let statuses = self.distribution.statuses_of(device);
             let objectives = device.objectives().values().zip(statuses);
             let objectives = objectives.map(|(stored, status)| objective_pb::ObjectiveStatus {
@@ -81,8 +83,11 @@ impl ControllerService {
         })
     }
 
-    pub(super) async fn read_devices(&self) -> Result<pb::GetDevicesResponse, GrpcStatus> {
-        let devices = self.select("", |device| {
+    pub(super) async fn read_devices(
+        &self,
+        consistency: pb::Consistency,
+    ) -> Result<pb::GetDevicesResponse, GrpcStatus> {
+        let devices = self.select("", consistency, |device| {
             let statuses = self.distribution.statuses_of(device);
             (
                 device.spec().clone(),
@@ -138,7 +143,9 @@ impl ControllerService {
         request: pb::GetPortsRequest,
     ) -> Result<pb::GetPortsResponse, GrpcStatus> {
         let specs = self
-            .select(&request.device, |device| device.spec().clone())
+            .select(&request.device, request.consistency(), |device| {
+                device.spec().clone()
+            })
             .await?;
         let devices = specs.into_iter().map(|spec| async move {
             let (ports, error) = match self.agents.ports(&spec.address).await {
@@ -161,7 +168,9 @@ impl ControllerService {
         request: pb::GetTablesRequest,
     ) -> Result<pb::GetTablesResponse, GrpcStatus> {
         let specs = self
-            .select(&request.device, |device| device.spec().clone())
+            .select(&request.device, request.consistency(), |device| {
+                device.spec().clone()
+            })
             .await?;
         let devices = specs.into_iter().map(|spec| async move {
             let (tables, error) = match self.agents.tables(&spec.address, request.entries).await {
@@ -189,7 +198,9 @@ impl ControllerService {
             let message = "a packet is traced on one device; name it";
             return Err(GrpcStatus::invalid_argument(message));
         }
-        let devices = self.select(&device, |device| device.spec().address.clone());
+        let devices = self.select(&device, pb::Consistency::Linearizable, |device| {
+            device.spec().address.clone()
+        });
         let address = devices.await?.pop().unwrap_or_default();
         let traced = self.agents.trace(&address, packet).await;
         traced.map_err(agent_error)

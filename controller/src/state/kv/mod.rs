@@ -33,7 +33,7 @@ pub use blob::Blob;
 pub use command::{
     Condition, KvCommand, KvRefusal, KvResponse, Operation, OperationResult, Transaction,
 };
-pub use key::{EntryKey, KeyError};
+pub use key::{EntryKey, KeyError, check_namespace};
 pub use limits::Limits;
 pub use rows::{KvHead, KvRow, KvRows};
 

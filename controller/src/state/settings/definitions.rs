@@ -58,10 +58,19 @@ impl<T: Value> AnySetting for Setting<T> {
 
 const UP_TO_AN_HOUR: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 
+/// Whether devices are moved for balance.
+pub static AUTO_BALANCE: Setting<bool> = Setting {
+    name: "mastership.auto_balance",
+    default: true,
+    bounds: (),
+    description: "Whether devices get other masters so that every node is master of about as many. If not, only \
+                  `pointsman cluster balance` does that.",
+};
+
 /// How long things have to be quiet before devices are moved for balance.
 pub static BALANCE_DELAY: Setting<Duration> = Setting {
     name: "mastership.balance_delay",
-    default: Duration::from_secs(30),
+    default: Duration::from_secs(10),
     bounds: UP_TO_AN_HOUR,
     description: "How long the cluster has to be without nodes coming and going before devices get other masters for \
                   balance alone. A node that restarts in a loop moves nothing for as long.",
@@ -144,6 +153,7 @@ pub static ALL: &[&dyn AnySetting] = &[
     &KV_MAX_BYTES,
     &KV_MAX_ENTRIES,
     &LOG_FILTER,
+    &AUTO_BALANCE,
     &BALANCE_DELAY,
     &HAND_ON_DELAY,
 ];
