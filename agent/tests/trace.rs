@@ -35,6 +35,7 @@ async fn leaf1(config: &Config) -> TestAgent {
     let batch = Batch {
         changes: changes.collect(),
         snapshot: true,
+        ..Batch::default()
     };
     let mut state = agent.agent.exclusive();
     state.change_objectives(|objectives, context, sink| objectives.take(batch, context, sink));

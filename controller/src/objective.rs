@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use pointsman_model::holdings;
 use pointsman_proto::pointsman::objective::v1 as pb;
 use prost::Message;
 use serde::{Deserialize, Serialize};
@@ -338,6 +339,16 @@ impl Objective {
                 .collect();
         }
         objective
+    }
+
+    /// The hash of what it says, see [`holdings::content`].
+    pub fn content(&self) -> u64 {
+        let mut hasher = holdings::Hasher::default();
+        hasher.part(&self.body.0);
+        for bucket in &self.buckets {
+            hasher.part(&bucket.body.0);
+        }
+        hasher.finish()
     }
 
     /// Its identity.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::state::Revision;
 
 /// Where an objective stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Progress {
     /// Not in the data plane yet.
     Pending,
@@ -19,7 +19,7 @@ pub enum Progress {
 }
 
 /// The state of one objective at one revision of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// Where it stands.
     pub progress: Progress,
@@ -152,6 +152,19 @@ impl Status {
             progress: Progress::Failed,
             ..Self::pending(reason, message, Revision::default())
         }
+    }
+
+    /// Is it what is wanted, without a but?
+    pub fn is_plainly_applied(&self) -> bool {
+        self.progress == Progress::Applied
+            && self.reason.is_none()
+            && self.message.is_empty()
+            && self.applied_revision == self.revision
+    }
+
+    /// Has the switch taken it out, because its time was over?
+    pub fn is_expired(&self) -> bool {
+        self.progress == Progress::Pending && self.reason == Some(Reason::Expired)
     }
 
     /// Applied at a revision.

@@ -261,7 +261,8 @@ async fn a_request_that_changes_nothing_is_not_committed() {
         request(vec![device("leaf1", agent.address, 1)], changes)
     };
     let first = controller.must_apply(all()).await;
-    let log_index = controller.log_index().await;
+    // That the switch has acknowledged it is committed, too.
+    let log_index = controller.log_index_at_rest().await;
     let again = controller.must_apply(all()).await;
     assert_eq!((again.unchanged, again.devices_unchanged), (2, 1));
     assert_eq!(again.revision, first.revision);
@@ -271,5 +272,5 @@ async fn a_request_that_changes_nothing_is_not_committed() {
     controller
         .must_apply(request(vec![], [put(next("spine")), put(next("leaf"))]))
         .await;
-    assert_eq!(controller.log_index().await, log_index + 1);
+    assert!(controller.log_index().await > log_index);
 }

@@ -178,8 +178,11 @@ async fn a_restarted_controller_goes_on_where_it_was_under_a_higher_election_id(
         .await;
     let batches = agent.held().batches.clone();
     assert_eq!(
-        batches.iter().filter(|batch| batch.is_snapshot).count(),
-        1,
+        batches
+            .iter()
+            .map(|batch| batch.revisions.len())
+            .sum::<usize>(),
+        2,
         "{batches:?}"
     );
 }
@@ -277,4 +280,153 @@ async fn a_fenced_controller_says_so_and_writes_nothing() {
         status.message
     );
     assert!(agent.held().objectives.is_empty());
+}
+
+#[tokio::test]
+async fn a_switch_of_a_lost_cluster_is_sent_the_content_only_of_what_differs() {
+    let agent = FakeAgent::start().await;
+    let mut first = TestController::start().await;
+    first
+        .must_apply(request(
+            vec![device("leaf1", agent.address, 1)],
+            [put(next("same")), put(next("other")), put(next("gone"))],
+        ))
+        .await;
+    first.server.shutdown().await;
+    // Cluster epochs are seconds; a later cluster must have a later one.
+    agent.held().highest_election_id.0 -= 1;
+    agent.held().contents.clear();
+    agent.held().batches.clear();
+
+    let mut second = TestController::start().await;
+    let other = with_priority(next("other"), 5);
+    let changes = [put(next("same")), put(other.clone()), put(next("new"))];
+    let response = second
+        .must_apply(request(vec![device("leaf1", agent.address, 1)], changes))
+        .await;
+    let is_applied = |status: &pointsman_proto::pointsman::objective::v1::Status| {
+        status.state() == State::Applied
+    };
+    assert!(response.statuses.iter().all(is_applied));
+    let held = agent.held();
+    assert_eq!(held.names(), ["new", "other", "same"]);
+    assert_eq!(held.contents, ["other", "new"]);
+    assert!(held.batches.iter().all(|batch| !batch.is_snapshot));
+    // Under the revisions of the second cluster.
+    let status = response.statuses.iter();
+    let revisions: Vec<_> = status.map(|status| status.revision).collect();
+    for (name, revision) in ["same", "other", "new"].into_iter().zip(revisions) {
+        let kind = pointsman_proto::pointsman::objective::v1::Kind::Next.into();
+        assert_eq!(held.objectives[&(kind, name.to_owned())].1, revision);
+    }
+}
+
+#[tokio::test]
+async fn a_switch_that_missed_more_deletions_than_are_remembered_is_sent_only_what_differs() {
+    let agent = FakeAgent::start().await;
+    let mut controller = TestController::start().await;
+    let stays = (0..100).map(|index| put(next(&format!("stays{index}"))));
+    let goes = put(next("goes"));
+    controller
+        .must_apply(request(
+            vec![device("leaf1", agent.address, 1)],
+            stays.chain([goes]),
+        ))
+        .await;
+    let stopped = agent.stop().await;
+    let many = || (0..4200).map(|index| next(&format!("brief{index}")));
+    controller.apply(request(vec![], many().map(put))).await;
+    let changes = many().chain([next("goes")]).map(delete);
+    let changes = changes.chain([put(next("new"))]);
+    controller.apply(request(vec![], changes)).await;
+    stopped.held.lock().unwrap().contents.clear();
+    stopped.held.lock().unwrap().batches.clear();
+    let agent = stopped.start().await;
+    eventually("it is up to date", async || {
+        let held = agent.held();
+        held.objectives.len() == 101 && held.contents == ["new"]
+    })
+    .await;
+    assert!(agent.held().batches.iter().all(|batch| !batch.is_snapshot));
+}
+
+#[tokio::test]
+async fn an_agent_that_answers_no_queries_gets_a_snapshot() {
+    let agent = FakeAgent::start().await;
+    agent.held().is_old = true;
+    agent.held().broken.insert("big".into());
+    let mut controller = TestController::start().await;
+    let changes = [put(next("small")), put(next("big"))];
+    let response = controller
+        .must_apply(request(vec![device("leaf1", agent.address, 1)], changes))
+        .await;
+    let states: Vec<_> = response.statuses.iter().map(|s| s.state()).collect();
+    assert_eq!(states, [State::Applied, State::Failed]);
+    let held = agent.held();
+    assert!(held.batches[0].is_snapshot && held.queries.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_switch_has_lost_without_saying_so_is_found_and_sent_again() {
+    let agent = FakeAgent::start().await;
+    let mut controller = TestController::start().await;
+    let nexts = (0..50).map(|index| put(next(&format!("next{index}"))));
+    controller
+        .must_apply(request(vec![device("leaf1", agent.address, 1)], nexts))
+        .await;
+    // The session that follows continues where the switch says that it is.
+    let stopped = agent.stop().await;
+    {
+        let mut held = stopped.held.lock().unwrap();
+        held.objectives.retain(|(_, name), _| name != "next7");
+        held.contents.clear();
+    }
+    let agent = stopped.start().await;
+    eventually("it is sent again", async || {
+        agent.held().objectives.len() == 50
+    })
+    .await;
+    assert_eq!(agent.held().contents, ["next7"]);
+}
+
+#[tokio::test]
+async fn a_switch_that_reads_nothing_delays_nobody_else() {
+    let stuck = FakeAgent::start().await;
+    stuck.held().is_stuck = true;
+    let alive = FakeAgent::start().await;
+    let mut controller = TestController::start().await;
+    let devices = vec![
+        device("leaf1", stuck.address, 1),
+        device("leaf2", alive.address, 2),
+    ];
+    // More than may be on its way.
+    let many = (0..6000).map(|index| put(next(&format!("next{index}"))));
+    let response = controller.apply(request(devices, many)).await;
+    assert_eq!(response.errors, []);
+    for index in 0..20 {
+        let change = pb::ObjectiveChange {
+            device: "leaf2".into(),
+            change: Some(put(next(&format!("next{index}")))),
+        };
+        let started = Instant::now();
+        let response = controller
+            .must_apply(pb::ApplyRequest {
+                objectives: vec![change],
+                ..pb::ApplyRequest::default()
+            })
+            .await;
+        assert_eq!(response.statuses[0].state(), State::Applied);
+        assert!(started.elapsed() < Duration::from_secs(1));
+    }
+    let objectives = controller.objectives().await;
+    let of_stuck = &objectives[0].objectives;
+    let is_in_flight = |status: &pointsman_proto::pointsman::objective::v1::ObjectiveStatus| {
+        status.status.as_ref().unwrap().reason() == Reason::InFlight
+    };
+    assert!(of_stuck.iter().all(is_in_flight));
+    stuck.held().is_stuck = false;
+    eventually("it has them all", async || {
+        stuck.held().objectives.len() == 6000
+    })
+    .await;
 }

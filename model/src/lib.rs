@@ -15,6 +15,7 @@
 mod attributes;
 mod diff;
 mod field;
+pub mod holdings;
 mod matching;
 mod model;
 mod objective;

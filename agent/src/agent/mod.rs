@@ -38,7 +38,7 @@ pub use kept_drift::{milliseconds, writer_message};
 pub use live_ports::LivePorts;
 pub use mastership::{Mastership, Permit};
 pub use notices::{AckError, Idle, LearntList, Notices};
-pub use objective::{PipelinerState, SyncError};
+pub use objective::{PipelinerState, Reach, SyncError};
 pub use packet::{PacketError, PacketIn, PacketIo, Punted};
 pub use restore::{RestoreError, Start, restore};
 pub use snapshot::snapshot;

@@ -16,12 +16,15 @@ use crate::arbitration::{RoleName, StreamId};
 use crate::entity::Update;
 use crate::journal::JournalError;
 use crate::objectives::{
-    Batch, Context, DrySink, Objectives, RecordingSink, Sink, Status, SwitchSink, Wanted,
+    Batch, Context, DrySink, Inquiry, Objectives, RecordingSink, Sink, Status, SwitchSink, Wanted,
 };
 use crate::pipeliner::{self, Pipeliner, Refusal};
 use crate::ports::Port;
 use crate::switch::Pipeline;
 use crate::target::TargetError;
+
+/// Objectives that are looked at without letting others in.
+const LOOKED_AT: usize = 1024;
 
 /// How objectives become entries of the loaded pipeline.
 pub enum PipelinerState {
@@ -260,14 +263,16 @@ impl Agent {
         stream: StreamId,
         cluster_id: &str,
         batch: Batch,
-        revision: u64,
+        reach: Reach,
     ) -> Result<pb::AckBatch, SyncError> {
         let permit = self.mastership.admit_controller(stream);
         let permit = permit.ok_or(SyncError::NotMaster)?;
         let mut state = self.exclusive();
-        if state.objectives.cluster_id != cluster_id && !batch.snapshot {
+        let is_of_another = state.objectives.cluster_id != cluster_id;
+        if is_of_another && !batch.snapshot && !reach.is_difference {
             return Err(SyncError::SnapshotNeeded);
         }
+        let revision = reach.revision;
         cluster_id.clone_into(&mut state.objectives.cluster_id);
         state.objectives.revision = revision;
         let size = batch.changes.len();
@@ -286,7 +291,25 @@ impl Agent {
         self.compact();
         ticket.wait()?;
         tracing::debug!(revision, changes = size, "objectives taken");
-        Ok(pb::AckBatch { acks, revision })
+        Ok(pb::AckBatch {
+            acks,
+            revision,
+            ..pb::AckBatch::default()
+        })
+    }
+
+    /// What is held of what the controller has asked for, and the revision that it is at. Only a batch changes that, and
+    /// the controller's stream takes none meanwhile; so the state is not locked for longer than for some objectives.
+    pub fn inquire(&self, inquiry: &mut Inquiry) -> u64 {
+        let mut last = None;
+        loop {
+            let state = self.shared();
+            let next = state.objectives.inquire(inquiry, last.as_ref(), LOOKED_AT);
+            match next {
+                Some(next) => last = Some(next),
+                None => return state.objectives.revision,
+            }
+        }
     }
 
     /// Changes objectives that are the switch's own. How they fare is in their status; nobody waits for the disk.
@@ -294,7 +317,7 @@ impl Agent {
         let changes = changes.into_iter().map(|change| (change, 0));
         let batch = Batch {
             changes: changes.collect(),
-            snapshot: false,
+            ..Batch::default()
         };
         let mut state = self.exclusive();
         let record = state.change_objectives(|objectives, context, sink| {
@@ -318,7 +341,7 @@ impl Agent {
         let ids: Vec<_> = changes.iter().map(|change| change.objective.id()).collect();
         let batch = Batch {
             changes: changes.into_iter().map(|change| (change, 0)).collect(),
-            snapshot: false,
+            ..Batch::default()
         };
         match DrySink::new(&state.switch) {
             Some(mut sink) => objectives.take(batch, &context, &mut sink),
@@ -330,6 +353,15 @@ impl Agent {
             .map(|id| status(id).unwrap_or_else(gone))
             .collect()
     }
+}
+
+/// How far a batch of a controller brings the switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// What is wanted is what was wanted at this revision.
+    pub revision: u64,
+    /// It is what differs, whatever cluster the switch followed before.
+    pub is_difference: bool,
 }
 
 /// Why a batch is not taken.

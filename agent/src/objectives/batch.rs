@@ -27,6 +27,8 @@ pub struct Context<'a> {
 pub struct Batch {
     /// Each with the revision it was given.
     pub changes: Vec<(Change, u64)>,
+    /// What is there already, under another revision.
+    pub revised: Vec<(ObjectiveId, u64)>,
     /// What is not in the batch goes.
     pub snapshot: bool,
 }
@@ -34,6 +36,9 @@ pub struct Batch {
 impl Objectives {
     /// Takes a batch. Whatever can be applied is in the sink afterwards; the rest says why not.
     pub fn take(&mut self, batch: Batch, context: &Context<'_>, sink: &mut dyn Sink) {
+        for (id, revision) in &batch.revised {
+            self.revise(id, *revision);
+        }
         let mut deletes: BTreeMap<ObjectiveId, Option<u64>> = BTreeMap::new();
         if batch.snapshot {
             let named: BTreeSet<ObjectiveId> = batch

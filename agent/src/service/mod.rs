@@ -3,6 +3,7 @@
 
 mod describe;
 mod drift;
+mod exceptions;
 pub mod inventory;
 mod sync;
 mod trace;

@@ -6,12 +6,14 @@
 //!     | <----- hello(revision) --- |
 //!     | batch, batch ... --------> |   one after the other
 //!     | <----------- acks -------- |   when kept; also unasked when something changes
+//!     | query ------------------> |   when the controller doubts what the agent holds
+//!     | <------- holdings -------- |
 //! ```
 
 use std::sync::Arc;
 
 use pointsman_model::wire::WireError;
-use pointsman_model::{Change, Kind, Name};
+use pointsman_model::{Change, Kind, Name, ObjectiveId};
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::sync_request::Message;
 use pointsman_proto::pointsman::agent::v1::sync_response;
@@ -22,11 +24,12 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use crate::agent::{Agent, Inbox, StreamNote, SyncError};
+use super::exceptions::Exceptions;
+use crate::agent::{Agent, Inbox, Reach, StreamNote, SyncError};
 use crate::arbitration::{ArbitrationError, ElectionId, Event, RoleName, Standing, StreamId};
 use crate::audit::{Mastership, Record, Rpc};
 use crate::authorization::Caller;
-use crate::objectives::{self, Batch};
+use crate::objectives::{self, Batch, Inquiry};
 use crate::p4runtime::status;
 use crate::pipeliner::Refusal;
 
@@ -70,6 +73,8 @@ pub(super) async fn open(
         },
         stream,
         cluster_id: hello.cluster_id,
+        exceptions: hello.exceptions_only.then(Exceptions::default),
+        batches: 0,
         notes,
         requests,
     };
@@ -88,6 +93,10 @@ struct Session {
     controller: Controller,
     stream: StreamId,
     cluster_id: String,
+    /// If the controller wants no other acknowledgements.
+    exceptions: Option<Exceptions>,
+    /// Batches that were taken.
+    batches: u64,
     notes: Inbox,
     requests: Streaming<pb::SyncRequest>,
 }
@@ -176,18 +185,26 @@ impl Session {
         }
     }
 
-    async fn hello(&self) -> Result<pb::SyncResponse, Status> {
+    async fn hello(&mut self) -> Result<pb::SyncResponse, Status> {
         let cluster_id = self.cluster_id.clone();
         let hello = move |agent: &Agent| hello(agent, &cluster_id);
-        blocking(&self.agent, hello).await
+        let mut hello = blocking(&self.agent, hello).await?;
+        if let Some(exceptions) = &mut self.exceptions {
+            exceptions.filter(&mut hello.statuses);
+        }
+        Ok(response(sync_response::Message::Hello(hello)))
     }
 
     /// What a note is to the controller, if anything.
-    fn note(&self, note: StreamNote) -> Option<Result<pb::SyncResponse, Status>> {
+    fn note(&mut self, note: StreamNote) -> Option<Result<pb::SyncResponse, Status>> {
         match note {
             StreamNote::Acks { acks, revision } => {
-                let acks = pb::AckBatch { acks, revision };
-                Some(Ok(response(sync_response::Message::Acks(acks))))
+                let acks = pb::AckBatch {
+                    acks,
+                    revision,
+                    ..pb::AckBatch::default()
+                };
+                Some(Ok(self.acks(acks)))
             }
             StreamNote::Standing(notice) if notice.standing == Standing::Primary => None,
             StreamNote::Standing(_) => Some(Err(sync_status(&SyncError::NotMaster))),
@@ -199,12 +216,47 @@ impl Session {
         }
     }
 
-    async fn handle(&self, request: pb::SyncRequest) -> Result<pb::SyncResponse, Status> {
-        let Some(Message::Batch(batch)) = request.message else {
-            return Err(Status::invalid_argument(
-                "after the hello there are only batches",
-            ));
+    fn acks(&mut self, mut acks: pb::AckBatch) -> pb::SyncResponse {
+        if let Some(exceptions) = &mut self.exceptions {
+            exceptions.filter(&mut acks.acks);
+        }
+        acks.batches = self.batches;
+        response(sync_response::Message::Acks(acks))
+    }
+
+    async fn handle(&mut self, request: pb::SyncRequest) -> Result<pb::SyncResponse, Status> {
+        match request.message {
+            Some(Message::Batch(batch)) => self.take(batch).await,
+            Some(Message::Query(query)) => self.inquire(query).await,
+            Some(Message::Hello(_)) | None => Err(Status::invalid_argument(
+                "after the hello there are only batches and queries",
+            )),
+        }
+    }
+
+    async fn inquire(&self, query: pb::HoldingsQuery) -> Result<pb::SyncResponse, Status> {
+        let inquiry = Inquiry::new(query.bits, &query.buckets);
+        let mut inquiry =
+            inquiry.ok_or_else(|| Status::invalid_argument("the query names no such buckets"))?;
+        let (revision, inquiry) = blocking(&self.agent, move |agent| {
+            (agent.inquire(&mut inquiry), inquiry)
+        })
+        .await?;
+        let (digests, objectives) = match inquiry {
+            Inquiry::Digests(digests) => (digests.into_sums(), Vec::new()),
+            Inquiry::Holdings { found, .. } => (Vec::new(), found),
         };
+        let holdings = pb::Holdings {
+            bits: query.bits,
+            revision,
+            digests,
+            buckets: query.buckets,
+            objectives,
+        };
+        Ok(response(sync_response::Message::Holdings(holdings)))
+    }
+
+    async fn take(&mut self, batch: pb::ChangeBatch) -> Result<pb::SyncResponse, Status> {
         let stream = self.stream;
         let cluster_id = self.cluster_id.clone();
         let controller = self.controller.clone();
@@ -224,23 +276,25 @@ impl Session {
         })
         .await?;
         let acks = acks?;
-        Ok(response(sync_response::Message::Acks(acks)))
+        self.batches += 1;
+        Ok(self.acks(acks))
     }
 }
 
 /// What the agent has, for a controller of a cluster.
-fn hello(agent: &Agent, cluster_id: &str) -> pb::SyncResponse {
+fn hello(agent: &Agent, cluster_id: &str) -> pb::AgentHello {
     let state = agent.shared();
     let objectives = &state.objectives;
     let ours = objectives.cluster_id == cluster_id;
     let ids = objectives.iter().map(|wanted| wanted.objective.id());
     let ids = ids.filter(|id| !id.name.is_local());
-    response(sync_response::Message::Hello(pb::AgentHello {
+    pb::AgentHello {
         boot_id: agent.identity.boot_id.clone(),
         revision: if ours { objectives.revision } else { 0 },
         cluster_id: objectives.cluster_id.clone(),
         statuses: ids.map(|id| objectives.ack(&id)).collect(),
-    }))
+        answers_queries: true,
+    }
 }
 
 /// Takes a batch; what is no objective in it fails on its own.
@@ -251,9 +305,14 @@ fn take(
     batch: pb::ChangeBatch,
 ) -> Result<pb::AckBatch, SyncError> {
     let mut changes = Vec::with_capacity(batch.changes.len());
+    let mut known = Vec::new();
     let mut bad = Vec::new();
     for revised in &batch.changes {
         let change = revised.change.as_ref();
+        if revised.revision_only {
+            known.extend(id_of(change).map(|id| (id, revised.revision)));
+            continue;
+        }
         match change
             .ok_or(WireError::Missing("change").into())
             .and_then(read_change)
@@ -264,9 +323,14 @@ fn take(
     }
     let batch_of_changes = Batch {
         changes,
+        revised: known,
         snapshot: batch.snapshot,
     };
-    let mut acks = agent.take_batch(stream, cluster_id, batch_of_changes, batch.revision)?;
+    let reach = Reach {
+        revision: batch.revision,
+        is_difference: batch.difference,
+    };
+    let mut acks = agent.take_batch(stream, cluster_id, batch_of_changes, reach)?;
     acks.acks.extend(bad);
     Ok(acks)
 }
@@ -294,19 +358,32 @@ pub(super) fn read_change(change: &objective::Change) -> Result<Change, ChangeEr
     }
 }
 
+fn kind_of(objective: &objective::Objective) -> Option<Kind> {
+    Some(match objective.kind.as_ref()? {
+        objective::objective::Kind::Filter(_) => Kind::Filter,
+        objective::objective::Kind::Forward(_) => Kind::Forward,
+        objective::objective::Kind::Next(_) => Kind::Next,
+    })
+}
+
+/// The objective that a change is about, if it is one of a controller.
+fn id_of(change: Option<&objective::Change>) -> Option<ObjectiveId> {
+    let objective = change?.objective.as_ref()?;
+    let name = Name::new(&objective.name).filter(|name| !name.is_local())?;
+    Some(ObjectiveId {
+        kind: kind_of(objective)?,
+        name,
+    })
+}
+
 fn bad_ack(
     change: Option<&objective::Change>,
     error: &ChangeError,
     revision: u64,
 ) -> Option<pb::Ack> {
     let objective = change?.objective.as_ref()?;
-    let kind = match objective.kind.as_ref()? {
-        objective::objective::Kind::Filter(_) => Kind::Filter,
-        objective::objective::Kind::Forward(_) => Kind::Forward,
-        objective::objective::Kind::Next(_) => Kind::Next,
-    };
     Some(pb::Ack {
-        kind: objective::Kind::from(kind).into(),
+        kind: objective::Kind::from(kind_of(objective)?).into(),
         name: objective.name.clone(),
         exists: true,
         status: Some((&bad_change(error, revision)).into()),

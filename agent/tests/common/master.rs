@@ -42,6 +42,7 @@ impl Master {
             }),
             controller: format!("c{election_id}"),
             cluster_id: "cluster".to_owned(),
+            ..pb::SyncHello::default()
         });
         let first = pb::SyncRequest {
             message: Some(hello),
@@ -79,22 +80,40 @@ impl Master {
             pb::RevisedChange {
                 change: Some(change),
                 revision: self.revision,
+                ..pb::RevisedChange::default()
             }
         });
         let batch = pb::ChangeBatch {
             changes: revised.collect(),
             snapshot,
             revision: self.revision,
+            ..pb::ChangeBatch::default()
         };
-        self.requests
-            .send(pb::SyncRequest {
-                message: Some(ToAgent::Batch(batch)),
-            })
-            .await
-            .expect("the stream is open");
+        self.tell(ToAgent::Batch(batch)).await;
         let acks = self.acks().await;
         assert_eq!(acks.revision, self.revision);
         acks.acks.iter().map(show).collect()
+    }
+
+    /// Sends a message of any kind.
+    pub async fn tell(&self, message: ToAgent) {
+        let request = pb::SyncRequest {
+            message: Some(message),
+        };
+        self.requests
+            .send(request)
+            .await
+            .expect("the stream is open");
+    }
+
+    /// Asks for what is held.
+    pub async fn ask(&mut self, query: pb::HoldingsQuery) -> pb::Holdings {
+        self.tell(ToAgent::Query(query)).await;
+        let message = self.responses.message().await.expect("no error");
+        match message.and_then(|m| m.message) {
+            Some(FromAgent::Holdings(holdings)) => holdings,
+            other => panic!("not holdings: {other:?}"),
+        }
     }
 
     pub async fn put(&mut self, yaml: &str) -> Vec<String> {

@@ -69,6 +69,7 @@ fn hello() -> pb::SyncRequest {
         election_id: Some(pb::ElectionId { high: 0, low: 1 }),
         controller: "fast_repair".to_owned(),
         cluster_id: "fast_repair".to_owned(),
+        ..pb::SyncHello::default()
     };
     pb::SyncRequest {
         message: Some(ToAgent::Hello(hello)),
@@ -83,12 +84,14 @@ fn batch(next_type: NextType, revision: u64) -> Result<pb::SyncRequest> {
     let changes = changes.map(|(revision, located)| pb::RevisedChange {
         change: Some((&located.value.change).into()),
         revision,
+        ..pb::RevisedChange::default()
     });
     let changes: Vec<_> = changes.collect();
     let batch = pb::ChangeBatch {
         revision: revision + changes.len() as u64,
         changes,
         snapshot: true,
+        ..pb::ChangeBatch::default()
     };
     Ok(pb::SyncRequest {
         message: Some(ToAgent::Batch(batch)),

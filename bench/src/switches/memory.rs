@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use pointsman_model::holdings::{self, Digests};
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::objective::v1::{self as objective, objective::Kind};
 
@@ -95,16 +96,50 @@ impl Memory {
         Ok(())
     }
 
-    /// The answer to a hello.
-    pub(super) fn hello(&self, boot_id: &str) -> pb::AgentHello {
-        let statuses = self.objectives.iter();
-        let statuses = statuses.map(|((kind, name), (_, revision))| ack(*kind, name, *revision));
+    /// The answer to a hello. What it has taken is applied, so that there are no statuses to tell.
+    pub(super) fn hello(&self, boot_id: &str, cluster_id: &str) -> pb::AgentHello {
+        let is_ours = self.cluster_id == cluster_id;
         pb::AgentHello {
             boot_id: boot_id.to_owned(),
-            revision: self.revision,
+            revision: if is_ours { self.revision } else { 0 },
             cluster_id: self.cluster_id.clone(),
-            statuses: statuses.collect(),
+            statuses: Vec::new(),
+            answers_queries: true,
         }
+    }
+
+    /// The answer to a query; none if it names buckets that there cannot be.
+    pub(super) fn holdings(&self, query: pb::HoldingsQuery) -> Option<pb::Holdings> {
+        let pb::HoldingsQuery { bits, buckets } = query;
+        if bits > holdings::MAX_BITS {
+            return None;
+        }
+        let mut digests = Digests::new(bits);
+        let mut found = Vec::new();
+        for ((kind, name), (objective, revision)) in &self.objectives {
+            let place = holdings::place(objective::Kind::try_from(*kind).ok()?, name);
+            let content = holdings::content(objective.clone());
+            digests.add(place, *revision, content);
+            if buckets.contains(&holdings::bucket_of(place, bits)) {
+                found.push(pb::Holding {
+                    kind: *kind,
+                    name: name.clone(),
+                    revision: *revision,
+                    content,
+                });
+            }
+        }
+        Some(pb::Holdings {
+            bits,
+            revision: self.revision,
+            digests: if buckets.is_empty() {
+                digests.into_sums()
+            } else {
+                Vec::new()
+            },
+            buckets,
+            objectives: found,
+        })
     }
 
     /// A batch comes on a stream. Its acknowledgement; none if the stream is not the master's any more.
@@ -123,6 +158,7 @@ impl Memory {
             changes,
             snapshot,
             revision,
+            difference: _,
         } = batch;
         self.written.push(Written {
             election_id,
@@ -134,14 +170,18 @@ impl Memory {
         if snapshot {
             self.objectives.clear();
         }
-        let acks = changes.into_iter().filter_map(|change| self.change(change));
-        let acks = acks.collect();
+        for change in changes {
+            self.change(change);
+        }
         cluster_id.clone_into(&mut self.cluster_id);
         self.revision = revision;
-        Some(pb::AckBatch { acks, revision })
+        Some(pb::AckBatch {
+            revision,
+            ..pb::AckBatch::default()
+        })
     }
 
-    fn change(&mut self, revised: pb::RevisedChange) -> Option<pb::Ack> {
+    fn change(&mut self, revised: pb::RevisedChange) -> Option<()> {
         let change = revised.change?;
         let deletes = change.operation() == objective::Operation::Delete;
         let objective = change.objective?;
@@ -150,29 +190,14 @@ impl Memory {
             Kind::Forward(_) => objective::Kind::Forward,
             Kind::Next(_) => objective::Kind::Next,
         };
-        let kind = i32::from(kind);
-        let mut ack = ack(kind, &objective.name, revised.revision);
+        let key = (i32::from(kind), objective.name.clone());
         if deletes {
-            ack.exists = false;
-            self.objectives.remove(&(kind, objective.name));
+            self.objectives.remove(&key);
+        } else if revised.revision_only {
+            self.objectives.get_mut(&key)?.1 = revised.revision;
         } else {
-            let key = (kind, objective.name.clone());
             self.objectives.insert(key, (objective, revised.revision));
         }
-        Some(ack)
-    }
-}
-
-fn ack(kind: i32, name: &str, revision: u64) -> pb::Ack {
-    pb::Ack {
-        kind,
-        name: name.to_owned(),
-        exists: true,
-        status: Some(objective::Status {
-            state: objective::State::Applied.into(),
-            revision,
-            applied_revision: revision,
-            ..objective::Status::default()
-        }),
+        Some(())
     }
 }

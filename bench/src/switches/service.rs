@@ -38,6 +38,8 @@ struct Session {
     cluster_id: String,
     requests: Streaming<pb::SyncRequest>,
     answers: mpsc::Sender<Result<pb::SyncResponse, Status>>,
+    /// Batches that were taken.
+    batches: u64,
 }
 
 impl Session {
@@ -70,15 +72,28 @@ impl Session {
         }
     }
 
-    fn answer(&self, request: pb::SyncRequest) -> Result<pb::SyncResponse, Status> {
-        let Some(sync_request::Message::Batch(batch)) = request.message else {
-            return Err(Status::invalid_argument("a batch follows the hello"));
-        };
+    fn answer(&mut self, request: pb::SyncRequest) -> Result<pb::SyncResponse, Status> {
         let now = Instant::now();
         let mut memory = self.shared.memory();
-        let acks = memory.take(self.election_id, &self.cluster_id, batch, now);
-        let acks = acks.ok_or_else(|| Status::aborted("another controller is master"))?;
-        Ok(response(sync_response::Message::Acks(acks)))
+        match request.message {
+            Some(sync_request::Message::Batch(batch)) => {
+                let acks = memory.take(self.election_id, &self.cluster_id, batch, now);
+                let acks = acks.ok_or_else(|| Status::aborted("another controller is master"))?;
+                self.batches += 1;
+                let batches = self.batches;
+                let acks = pb::AckBatch { batches, ..acks };
+                Ok(response(sync_response::Message::Acks(acks)))
+            }
+            Some(sync_request::Message::Query(query)) => {
+                let holdings = memory.holdings(query);
+                let holdings = holdings
+                    .ok_or_else(|| Status::invalid_argument("there are no such buckets"))?;
+                Ok(response(sync_response::Message::Holdings(holdings)))
+            }
+            Some(sync_request::Message::Hello(_)) | None => Err(Status::invalid_argument(
+                "a batch or a query follows the hello",
+            )),
+        }
     }
 }
 
@@ -110,7 +125,7 @@ impl Agent for Service {
             })?;
             // While the lock is held, so that a lower one never comes after a higher one.
             self.shared.highest.send_replace(election_id);
-            memory.hello(&self.shared.boot_id)
+            memory.hello(&self.shared.boot_id, &hello.cluster_id)
         };
         let (answers, responses) = mpsc::channel(ANSWERS);
         let greeting = Ok(response(sync_response::Message::Hello(greeting)));
@@ -123,6 +138,7 @@ impl Agent for Service {
             cluster_id: hello.cluster_id,
             requests,
             answers,
+            batches: 0,
         };
         let stop = self.shared.stop.clone();
         tokio::spawn(stop.run_until_cancelled_owned(session.serve()));

@@ -2,22 +2,28 @@
 //!
 //! ```text
 //!   store ── changed ──► supervisor ── one task per device ──► session ── SyncObjectives ──► agent
-//!                                                                 │  ▲
-//!                                                         Event   ▼  │  Command
-//!                                                              sync::step
+//!     ▲                                                           │  ▲
+//!     │                                                   Event   ▼  │  Command
+//!     │                                                        sync::step, walk
+//!     └──── bulk ◄──── Report: what the agent has acknowledged ◄────┘
 //! ```
 //!
-//! `sync` decides and is pure; `session` owns the connection and timers of
-//! one device; [`Distribution`] starts and stops sessions as devices come, go
-//! and move, or are another controller's, and answers what is known of them. It reads
-//! the store; it never changes an objective.
+//! `sync` decides and is pure, as is `walk`, which finds where an agent and the store differ; `session` owns the
+//! connection and timers of one device; [`Distribution`] starts and stops sessions as devices come, go
+//! and move, or are another controller's, and answers how objectives fare: as the replicated state has it on any node, and a commit earlier on the
+//! node that is the device's master. It reads the store and puts acknowledgements there; it never changes an
+//! objective.
 
+mod bulk;
 mod session;
 mod statuses;
 mod supervisor;
 mod sync;
 #[cfg(test)]
 mod sync_tests;
+mod walk;
+#[cfg(test)]
+mod walk_tests;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -30,15 +36,15 @@ use tokio_util::task::TaskTracker;
 use crate::dial::Dialer;
 use crate::liveness::Standing;
 use crate::raft::Store;
-use crate::state::{DeviceSpec, DeviceState};
+use crate::state::{Acknowledged, DeviceSpec, DeviceState, Mastership, Report, State, Wish};
 use crate::status::Status;
-pub use statuses::Wish;
-use sync::DeviceSync;
+use bulk::Reports;
 
 /// One device's session, as seen from outside its task.
 struct Device {
     spec: DeviceSpec,
-    sync: Mutex<DeviceSync>,
+    /// What the session has reported. The replicated state has it a commit later.
+    acknowledged: Mutex<Acknowledged>,
     cancel: CancellationToken,
 }
 
@@ -50,6 +56,7 @@ struct Shared {
     /// How this node calls itself to agents.
     node_name: String,
     devices: RwLock<BTreeMap<String, Arc<Device>>>,
+    reports: Reports,
     /// Counts changes to anything that `Distribution` answers.
     progress: watch::Sender<u64>,
 }
@@ -66,11 +73,36 @@ impl Shared {
     fn announce(&self) {
         self.progress.send_modify(|count| *count += 1);
     }
+
+    /// What is known of a device: what this node's own session has learnt, if it is the master's, else what is replicated.
+    fn known<T>(&self, device: &DeviceState, look: impl FnOnce(&Acknowledged) -> T) -> T {
+        let is_ours = |held: &Mastership| held.node == self.store.node_id();
+        let session = match device.mastership().is_some_and(is_ours) {
+            true => self.device(&device.spec().name),
+            false => None,
+        };
+        match session.filter(|session| session.spec == *device.spec()) {
+            Some(session) => session.with_acknowledged(|ours| match ours.is_of(device.term()) {
+                true => look(ours),
+                false => look(device.acknowledged()),
+            }),
+            None => look(device.acknowledged()),
+        }
+    }
 }
 
 impl Device {
-    fn with_sync<T>(&self, look: impl FnOnce(&mut DeviceSync) -> T) -> T {
-        look(&mut self.sync.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_acknowledged<T>(&self, look: impl FnOnce(&mut Acknowledged) -> T) -> T {
+        look(
+            &mut self
+                .acknowledged
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    fn record(&self, report: Report) {
+        self.with_acknowledged(|acknowledged| drop(acknowledged.record(report)));
     }
 }
 
@@ -91,6 +123,7 @@ impl Distribution {
             dialer,
             node_name,
             devices: RwLock::default(),
+            reports: Reports::default(),
             progress: watch::channel(0).0,
         });
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
@@ -99,6 +132,8 @@ impl Distribution {
             tasks.clone(),
             cancel.clone(),
         ));
+        let (reporting, until) = (shared.clone(), cancel.clone());
+        tasks.spawn(async move { reporting.reports.run(&reporting.store, &until).await });
         Self {
             shared,
             tasks,
@@ -113,25 +148,23 @@ impl Distribution {
         self.tasks.wait().await;
     }
 
-    /// Rises whenever a status or a connection has changed.
+    /// Rises whenever a session of this node has learnt something. What others learn changes the store.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.shared.progress.subscribe()
     }
 
-    /// How wishes about objectives of one device fare, in their order.
+    /// How wishes about objectives of one device fare, in their order; `None` if there is no such device any more.
     pub fn statuses<'a>(
         &self,
-        spec: &DeviceSpec,
+        name: &str,
         wishes: impl Iterator<Item = Wish<'a>>,
-    ) -> Vec<Status> {
-        match self.session_of(spec) {
-            Some(device) => {
-                device.with_sync(|sync| wishes.map(|wish| sync.status(&wish)).collect())
-            }
-            None => wishes
-                .map(|wish| statuses::not_started(wish.revision))
-                .collect(),
-        }
+    ) -> Option<Vec<Status>> {
+        self.look(name, |device| {
+            let term = device.term();
+            self.shared.known(device, |known| {
+                wishes.map(|wish| known.status(&wish, term)).collect()
+            })
+        })
     }
 
     /// The statuses of everything that is wanted of a device, in the order of its objectives.
@@ -139,40 +172,43 @@ impl Distribution {
         let wishes = device.objectives().iter().map(|(key, stored)| Wish {
             key,
             revision: stored.revision,
-            is_present: true,
         });
-        self.statuses(device.spec(), wishes)
-    }
-
-    /// How many of these wishes, from the first, the device has applied or refused.
-    pub fn count_settled<'a>(
-        &self,
-        spec: &DeviceSpec,
-        mut wishes: impl Iterator<Item = Wish<'a>>,
-    ) -> usize {
-        let Some(device) = self.session_of(spec) else {
-            return 0;
-        };
-        device.with_sync(|sync| {
-            let mut count = 0;
-            while wishes.next().is_some_and(|wish| sync.is_settled(&wish)) {
-                count += 1;
-            }
-            count
+        let term = device.term();
+        self.shared.known(device, |known| {
+            wishes.map(|wish| known.status(&wish, term)).collect()
         })
     }
 
-    /// Why there is no session with this switch; `None` if there is one, or is about to be.
-    pub fn fault(&self, spec: &DeviceSpec) -> Option<String> {
-        self.session_of(spec)?
-            .with_sync(|sync| sync.fault().map(|fault| fault.message().to_owned()))
+    /// How many of these wishes, from the first, need no more waiting: the device has applied or refused them, or cannot
+    /// be reached, or is gone.
+    pub fn count_settled<'a>(
+        &self,
+        name: &str,
+        wishes: impl ExactSizeIterator<Item = Wish<'a>>,
+    ) -> usize {
+        let all = wishes.len();
+        let settled = self.look(name, |device| {
+            let term = device.term();
+            self.shared.known(device, |known| match known.fault(term) {
+                Some(_) => all,
+                None => wishes.take_while(|wish| known.is_settled(wish)).count(),
+            })
+        });
+        settled.unwrap_or(all)
     }
 
-    /// The session with exactly this switch. What one with an earlier address has learned is
-    /// about another.
-    fn session_of(&self, spec: &DeviceSpec) -> Option<Arc<Device>> {
-        self.shared
-            .device(&spec.name)
-            .filter(|device| device.spec == *spec)
+    /// Why there is no session with a device; `None` if there is one, or is about to be.
+    pub fn fault(&self, name: &str) -> Option<String> {
+        self.look(name, |device| {
+            let term = device.term();
+            self.shared.known(device, |known| {
+                known.fault(term).map(|fault| fault.message.clone())
+            })
+        })?
+    }
+
+    fn look<T>(&self, name: &str, look: impl FnOnce(&DeviceState) -> T) -> Option<T> {
+        let read = |state: &State| state.device(name).map(look);
+        self.shared.store.read(read)
     }
 }

@@ -5,20 +5,24 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pointsman_model::holdings::Digests;
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::reach;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
 
-use super::sync::{self, Command, Event, Fault, MAX_BATCHES_IN_FLIGHT};
+use super::sync::{
+    self, Beginning, Command, DeviceSync, Event, Fault, MAX_BATCH_CHANGES, MAX_BATCHES_IN_FLIGHT,
+};
+use super::walk::{self, Difference};
 use super::{Device, Shared, wire};
 use crate::agents::{AgentError, CA, client_on};
 use crate::clock::seconds_now;
-use crate::state::{Command as StoreCommand, Expired, MastershipCommand, Revision, State, Term};
-
-/// Changes in a batch: enough to make messages cheap, few enough to keep acknowledgements flowing.
-const MAX_BATCH_CHANGES: usize = 512;
+use crate::state::{
+    Command as StoreCommand, DeviceState, Expired, MastershipCommand, Report, Revision, Said,
+    State, Term,
+};
 
 /// Messages that may wait for the transport. More than can be in flight, so that it is never
 /// full; were it full all the same, the session would begin anew.
@@ -27,21 +31,40 @@ const OUTGOING_CAPACITY: usize = MAX_BATCHES_IN_FLIGHT * 2;
 /// How long an agent may take to answer the hello.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long an agent may leave batches or questions without an answer. Large batches take switches a while.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Objectives that are hashed at a time, so that the store is not kept from being written for long.
+const HASHED_AT_A_TIME: usize = 4096;
+
 /// An open stream.
 struct Connection {
     outgoing: mpsc::Sender<pb::SyncRequest>,
     incoming: Streaming<pb::SyncResponse>,
     /// Until when the agent must have said hello; `None` once it has.
     greeting_deadline: Option<tokio::time::Instant>,
+    /// Until when it must have answered, if it has been sent something.
+    answer_deadline: Option<tokio::time::Instant>,
+    /// What it was asked last.
+    asked: Option<Asked>,
+}
+
+/// A question to the agent.
+enum Asked {
+    Digests,
+    Holdings { at: Revision, bits: u32 },
 }
 
 struct Session {
     shared: Arc<Shared>,
     device: Arc<Device>,
-    connection: Option<Connection>,
+    sync: DeviceSync,
     /// The term in which the connection was made, or was to be.
     term: Option<Term>,
+    connection: Option<Connection>,
     retry_at: Option<tokio::time::Instant>,
+    /// When what the agent holds is compared with what is wanted.
+    check_at: Option<tokio::time::Instant>,
     /// When the store is told again what has expired.
     expire_at: Option<tokio::time::Instant>,
 }
@@ -52,9 +75,11 @@ pub async fn run(shared: Arc<Shared>, device: Arc<Device>) {
     let mut session = Session {
         shared,
         device,
-        connection: None,
+        sync: DeviceSync::default(),
         term: None,
+        connection: None,
         retry_at: None,
+        check_at: None,
         expire_at: None,
     };
     cancel.run_until_cancelled_owned(session.drive()).await;
@@ -71,9 +96,17 @@ impl Session {
                     self.retry_at = None;
                     Event::RetryDue
                 }
+                () = wait_until(self.check_at) => {
+                    self.check_at = None;
+                    Event::CheckDue
+                }
                 () = wait_until(self.expire_at) => {
                     self.expire_at = None;
-                    Event::ExpiryDue
+                    let expired = self.device.with_acknowledged(|known| known.expired());
+                    match self.expire(expired).await {
+                        Some(event) => event,
+                        None => continue,
+                    }
                 }
                 result = changed.changed() => match result {
                     Ok(()) if self.connection.is_some() && self.term != self.held_term() => {
@@ -95,11 +128,18 @@ impl Session {
             if let Event::Lost { fault, .. } = &event {
                 self.log_loss(fault);
             }
-            let commands = self
-                .device
-                .with_sync(|sync| sync::step(sync, event, Instant::now()));
-            for command in commands {
+            for command in sync::step(&mut self.sync, event, Instant::now()) {
                 events.extend(self.execute(command).await);
+            }
+        }
+        let is_expected = self.sync.expects_answer();
+        if let Some(connection) = &mut self.connection {
+            match (is_expected, connection.answer_deadline) {
+                (true, None) => {
+                    connection.answer_deadline = Some(tokio::time::Instant::now() + ANSWER_TIMEOUT);
+                }
+                (false, Some(_)) => connection.answer_deadline = None,
+                (true, Some(_)) | (false, None) => {}
             }
         }
     }
@@ -116,10 +156,22 @@ impl Session {
                     Err(fault) => lost(fault),
                 })
             }
-            Command::SendSnapshot => Some(self.send(None)),
-            Command::SendTail(after) => Some(self.send(Some(after))),
+            Command::SendSnapshot => Some(self.send_snapshot()),
+            Command::SendTail(after) => Some(self.send_tail(after)),
+            Command::SendDifferences(differences, revision) => {
+                Some(self.send_differences(&differences, revision))
+            }
+            Command::AskDigests => {
+                let count = self.read(|device| device.objectives().len());
+                let bits = Digests::for_objectives(count.unwrap_or_default()).bits();
+                self.ask(Asked::Digests, wire::query(bits, vec![]))
+            }
+            Command::AskHoldings { at, bits, buckets } => {
+                self.ask(Asked::Holdings { at, bits }, wire::query(bits, buckets))
+            }
             Command::Disconnect => {
                 self.connection = None;
+                self.check_at = None;
                 None
             }
             Command::Renew => {
@@ -131,15 +183,34 @@ impl Session {
                 None
             }
             Command::Expire(expired) => self.expire(expired).await,
-            Command::WaitToExpire(delay) => {
+            Command::ExpireLater(delay) => {
                 self.expire_at = Some(tokio::time::Instant::now() + delay);
                 None
             }
-            Command::Announce => {
-                self.shared.announce();
+            Command::WaitToCheck(delay) => {
+                self.check_at = Some(tokio::time::Instant::now() + delay);
+                None
+            }
+            Command::Report(said) => {
+                self.report(said);
                 None
             }
         }
+    }
+
+    /// Tells whoever asks this node, and everybody else through the store.
+    fn report(&self, said: Option<Said>) {
+        // Of a device that is another's nobody here knows anything.
+        let Some(term) = self.term else { return };
+        let report = Report {
+            spec: self.device.spec.clone(),
+            term,
+            fault: self.sync.fault(),
+            said,
+        };
+        self.device.record(report.clone());
+        self.shared.announce();
+        self.shared.reports.add(report);
     }
 
     /// Asks for a later term than the one that the switch has refused.
@@ -165,6 +236,9 @@ impl Session {
 
     /// Has the store forget what has expired on the switch.
     async fn expire(&self, expired: Expired) -> Option<Event> {
+        if expired.is_empty() {
+            return None;
+        }
         let device = &self.device.spec.name;
         let objectives = expired.len();
         let command = StoreCommand::Expire {
@@ -185,9 +259,9 @@ impl Session {
     }
 
     async fn connect(&self) -> Result<Connection, Fault> {
+        let hello = self.hello()?;
         let address = &self.device.spec.address;
         let unreachable = |error: AgentError| Fault::Unreachable(error.to_string());
-        let hello = self.hello()?;
         let dialer = &self.shared.dialer;
         let channel = dialer
             .endpoint(address)
@@ -223,6 +297,8 @@ impl Session {
             outgoing,
             incoming,
             greeting_deadline,
+            answer_deadline: None,
+            asked: None,
         })
     }
 
@@ -259,49 +335,66 @@ impl Session {
         }
     }
 
-    /// Puts the snapshot, or the changes after a revision, on the stream.
-    fn send(&self, after: Option<Revision>) -> Event {
-        let name = &self.device.spec.name;
-        let Some(connection) = &self.connection else {
+    /// Looks at the device; `None` if it was removed or has moved. Then it is not this switch any more, what is wanted of
+    /// it is not for here, and the supervisor is about to end this session.
+    fn read<T>(&self, look: impl FnOnce(&DeviceState) -> T) -> Option<T> {
+        self.shared.store.read(|state: &State| {
+            let device = state.device(&self.device.spec.name);
+            device
+                .filter(|device| *device.spec() == self.device.spec)
+                .map(look)
+        })
+    }
+
+    /// Puts everything that is wanted on the stream.
+    fn send_snapshot(&self) -> Event {
+        let Some(tail) = self.read(DeviceState::snapshot) else {
             return Event::Sent(None);
         };
-        let batch = self.shared.store.read(|state: &State| {
-            // A device that has moved is not this switch any more: what is wanted of it is not for here.
-            let device = state
-                .device(name)
-                .filter(|device| *device.spec() == self.device.spec)?;
-            match after {
-                None => Some(Ok((device.snapshot(), true))),
-                Some(after) if device.has_tail_after(after) => {
-                    Some(Ok((device.tail_after(after, MAX_BATCH_CHANGES), false)))
-                }
-                Some(_) => Some(Err(())),
-            }
+        self.put(wire::batch(&tail, true), tail.revision)
+    }
+
+    /// Puts the changes after a revision on the stream.
+    fn send_tail(&self, after: Revision) -> Event {
+        let tail = self.read(|device| {
+            let has_tail = device.has_tail_after(after);
+            has_tail.then(|| device.tail_after(after, MAX_BATCH_CHANGES))
         });
-        let (tail, is_snapshot) = match batch {
-            // The device was removed or has moved: the supervisor is about to end this session.
-            None => return Event::Sent(None),
-            Some(Err(())) => return Event::TailForgotten,
-            Some(Ok(batch)) => batch,
-        };
-        if !is_snapshot && tail.changes.is_empty() {
-            return Event::Sent(None);
+        match tail {
+            None => Event::Sent(None),
+            Some(None) => Event::TailForgotten,
+            Some(Some(tail)) if tail.changes.is_empty() => Event::Sent(None),
+            Some(Some(tail)) => self.put(wire::batch(&tail, false), tail.revision),
         }
-        tracing::debug!(
-            device = name,
-            revision = tail.revision.0,
-            changes = tail.changes.len(),
-            is_snapshot,
-            "sending a batch"
-        );
-        match connection
-            .outgoing
-            .try_send(wire::batch(&tail, is_snapshot))
-        {
-            Ok(()) => Event::Sent(Some(tail.revision)),
-            Err(_) => lost(Fault::Unreachable(
-                "the stream to the agent is closed".to_owned(),
-            )),
+    }
+
+    fn send_differences(&self, differences: &[Difference], revision: Revision) -> Event {
+        let batch = self.read(|device| wire::differences(device, differences, revision));
+        match batch {
+            Some(batch) => self.put(batch, revision),
+            None => Event::Sent(None),
+        }
+    }
+
+    fn put(&self, batch: pb::SyncRequest, revision: Revision) -> Event {
+        let device = &self.device.spec.name;
+        tracing::debug!(device, revision = revision.0, "sending a batch");
+        let is_put = self
+            .connection
+            .as_ref()
+            .is_some_and(|connection| connection.outgoing.try_send(batch).is_ok());
+        match is_put {
+            true => Event::Sent(Some(revision)),
+            false => lost(stream_closed()),
+        }
+    }
+
+    fn ask(&mut self, asked: Asked, question: pb::SyncRequest) -> Option<Event> {
+        let connection = self.connection.as_mut()?;
+        connection.asked = Some(asked);
+        match connection.outgoing.try_send(question) {
+            Ok(()) => None,
+            Err(_) => Some(lost(stream_closed())),
         }
     }
 
@@ -320,10 +413,18 @@ impl Session {
                     "the agent accepted the stream but never said hello".to_owned(),
                 ));
             }
+            Incoming::Stuck => {
+                return lost(Fault::Unreachable(format!(
+                    "the agent at {} answers nothing since {} s, though its connection is open; look at its log, and restart it",
+                    self.device.spec.address,
+                    ANSWER_TIMEOUT.as_secs()
+                )));
+            }
         };
         let Some(connection) = &mut self.connection else {
             return Event::Sent(None);
         };
+        connection.answer_deadline = None;
         match (message.message, connection.greeting_deadline) {
             (Some(Message::Hello(hello)), Some(_)) => {
                 connection.greeting_deadline = None;
@@ -332,6 +433,14 @@ impl Session {
             (Some(Message::Acks(acks)), None) => Event::Acked {
                 taken: Revision(acks.revision),
                 acks: wire::acks(acks.acks),
+                batches: acks.batches,
+            },
+            (Some(Message::Holdings(holdings)), None) => match connection.asked.take() {
+                Some(Asked::Digests) => self.compare(holdings),
+                Some(Asked::Holdings { at, bits }) => self.list(at, bits, holdings),
+                None => lost(Fault::Protocol(
+                    "the agent answered a question that nobody asked".to_owned(),
+                )),
             },
             _ => lost(Fault::Protocol(
                 "the agent's stream must be one hello and then acknowledgements".to_owned(),
@@ -342,37 +451,91 @@ impl Session {
     fn greeted(&self, hello: pb::AgentHello) -> Event {
         let revision = Revision(hello.revision);
         let spec = &self.device.spec;
-        let (is_same_cluster, has_tail) = self.shared.store.read(|state| {
+        let mut statuses = wire::acks(hello.statuses);
+        let can_continue = self.shared.store.read(|state| {
+            // Of other histories are those of other revisions.
+            statuses.retain(|ack| {
+                let said = ack.status.as_ref().map(|status| status.revision);
+                said == Some(state.revision_of(&spec.name, &ack.key))
+            });
             let device = state.device(&spec.name);
             let has_tail = device.is_some_and(|device| device.has_tail_after(revision));
-            (hello.cluster_id == state.cluster().id, has_tail)
+            has_tail && hello.cluster_id == state.cluster().id
         });
-        let can_continue = is_same_cluster && has_tail;
-        let statuses = if is_same_cluster {
-            wire::acks(hello.statuses)
-        } else {
-            Vec::new()
+        let can_be_asked = hello.answers_queries;
+        let beginning = match (can_continue, can_be_asked) {
+            (true, _) => Beginning::Tail(revision),
+            (false, true) => Beginning::Walk,
+            (false, false) => Beginning::Snapshot,
         };
         tracing::info!(
             device = spec.name,
             address = spec.address,
             boot_id = hello.boot_id,
             revision = revision.0,
-            can_continue,
+            ?beginning,
             "the agent is connected"
         );
         Event::AgentGreeted {
-            can_continue,
-            revision,
+            beginning,
+            can_be_asked,
             statuses,
         }
+    }
+
+    /// Compares the agent's digests with those of what is wanted.
+    fn compare(&self, theirs: pb::Holdings) -> Event {
+        let bits = theirs.bits;
+        let agent = Revision(theirs.revision);
+        let Some(theirs) = Digests::from_parts(bits, theirs.digests) else {
+            return lost(Fault::Protocol(format!(
+                "the agent's digests are not those of {bits} bits that were asked for"
+            )));
+        };
+        let at = self.read(DeviceState::revision).unwrap_or_default();
+        let mut ours = Digests::new(bits);
+        let mut last = None;
+        loop {
+            let next = self.read(|device| {
+                let after = device.objectives_after(last.as_ref());
+                let some = after.take(HASHED_AT_A_TIME);
+                walk::add_wanted(&mut ours, some)
+            });
+            match next.flatten() {
+                Some(key) => last = Some(key),
+                None => break,
+            }
+        }
+        let is_current = self.read(DeviceState::revision) == Some(at) && agent == at;
+        let differing = ours.differing(&theirs);
+        if is_current && !differing.is_empty() {
+            let device = &self.device.spec.name;
+            tracing::warn!(
+                device,
+                revision = at.0,
+                buckets = differing.len(),
+                "the agent does not hold what it has acknowledged; it is sent what differs"
+            );
+        }
+        Event::Compared {
+            at,
+            is_current,
+            bits,
+            differing,
+        }
+    }
+
+    /// Finds what differs in the buckets that were asked for.
+    fn list(&self, at: Revision, bits: u32, theirs: pb::Holdings) -> Event {
+        let held = wire::held(theirs.objectives);
+        let found = self.read(|device| walk::differences(device, at, bits, &theirs.buckets, held));
+        Event::Listed(found.unwrap_or_default())
     }
 
     /// The first failure and every new kind of failure; not each retry.
     fn log_loss(&self, fault: &Fault) {
         let spec = &self.device.spec;
-        let is_news = self.device.with_sync(|sync| sync.is_news(fault));
-        if is_news {
+        if self.sync.is_news(fault) {
             tracing::warn!(
                 device = spec.name,
                 address = spec.address,
@@ -389,6 +552,8 @@ enum Incoming {
     Ended,
     /// The hello did not come in time.
     Silent,
+    /// An answer did not.
+    Stuck,
 }
 
 async fn next_message(connection: &mut Option<Connection>) -> Incoming {
@@ -402,7 +567,12 @@ async fn next_message(connection: &mut Option<Connection>) -> Incoming {
             Err(status) => Incoming::Failed(status),
         },
         () = wait_until(connection.greeting_deadline) => Incoming::Silent,
+        () = wait_until(connection.answer_deadline) => Incoming::Stuck,
     }
+}
+
+fn stream_closed() -> Fault {
+    Fault::Unreachable("the stream to the agent is closed".to_owned())
 }
 
 async fn wait_until(deadline: Option<tokio::time::Instant>) {

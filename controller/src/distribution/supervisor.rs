@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::sync::DeviceSync;
 use super::{Device, Shared, session};
 use crate::state::{DeviceSpec, State};
 
@@ -62,8 +61,12 @@ fn reconcile(
         end(&mut devices, name);
     }
     for spec in &new {
+        let known = shared.store.read(|state| {
+            let device = state.device(&spec.name);
+            device.map(|device| device.acknowledged().clone())
+        });
         let device = Arc::new(Device {
-            sync: Mutex::new(DeviceSync::default()),
+            acknowledged: Mutex::new(known.unwrap_or_default()),
             cancel: cancel.child_token(),
             spec: spec.clone(),
         });

@@ -7,16 +7,27 @@
 //!                      │ RetryDue                                           │  └──┘ DesiredChanged
 //!                   Waiting ◄───────────────── Lost ────────────────────────┘
 //! ```
+//!
+//! What is sent while a device is syncing is its [`Stage`]:
+//!
+//! ```text
+//!   Following ── CheckDue ──► Comparing ── digests differ ──► Listing ── Listed ──► Mending ──► Following
+//!       ▲                       ▲   │                                                             │
+//!       │                 in doubt  └── digests are equal ──► Following                     the tail after
+//! ```
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::statuses::{self, Ack, Statuses, Wish};
-use crate::state::{Expired, Revision};
-use crate::status::{Progress, Reason, Status};
+use super::statuses::{self, Ack};
+use super::walk::{self, Difference, MAX_BUCKETS_ASKED};
+use crate::state::{Expired, Revision, Said, SessionFault};
+use crate::status::Reason;
 
 /// Batches that may be on their way without an acknowledgement.
 pub const MAX_BATCHES_IN_FLIGHT: usize = 8;
+/// Changes in a batch: enough to make messages cheap, few enough to keep acknowledgements flowing.
+pub const MAX_BATCH_CHANGES: usize = 512;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// How long to wait after the store refused what has expired.
@@ -24,6 +35,9 @@ const EXPIRY_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(3);
 /// A session that lasted this long proves the agent well: retries start fast again.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
+/// How long a session runs before what the agent holds is compared with what is wanted. A new master has more urgent
+/// things to do.
+const CHECK_AFTER: Duration = Duration::from_secs(2);
 
 /// Where the connection to the agent stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,16 +45,47 @@ enum Link {
     Idle,
     Connecting,
     Greeting,
-    Syncing {
-        since: Instant,
-        /// The latest revision that was sent.
-        sent: Revision,
-        /// Revisions of the batches that are not acknowledged yet.
-        in_flight: VecDeque<Revision>,
-        /// A batch is being read from the store and written to the stream.
-        is_sending: bool,
-    },
+    Syncing { since: Instant, stream: Stream },
     Waiting,
+}
+
+/// An open stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stream {
+    /// The revision whose tail is sent next.
+    sent: Revision,
+    /// Revisions of the batches that are not acknowledged yet.
+    in_flight: VecDeque<Revision>,
+    /// Batches that were sent.
+    batches: u64,
+    /// A batch is being read from the store and written to the stream.
+    is_sending: bool,
+    stage: Stage,
+}
+
+/// What is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stage {
+    /// Changes, as they come.
+    Following,
+    /// The agent was asked for digests.
+    Comparing {
+        /// Its revision does not say what it holds, so that changes wait.
+        in_doubt: bool,
+    },
+    /// The agent was asked for what is in buckets.
+    Listing {
+        at: Revision,
+        bits: u32,
+        /// To be asked for later.
+        left: Vec<u32>,
+        found: Vec<Difference>,
+    },
+    /// What differs, and then changes after `at`.
+    Mending {
+        at: Revision,
+        left: VecDeque<Difference>,
+    },
 }
 
 /// Why a session ended.
@@ -74,6 +119,17 @@ impl Fault {
     }
 }
 
+/// How an agent is brought up to date that has said hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// It holds everything up to a revision, and the store remembers what follows.
+    Tail(Revision),
+    /// What it holds has to be found out.
+    Walk,
+    /// The same, and it cannot be asked.
+    Snapshot,
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -83,11 +139,11 @@ pub enum Event {
     Connected,
     /// The agent said hello.
     AgentGreeted {
-        /// It holds revisions of this cluster, and the store remembers what follows `revision`.
-        can_continue: bool,
-        /// The revision up to which it has taken changes.
-        revision: Revision,
-        /// Its statuses, as far as they are about revisions of this cluster.
+        /// What it needs.
+        beginning: Beginning,
+        /// It answers queries.
+        can_be_asked: bool,
+        /// Its statuses, as far as they are about what is wanted now.
         statuses: Vec<Ack>,
     },
     /// What is wanted of the device may have changed.
@@ -98,12 +154,29 @@ pub enum Event {
     Sent(Option<Revision>),
     /// The store no longer remembers what follows the revision that was to be sent.
     TailForgotten,
+    /// It is time to compare.
+    CheckDue,
+    /// The agent's digests have come, and were compared with those of what is wanted.
+    Compared {
+        /// The revision of what is wanted.
+        at: Revision,
+        /// It is that of the agent, too.
+        is_current: bool,
+        /// How many bits the number of a bucket has.
+        bits: u32,
+        /// The buckets that are not the same.
+        differing: Vec<u32>,
+    },
+    /// What is in the buckets that were asked for has come; this differs.
+    Listed(Vec<Difference>),
     /// The agent acknowledged.
     Acked {
         /// Statuses.
         acks: Vec<Ack>,
         /// The revision up to which it has taken changes.
         taken: Revision,
+        /// The batches that it has taken; zero if it does not count them.
+        batches: u64,
     },
     /// The connection failed or ended.
     Lost {
@@ -116,8 +189,6 @@ pub enum Event {
     RetryDue,
     /// The store did not take what has expired.
     NotExpired,
-    /// The wait before it is asked again is over.
-    ExpiryDue,
 }
 
 /// Something to do.
@@ -129,25 +200,39 @@ pub enum Command {
     SendSnapshot,
     /// Send the next changes after a revision.
     SendTail(Revision),
+    /// Send what differs. The agent is at the revision when it has this; zero if more follows.
+    SendDifferences(Vec<Difference>, Revision),
+    /// Ask the agent for its digests, and compare them with those of what is wanted.
+    AskDigests,
+    /// Ask the agent for what is in buckets, and find out what differs as of a revision.
+    AskHoldings {
+        /// The revision.
+        at: Revision,
+        /// How many bits the number of a bucket has.
+        bits: u32,
+        /// The buckets.
+        buckets: Vec<u32>,
+    },
     /// Drop the connection, if there is one.
     Disconnect,
     /// Have the replicated state give this node a later term, for a higher election id.
     Renew,
     /// Report [`Event::RetryDue`] after this time.
     Wait(Duration),
-    /// Tell whoever watches that statuses or reachability changed.
-    Announce,
+    /// Report [`Event::CheckDue`] after this time.
+    WaitToCheck(Duration),
+    /// Tell everybody what the agent has said, and whether there is a session.
+    Report(Option<Said>),
     /// Tell the store that these have expired on the switch.
     Expire(Expired),
-    /// Report [`Event::ExpiryDue`] after this time.
-    WaitToExpire(Duration),
+    /// Tell the store after this time what has expired by then.
+    ExpireLater(Duration),
 }
 
 /// Everything that is known of one device's synchronisation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeviceSync {
     link: Link,
-    statuses: Statuses,
     /// Attempts since the last stable session.
     attempts: u32,
     /// Why the last attempt failed; `None` once the agent has greeted.
@@ -158,7 +243,6 @@ impl Default for DeviceSync {
     fn default() -> Self {
         Self {
             link: Link::Idle,
-            statuses: Statuses::default(),
             attempts: 0,
             fault: None,
         }
@@ -166,32 +250,12 @@ impl Default for DeviceSync {
 }
 
 impl DeviceSync {
-    /// How a wish fares.
-    pub fn status(&self, wish: &Wish<'_>) -> Status {
-        if let Some(status) = self.statuses.get(wish) {
-            return status;
-        }
-        let revision = wish.revision;
-        match &self.fault {
-            Some(fault) => Status::pending(fault.reason(), fault.message(), revision),
-            None => Status::pending(
-                Reason::InFlight,
-                "accepted, and on its way to the switch",
-                revision,
-            ),
-        }
-    }
-
-    /// Has the agent applied or refused it?
-    pub fn is_settled(&self, wish: &Wish<'_>) -> bool {
-        self.statuses
-            .get(wish)
-            .is_some_and(|status| status.progress != Progress::Pending)
-    }
-
     /// What went wrong the last time; `None` while there is a session, or has been none yet.
-    pub fn fault(&self) -> Option<&Fault> {
-        self.fault.as_ref()
+    pub fn fault(&self) -> Option<SessionFault> {
+        self.fault.as_ref().map(|fault| SessionFault {
+            reason: fault.reason(),
+            message: fault.message().to_owned(),
+        })
     }
 
     /// Is this worth telling an operator who knows what went wrong the last time?
@@ -200,6 +264,27 @@ impl DeviceSync {
             // Each names another election id, because each attempt is made in a later term.
             (Some(Fault::Fenced(_)), Fault::Fenced(_)) => false,
             (last, new) => last.as_ref() != Some(new),
+        }
+    }
+
+    /// Is an answer of the agent due?
+    pub fn expects_answer(&self) -> bool {
+        match &self.link {
+            Link::Syncing { stream, .. } => {
+                let is_asked = matches!(
+                    stream.stage,
+                    Stage::Comparing { .. } | Stage::Listing { .. }
+                );
+                is_asked || !stream.in_flight.is_empty()
+            }
+            _ => false,
+        }
+    }
+
+    fn stream(&mut self) -> Option<&mut Stream> {
+        match &mut self.link {
+            Link::Syncing { stream, .. } => Some(stream),
+            _ => None,
         }
     }
 }
@@ -216,11 +301,11 @@ pub fn step(sync: &mut DeviceSync, event: Event, now: Instant) -> Vec<Command> {
             vec![]
         }
         Event::AgentGreeted {
-            can_continue,
-            revision,
+            beginning,
+            can_be_asked,
             statuses,
-        } => greeted(sync, can_continue, revision, statuses, now),
-        Event::DesiredChanged => send_more(sync),
+        } => greeted(sync, beginning, can_be_asked, statuses, now),
+        Event::DesiredChanged => sync.stream().map_or(vec![], send_more),
         Event::TermChanged => match sync.link {
             Link::Greeting | Link::Syncing { .. } => {
                 sync.link = Link::Connecting;
@@ -228,75 +313,123 @@ pub fn step(sync: &mut DeviceSync, event: Event, now: Instant) -> Vec<Command> {
             }
             Link::Idle | Link::Connecting | Link::Waiting => vec![],
         },
-        Event::Sent(batch) => {
-            if let Link::Syncing {
-                sent,
-                in_flight,
-                is_sending,
-                ..
-            } = &mut sync.link
-            {
-                *is_sending = false;
-                let Some(revision) = batch else { return vec![] };
-                *sent = revision;
-                in_flight.push_back(revision);
+        Event::Sent(batch) => sync.stream().map_or(vec![], |stream| {
+            stream.is_sending = false;
+            let Some(revision) = batch else { return vec![] };
+            stream.batches += 1;
+            stream.in_flight.push_back(revision);
+            match stream.stage {
+                Stage::Mending { .. } => {}
+                _ => stream.sent = revision,
             }
-            send_more(sync)
-        }
-        Event::TailForgotten => match &mut sync.link {
-            Link::Syncing { is_sending, .. } => {
-                *is_sending = true;
-                vec![Command::SendSnapshot]
+            send_more(stream)
+        }),
+        Event::TailForgotten => sync.stream().map_or(vec![], |stream| {
+            stream.is_sending = true;
+            vec![Command::SendSnapshot]
+        }),
+        Event::CheckDue => sync.stream().map_or(vec![], check),
+        Event::Compared {
+            at,
+            is_current,
+            bits,
+            differing,
+        } => sync.stream().map_or(vec![], |stream| {
+            compared(stream, at, is_current, bits, differing)
+        }),
+        Event::Listed(differences) => sync
+            .stream()
+            .map_or(vec![], |stream| listed(stream, differences)),
+        Event::NotExpired => vec![Command::ExpireLater(EXPIRY_RETRY)],
+        Event::Acked {
+            acks,
+            taken,
+            batches,
+        } => {
+            let mut commands: Vec<_> = expire(statuses::expired(&acks)).into_iter().collect();
+            let said = said(acks, taken, false);
+            commands.push(Command::Report(Some(said)));
+            if let Some(stream) = sync.stream() {
+                stream.acknowledged(taken, batches);
+                commands.extend(send_more(stream));
             }
-            _ => vec![],
-        },
-        Event::NotExpired => vec![Command::WaitToExpire(EXPIRY_RETRY)],
-        Event::ExpiryDue => expire(sync.statuses.expired()).into_iter().collect(),
-        Event::Acked { acks, taken } => {
-            let expired = statuses::expired(&acks);
-            sync.statuses.record(acks, taken);
-            if let Link::Syncing { in_flight, .. } = &mut sync.link {
-                while in_flight.front().is_some_and(|revision| *revision <= taken) {
-                    in_flight.pop_front();
-                }
-            }
-            let mut commands = vec![Command::Announce];
-            commands.extend(expire(expired));
-            commands.extend(send_more(sync));
             commands
         }
         Event::Lost { fault, jitter } => lost(sync, fault, jitter, now),
     }
 }
 
+impl Stream {
+    fn acknowledged(&mut self, taken: Revision, batches: u64) {
+        match batches {
+            0 => {
+                while self
+                    .in_flight
+                    .front()
+                    .is_some_and(|revision| *revision <= taken)
+                {
+                    self.in_flight.pop_front();
+                }
+            }
+            _ => {
+                let left = self.batches.saturating_sub(batches);
+                while self.in_flight.len() as u64 > left {
+                    self.in_flight.pop_front();
+                }
+            }
+        }
+    }
+}
+
+fn said(acks: Vec<Ack>, taken: Revision, anew: bool) -> Said {
+    let exceptions = acks.into_iter().map(|ack| {
+        let status = ack.status.filter(|status| !status.is_plainly_applied());
+        (ack.key, status)
+    });
+    Said {
+        anew,
+        taken,
+        exceptions: exceptions.collect(),
+    }
+}
+
 fn greeted(
     sync: &mut DeviceSync,
-    can_continue: bool,
-    revision: Revision,
+    beginning: Beginning,
+    can_be_asked: bool,
     statuses: Vec<Ack>,
     now: Instant,
 ) -> Vec<Command> {
     sync.fault = None;
-    sync.statuses.clear();
-    let taken = if can_continue {
-        revision
-    } else {
-        Revision::default()
+    // Of what it has taken from elsewhere nobody knows yet how much is what is wanted.
+    let taken = match beginning {
+        Beginning::Tail(revision) => revision,
+        Beginning::Walk | Beginning::Snapshot => Revision::default(),
     };
-    sync.statuses.record(statuses, taken);
-    sync.link = Link::Syncing {
-        since: now,
-        sent: revision,
+    let expired = statuses::expired(&statuses);
+    let mut commands = vec![Command::Report(Some(said(statuses, taken, true)))];
+    let (stage, is_sending, first) = match beginning {
+        Beginning::Tail(revision) => (Stage::Following, true, Command::SendTail(revision)),
+        Beginning::Snapshot => (Stage::Following, true, Command::SendSnapshot),
+        Beginning::Walk => (
+            Stage::Comparing { in_doubt: true },
+            false,
+            Command::AskDigests,
+        ),
+    };
+    commands.push(first);
+    if can_be_asked && matches!(beginning, Beginning::Tail(_)) {
+        commands.push(Command::WaitToCheck(CHECK_AFTER));
+    }
+    commands.extend(expire(expired));
+    let stream = Stream {
+        sent: taken,
         in_flight: VecDeque::new(),
-        is_sending: true,
+        batches: 0,
+        is_sending,
+        stage,
     };
-    let send = if can_continue {
-        Command::SendTail(revision)
-    } else {
-        Command::SendSnapshot
-    };
-    let mut commands = vec![Command::Announce, send];
-    commands.extend(expire(sync.statuses.expired()));
+    sync.link = Link::Syncing { since: now, stream };
     commands
 }
 
@@ -304,19 +437,105 @@ fn expire(expired: Expired) -> Option<Command> {
     (!expired.is_empty()).then_some(Command::Expire(expired))
 }
 
-fn send_more(sync: &mut DeviceSync) -> Vec<Command> {
-    match &mut sync.link {
-        Link::Syncing {
-            sent,
-            in_flight,
-            is_sending,
-            ..
-        } if !*is_sending && in_flight.len() < MAX_BATCHES_IN_FLIGHT => {
-            *is_sending = true;
-            vec![Command::SendTail(*sent)]
+fn check(stream: &mut Stream) -> Vec<Command> {
+    match stream.stage {
+        Stage::Following if stream.in_flight.is_empty() && !stream.is_sending => {
+            stream.stage = Stage::Comparing { in_doubt: false };
+            vec![Command::AskDigests]
         }
-        _ => vec![],
+        Stage::Following => vec![Command::WaitToCheck(CHECK_AFTER)],
+        // What is found out anyway.
+        Stage::Comparing { .. } | Stage::Listing { .. } | Stage::Mending { .. } => vec![],
     }
+}
+
+fn compared(
+    stream: &mut Stream,
+    at: Revision,
+    is_current: bool,
+    bits: u32,
+    mut differing: Vec<u32>,
+) -> Vec<Command> {
+    let Stage::Comparing { in_doubt } = stream.stage else {
+        return vec![];
+    };
+    if !in_doubt && !is_current {
+        // There were changes meanwhile.
+        stream.stage = Stage::Following;
+        let mut commands = send_more(stream);
+        commands.push(Command::WaitToCheck(CHECK_AFTER));
+        return commands;
+    }
+    if differing.is_empty() {
+        stream.stage = match in_doubt {
+            true => Stage::Mending {
+                at,
+                left: VecDeque::new(),
+            },
+            false => Stage::Following,
+        };
+        return send_more(stream);
+    }
+    let mut commands = Vec::new();
+    if !in_doubt {
+        // It does not hold what its revision says.
+        let nothing = said(vec![], Revision::default(), true);
+        commands.push(Command::Report(Some(nothing)));
+    }
+    let left = differing.split_off(differing.len().min(MAX_BUCKETS_ASKED));
+    stream.stage = Stage::Listing {
+        at,
+        bits,
+        left,
+        found: Vec::new(),
+    };
+    let buckets = differing;
+    commands.push(Command::AskHoldings { at, bits, buckets });
+    commands
+}
+
+fn listed(stream: &mut Stream, differences: Vec<Difference>) -> Vec<Command> {
+    let Stage::Listing {
+        at,
+        bits,
+        left,
+        found,
+    } = &mut stream.stage
+    else {
+        return vec![];
+    };
+    found.extend(differences);
+    let (at, bits) = (*at, *bits);
+    if left.is_empty() {
+        let left = walk::in_order(std::mem::take(found));
+        stream.stage = Stage::Mending { at, left };
+        return send_more(stream);
+    }
+    let buckets = left.drain(..left.len().min(MAX_BUCKETS_ASKED)).collect();
+    vec![Command::AskHoldings { at, bits, buckets }]
+}
+
+fn send_more(stream: &mut Stream) -> Vec<Command> {
+    if stream.is_sending || stream.in_flight.len() >= MAX_BATCHES_IN_FLIGHT {
+        return vec![];
+    }
+    let command = match &mut stream.stage {
+        Stage::Following | Stage::Comparing { in_doubt: false } => Command::SendTail(stream.sent),
+        Stage::Comparing { in_doubt: true } | Stage::Listing { .. } => return vec![],
+        Stage::Mending { at, left } => {
+            let batch = walk::take_batch(left, MAX_BATCH_CHANGES);
+            let at = *at;
+            let is_last = left.is_empty();
+            if is_last {
+                stream.sent = at;
+                stream.stage = Stage::Following;
+            }
+            let revision = if is_last { at } else { Revision::default() };
+            Command::SendDifferences(batch, revision)
+        }
+    };
+    stream.is_sending = true;
+    vec![command]
 }
 
 fn lost(sync: &mut DeviceSync, fault: Fault, jitter: f64, now: Instant) -> Vec<Command> {
@@ -332,13 +551,11 @@ fn lost(sync: &mut DeviceSync, fault: Fault, jitter: f64, now: Instant) -> Vec<C
     let doublings = sync.attempts.saturating_sub(1).min(10);
     let delay = (FIRST_RETRY * 2u32.pow(doublings)).min(LAST_RETRY);
     let is_fenced = matches!(fault, Fault::Fenced(_));
-    if is_fenced {
-        // Somebody else writes the switch: what it acknowledged to us is no fact any more.
-        sync.statuses.clear();
-    }
     sync.link = Link::Waiting;
     sync.fault = Some(fault);
-    let mut commands = vec![Command::Disconnect, Command::Announce];
+    // Somebody else writes the switch: what it acknowledged to us is no fact any more.
+    let nothing = is_fenced.then(|| said(vec![], Revision::default(), true));
+    let mut commands = vec![Command::Disconnect, Command::Report(nothing)];
     if is_fenced {
         commands.push(Command::Renew);
     }

@@ -10,6 +10,8 @@
 //!   devices     device                  -> CBOR   DeviceState without its rows
 //!   objectives  (device, kind, name)    -> CBOR   Stored
 //!   tombstones  (device, kind, name)    -> u64    revision of the deletion
+//!   acknowledged device                 -> CBOR   Acknowledged without its rows
+//!   exceptions  (device, kind, name)    -> CBOR   Status
 //!   history     revision                -> CBOR   Past: the change set that led to it
 //!   kv          (kind, namespace, key, number) -> CBOR   see `kv_rows`
 //! ```
@@ -47,6 +49,9 @@ pub(super) const OBJECTIVES: TableDefinition<(&str, u8, &str), &[u8]> =
     TableDefinition::new("objectives");
 pub(super) const TOMBSTONES: TableDefinition<(&str, u8, &str), u64> =
     TableDefinition::new("tombstones");
+pub(super) const ACKNOWLEDGED: TableDefinition<&str, &[u8]> = TableDefinition::new("acknowledged");
+pub(super) const EXCEPTIONS: TableDefinition<(&str, u8, &str), &[u8]> =
+    TableDefinition::new("exceptions");
 pub(super) const HISTORY: TableDefinition<u64, &[u8]> = TableDefinition::new("history");
 pub(super) const NODES: TableDefinition<u64, &[u8]> = TableDefinition::new("nodes");
 

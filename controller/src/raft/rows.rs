@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use redb::{ReadTransaction, ReadableTable, TableError, WriteTransaction};
 
 use super::database::{
-    CLUSTER, DEVICES, DatabaseFault, HISTORY, NODES, OBJECTIVES, TOMBSTONES, decode, encode,
+    ACKNOWLEDGED, CLUSTER, DEVICES, DatabaseFault, EXCEPTIONS, HISTORY, NODES, OBJECTIVES,
+    TOMBSTONES, decode, encode,
 };
 use super::kv_rows;
 use crate::objective::{Kind, ObjectiveKey};
@@ -80,6 +81,7 @@ pub fn load(transaction: &ReadTransaction) -> Result<State, DatabaseFault> {
             .ok_or_else(|| orphan("tombstones", device))?;
         owner.restore_tombstone(key, Revision(revision.value()));
     }
+    load_acknowledged(transaction, &mut devices)?;
     let state = State::restore(cluster, devices, load_history(transaction)?);
     let state = state.with_nodes(load_nodes(transaction)?);
     Ok(state.with_applications(kv_rows::load(transaction)?, settings))
@@ -99,6 +101,43 @@ fn load_nodes(transaction: &ReadTransaction) -> Result<BTreeMap<NodeId, Node>, D
         Err(error) => return Err(error.into()),
     }
     Ok(nodes)
+}
+
+fn load_acknowledged(
+    transaction: &ReadTransaction,
+    devices: &mut BTreeMap<String, DeviceState>,
+) -> Result<(), DatabaseFault> {
+    // What is not there was never written: versions before had no such tables.
+    if let Some(table) = existing(transaction.open_table(ACKNOWLEDGED))? {
+        for row in table.iter()? {
+            let (device, value) = row?;
+            if let Some(owner) = devices.get_mut(device.value()) {
+                owner.restore_acknowledged(decode("acknowledged", value.value())?);
+            }
+        }
+    }
+    if let Some(table) = existing(transaction.open_table(EXCEPTIONS))? {
+        for row in table.iter()? {
+            let (key, value) = row?;
+            let (device, kind, name) = key.value();
+            let key = ObjectiveKey {
+                kind: kind_of_code("exceptions", kind)?,
+                name: name.to_owned(),
+            };
+            if let Some(owner) = devices.get_mut(device) {
+                owner.restore_exception(key, decode("exceptions", value.value())?);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn existing<T>(opened: Result<T, TableError>) -> Result<Option<T>, DatabaseFault> {
+    match opened {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn load_history(transaction: &ReadTransaction) -> Result<History, DatabaseFault> {
@@ -131,6 +170,8 @@ pub fn store<'a>(
     let mut tombstones = transaction.open_table(TOMBSTONES)?;
     let mut history = transaction.open_table(HISTORY)?;
     let mut nodes = transaction.open_table(NODES)?;
+    let mut acknowledged = transaction.open_table(ACKNOWLEDGED)?;
+    let mut exceptions = transaction.open_table(EXCEPTIONS)?;
     for row in touched {
         match row {
             RowKey::Cluster => {
@@ -152,6 +193,25 @@ pub fn store<'a>(
                 }
                 None => drop(devices.remove(name.as_str())?),
             },
+            RowKey::Acknowledged(name) => match state.device(name) {
+                Some(device) => {
+                    let row = encode(&device.acknowledged().without_rows());
+                    acknowledged.insert(name.as_str(), row.as_slice())?;
+                }
+                None => drop(acknowledged.remove(name.as_str())?),
+            },
+            RowKey::Exception(device, objective) => {
+                let key = (
+                    device.as_str(),
+                    kind_code(objective.kind),
+                    objective.name.as_str(),
+                );
+                let known = state.device(device).map(DeviceState::acknowledged);
+                match known.and_then(|known| known.exceptions().get(objective)) {
+                    Some(status) => drop(exceptions.insert(key, encode(status).as_slice())?),
+                    None => drop(exceptions.remove(key)?),
+                }
+            }
             RowKey::Past(revision) => match state.history().get(*revision) {
                 Some(past) => drop(history.insert(revision.0, encode(past).as_slice())?),
                 None => drop(history.remove(revision.0)?),
@@ -189,6 +249,8 @@ pub fn replace(transaction: &WriteTransaction, state: &State) -> Result<(), Data
     transaction.delete_table(HISTORY)?;
     transaction.delete_table(NODES)?;
     kv_rows::clear(transaction)?;
+    transaction.delete_table(ACKNOWLEDGED)?;
+    transaction.delete_table(EXCEPTIONS)?;
     store(transaction, state, &all_rows(state))
 }
 
@@ -199,6 +261,9 @@ fn all_rows(state: &State) -> Vec<RowKey> {
         rows.push(RowKey::Device(name.clone()));
         let keys = device.objectives().keys().chain(device.tombstones().keys());
         rows.extend(keys.map(|key| RowKey::Objective(name.clone(), key.clone())));
+        rows.push(RowKey::Acknowledged(name.clone()));
+        let exceptions = device.acknowledged().exceptions().keys();
+        rows.extend(exceptions.map(|key| RowKey::Exception(name.clone(), key.clone())));
     }
     let past = state.history().iter();
     rows.extend(past.map(|(revision, _)| RowKey::Past(revision)));

@@ -10,11 +10,10 @@ use tonic::Status as GrpcStatus;
 
 use super::{ControllerService, convert, store_error};
 use crate::agents::AgentError;
-use crate::distribution::Wish;
 use crate::objective::{Objective, ObjectiveKey};
 use crate::state::{
-    ChangeSet, Command, DeviceSpec, ObjectiveChange, ObjectiveEffect, Operation, Plan, Rejection,
-    Response, Revision, Subject, Summary, plan,
+    ChangeSet, Command, ObjectiveChange, ObjectiveEffect, Operation, Plan, Rejection, Response,
+    Revision, Subject, Summary, Wish, plan,
 };
 use crate::status::{Progress, Reason, Status};
 
@@ -209,42 +208,27 @@ impl ControllerService {
     /// Waits until every target is settled, but no longer than `limit`.
     async fn wait_for(&self, targets: &[Target], limit: Duration) -> Vec<Status> {
         let deadline = tokio::time::Instant::now() + limit;
-        let mut progress = self.distribution.watch();
+        let (mut learnt, mut committed) = (self.distribution.watch(), self.store.watch());
         let mut waiting = by_device(targets);
         loop {
-            progress.mark_unchanged();
+            learnt.mark_unchanged();
+            committed.mark_unchanged();
+            // What comes after the first that is not settled is not looked at, so that a wait for many is not quadratic.
             waiting.retain_mut(|(device, indexes)| {
-                let settled = self.settled(device, indexes, targets);
+                let wishes = indexes.iter().map(|index| targets[*index].wish());
+                let settled = self.distribution.count_settled(device, wishes);
                 indexes.drain(..settled);
                 !indexes.is_empty()
             });
-            if waiting.is_empty()
-                || tokio::time::timeout_at(deadline, progress.changed())
-                    .await
-                    .is_err()
-            {
+            if waiting.is_empty() {
                 return self.statuses(targets);
             }
-        }
-    }
-
-    /// How many of these targets of a device, from the first, need no more waiting. What comes
-    /// after the first that does is not looked at, so that a wait for many is not quadratic.
-    fn settled(&self, device: &str, indexes: &[usize], targets: &[Target]) -> usize {
-        match self.spec_of(device) {
-            // Somebody removed it meanwhile.
-            None => indexes.len(),
-            Some(spec) if self.distribution.fault(&spec).is_some() => indexes.len(),
-            Some(spec) => {
-                let wishes = indexes.iter().map(|index| targets[*index].wish());
-                self.distribution.count_settled(&spec, wishes)
+            tokio::select! {
+                _ = learnt.changed() => {}
+                _ = committed.changed() => {}
+                () = tokio::time::sleep_until(deadline) => return self.statuses(targets),
             }
         }
-    }
-
-    fn spec_of(&self, device: &str) -> Option<DeviceSpec> {
-        self.store
-            .read(|state| state.device(device).map(|device| device.spec().clone()))
     }
 
     /// The status of each target.
@@ -256,12 +240,9 @@ impl ControllerService {
             .map(|target| Status::pending(Reason::Conflict, removed, target.revision))
             .collect();
         for (device, indexes) in by_device(targets) {
-            let Some(spec) = self.spec_of(device) else {
-                continue;
-            };
             let wishes = indexes.iter().map(|index| targets[*index].wish());
-            let found = self.distribution.statuses(&spec, wishes);
-            for (index, status) in indexes.into_iter().zip(found) {
+            let found = self.distribution.statuses(device, wishes);
+            for (index, status) in indexes.into_iter().zip(found.into_iter().flatten()) {
                 statuses[index] = status;
             }
         }
@@ -287,18 +268,15 @@ struct Target {
     device: String,
     key: ObjectiveKey,
     revision: Revision,
-    is_present: bool,
 }
 
 impl Target {
     fn of(change: &ObjectiveChange) -> Self {
-        let is_present = !matches!(change.operation, Operation::Delete(_));
         let key = change.operation.key();
         Self {
             device: change.device.clone(),
             key,
             revision: Revision::default(),
-            is_present,
         }
     }
 
@@ -306,7 +284,6 @@ impl Target {
         Wish {
             key: &self.key,
             revision: self.revision,
-            is_present: self.is_present,
         }
     }
 }

@@ -111,7 +111,7 @@ impl ControllerService {
         statuses: Vec<Status>,
     ) -> pb::Device {
         let answer = self.agents.status(&spec.address).await;
-        let (agent, message) = match (answer, self.distribution.fault(&spec)) {
+        let (agent, message) = match (answer, self.distribution.fault(&spec.name)) {
             (Ok(status), fault) => (Some(status), fault.unwrap_or_default()),
             (Err(error), _) => (None, error.to_string()),
         };

@@ -3,8 +3,8 @@
 use super::history::{Past, Replaced};
 use super::plan::DeviceEffect;
 use super::{
-    ChangeSet, Command, DeviceState, KvRow, NodeId, ObjectiveEffect, Plan, Response, Revision,
-    State, Trial, plan,
+    Acknowledged, ChangeSet, Command, DeviceState, KvRow, NodeId, ObjectiveEffect, Plan, Response,
+    Revision, State, Trial, plan,
 };
 use crate::objective::ObjectiveKey;
 
@@ -17,6 +17,10 @@ pub enum RowKey {
     Device(String),
     /// An objective or its tombstone.
     Objective(String, ObjectiveKey),
+    /// What a device's switch has acknowledged, without exceptions.
+    Acknowledged(String),
+    /// The status of an objective that is not plainly applied.
+    Exception(String, ObjectiveKey),
     /// The change set that led to a revision.
     Past(Revision),
     /// A controller.
@@ -56,6 +60,7 @@ impl State {
                 expired,
                 time,
             } => self.expire(&device, expired, time),
+            Command::Acknowledge { node, reports } => self.acknowledge(node, reports),
             Command::Confirm(revision) => self.confirm(revision),
             Command::Node(command) => self.apply_to_node(command),
             Command::Mastership(command) => self.apply_to_mastership(command),
@@ -174,6 +179,8 @@ impl State {
                         if let Some(held) = &mut device.mastership {
                             held.tried.clear();
                         }
+                        // Another switch, which has said nothing yet.
+                        forget_acknowledged(device, touched);
                         Some(std::mem::replace(&mut device.spec, spec))
                     }
                     None => {
@@ -185,10 +192,11 @@ impl State {
                 replaced.push(Replaced::Device(name, before));
             }
             DeviceEffect::Remove(name) => {
-                let device = self
+                let mut device = self
                     .devices
                     .remove(&name)
                     .expect("the plan removes existing devices only");
+                forget_acknowledged(&mut device, touched);
                 for (key, stored) in device.objectives {
                     touched.push(RowKey::Objective(name.clone(), key.clone()));
                     let objective = Some(stored.objective);
@@ -213,4 +221,12 @@ impl State {
                     .unwrap_or_default()
             })
     }
+}
+
+fn forget_acknowledged(device: &mut DeviceState, touched: &mut Vec<RowKey>) {
+    let name = &device.spec.name;
+    let exceptions = device.acknowledged.exceptions().keys();
+    touched.extend(exceptions.map(|key| RowKey::Exception(name.clone(), key.clone())));
+    touched.push(RowKey::Acknowledged(name.clone()));
+    device.acknowledged = Acknowledged::default();
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AdmissionCommand, Cluster, ConfigureCommand, DeviceSpec, Expired, KvCommand, KvResponse,
-    MastershipCommand, NodeCommand, Note, Revision, Summary,
+    MastershipCommand, NodeCommand, Note, Report, Revision, Summary,
 };
 use crate::objective::{Bucket, Objective, ObjectiveKey};
 use crate::status::Reason;
@@ -37,6 +37,13 @@ pub enum Command {
         expired: Expired,
         /// When, in seconds since 1970.
         time: u64,
+    },
+    /// What the switches of a node have acknowledged.
+    Acknowledge {
+        /// The node that is their master.
+        node: NodeId,
+        /// One for each switch that has said something.
+        reports: Vec<Report>,
     },
     /// Keeps what is on trial: the change set that led to this revision, or whichever it is.
     Confirm(Option<Revision>),

@@ -2,12 +2,14 @@
 //! deleted, and its mastership.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
 use super::groups::Groups;
-use super::{Mastership, Revision};
+use super::{Acknowledged, Mastership, Revision};
 use crate::objective::{Objective, ObjectiveKey};
+use crate::status::Status;
 
 /// How many deletions a device remembers. An agent that missed more is sent a snapshot.
 pub(super) const MAX_TOMBSTONES: usize = 4096;
@@ -47,6 +49,9 @@ pub struct DeviceState {
     pub(super) revision: Revision,
     pub(super) objectives: BTreeMap<ObjectiveKey, Stored>,
     pub(super) tombstones: BTreeMap<ObjectiveKey, Revision>,
+    /// What its switch has said of them.
+    #[serde(default)]
+    pub(super) acknowledged: Acknowledged,
     #[serde(skip)]
     pub(super) changes: BTreeMap<Revision, ObjectiveKey>,
     #[serde(skip)]
@@ -63,6 +68,7 @@ impl DeviceState {
             revision: horizon,
             objectives: BTreeMap::new(),
             tombstones: BTreeMap::new(),
+            acknowledged: Acknowledged::default(),
             changes: BTreeMap::new(),
             groups: Groups::default(),
         }
@@ -77,6 +83,7 @@ impl DeviceState {
             revision: self.revision,
             objectives: BTreeMap::new(),
             tombstones: BTreeMap::new(),
+            acknowledged: Acknowledged::default(),
             changes: BTreeMap::new(),
             groups: Groups::default(),
         }
@@ -90,6 +97,16 @@ impl DeviceState {
     /// Puts back a tombstone that a store kept.
     pub fn restore_tombstone(&mut self, key: ObjectiveKey, revision: Revision) {
         self.tombstones.insert(key, revision);
+    }
+
+    /// Puts back what a store kept of acknowledgements; exceptions are rows of their own.
+    pub fn restore_acknowledged(&mut self, acknowledged: Acknowledged) {
+        self.acknowledged = acknowledged;
+    }
+
+    /// Puts back an exception that a store kept.
+    pub fn restore_exception(&mut self, key: ObjectiveKey, status: Status) {
+        self.acknowledged.restore(key, status);
     }
 
     pub(super) fn reindex(&mut self) {
@@ -128,6 +145,16 @@ impl DeviceState {
         &self.objectives
     }
 
+    /// Its objectives that follow one, or all.
+    pub fn objectives_after(
+        &self,
+        last: Option<&ObjectiveKey>,
+    ) -> impl Iterator<Item = (&ObjectiveKey, &Stored)> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.objectives
+            .range::<ObjectiveKey, _>((from, Bound::Unbounded))
+    }
+
     /// Its deletions that are still remembered.
     pub fn tombstones(&self) -> &BTreeMap<ObjectiveKey, Revision> {
         &self.tombstones
@@ -155,6 +182,12 @@ impl DeviceState {
                 .keys()
                 .all(|revision| *revision <= self.revision)
         );
+    }
+
+    /// Adds or replaces an objective.
+    #[cfg(test)]
+    pub fn put_for_test(&mut self, objective: Objective, revision: Revision) {
+        self.put(objective, revision);
     }
 
     fn forget_change(&mut self, key: &ObjectiveKey) {

@@ -2,10 +2,13 @@
 //! may write which device.
 //!
 //! Pure: [`State::apply`] takes a [`Command`] and nothing else, so every replica
-//! that applies the same commands holds the same state. Observed things (ports,
-//! statuses, reachability) are not here; they are read from the agents. `raft`
+//! that applies the same commands holds the same state. What switches acknowledge
+//! is here, in bulk; what else is observed of them (ports, links, hosts) is not. `raft`
 //! replicates and stores this state, `service` and `distribution` read it.
 
+mod acks;
+#[cfg(test)]
+mod acks_tests;
 mod admission;
 mod apply;
 mod balance;
@@ -37,6 +40,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use acks::{Acknowledged, Report, Said, SessionFault, Wish};
 pub use admission::{AdmissionCommand, Admissions};
 pub use apply::{Effect, RowKey};
 pub use command::{

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
+use pointsman_model::holdings::{self, Digests};
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::agent_server::{Agent, AgentServer};
 use pointsman_proto::pointsman::objective::v1 as objective_pb;
@@ -39,6 +41,14 @@ pub struct Held {
     pub broken: BTreeSet<String>,
     /// Names of objectives that a check refuses.
     pub unsupported: BTreeSet<String>,
+    /// It does not know of queries and exceptions, as agents of earlier versions.
+    pub is_old: bool,
+    /// It reads nothing of its stream.
+    pub is_stuck: bool,
+    /// The objectives of which it was sent the content, in order.
+    pub contents: Vec<String>,
+    /// What it was asked for.
+    pub queries: Vec<pb::HoldingsQuery>,
     /// Die after half of the next batch.
     pub dies_mid_batch: bool,
     /// What it sees around it.
@@ -148,14 +158,23 @@ impl Agent for Service {
         let (held, stop) = (self.held.clone(), self.stop.clone());
         let cluster_id = hello.cluster_id;
         tokio::spawn(stop.run_until_cancelled_owned(async move {
+            let mut batches = 0;
+            while held.lock().unwrap().is_stuck {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
             while let Ok(Some(request)) = incoming.message().await {
-                let Some(pb::sync_request::Message::Batch(batch)) = request.message else {
+                let answer = match request.message {
+                    Some(pb::sync_request::Message::Batch(batch)) => {
+                        batches += 1;
+                        take(&held, &cluster_id, batch, batches)
+                    }
+                    Some(pb::sync_request::Message::Query(query)) => answer(&held, query),
+                    _ => None,
+                };
+                let Some(answer) = answer else {
                     return;
                 };
-                let Some(acks) = take(&held, &cluster_id, batch) else {
-                    return;
-                };
-                if outgoing.send(Ok(acks)).await.is_err() {
+                if outgoing.send(Ok(answer)).await.is_err() {
                     return;
                 }
             }
@@ -339,20 +358,70 @@ fn greet(held: &Mutex<Held>, hello: &pb::SyncHello) -> Result<pb::SyncResponse, 
             exists: true,
             status: Some(status(&held, name, *revision)),
         });
+    let is_told = |ack: &pb::Ack| held.is_old || held.broken.contains(&ack.name);
+    let is_ours = held.cluster_id == hello.cluster_id;
     let hello = pb::AgentHello {
         boot_id: "boot".into(),
-        revision: held.revision,
+        revision: if is_ours { held.revision } else { 0 },
         cluster_id: held.cluster_id.clone(),
-        statuses: statuses.collect(),
+        statuses: statuses.filter(is_told).collect(),
+        answers_queries: !held.is_old,
     };
     Ok(pb::SyncResponse {
         message: Some(pb::sync_response::Message::Hello(hello)),
     })
 }
 
-/// Takes a batch and acknowledges it; `None` if the agent dies of it.
-fn take(held: &Mutex<Held>, cluster_id: &str, batch: pb::ChangeBatch) -> Option<pb::SyncResponse> {
+/// Says what it holds.
+fn answer(held: &Mutex<Held>, query: pb::HoldingsQuery) -> Option<pb::SyncResponse> {
     let mut held = held.lock().unwrap();
+    held.queries.push(query.clone());
+    let mut digests = Digests::new(query.bits);
+    let mut found = Vec::new();
+    for ((kind, name), (objective, revision)) in &held.objectives {
+        let place = holdings::place(objective_pb::Kind::try_from(*kind).unwrap(), name);
+        let content = holdings::content(objective.clone());
+        digests.add(place, *revision, content);
+        if query
+            .buckets
+            .contains(&holdings::bucket_of(place, query.bits))
+        {
+            found.push(pb::Holding {
+                kind: *kind,
+                name: name.clone(),
+                revision: *revision,
+                content,
+            });
+        }
+    }
+    let asks_for_digests = query.buckets.is_empty();
+    let holdings = pb::Holdings {
+        bits: query.bits,
+        revision: held.revision,
+        digests: if asks_for_digests {
+            digests.into_sums()
+        } else {
+            vec![]
+        },
+        buckets: query.buckets,
+        objectives: found,
+    };
+    Some(pb::SyncResponse {
+        message: Some(pb::sync_response::Message::Holdings(holdings)),
+    })
+}
+
+/// Takes a batch and acknowledges it; `None` if the agent dies of it.
+fn take(
+    held: &Mutex<Held>,
+    cluster_id: &str,
+    batch: pb::ChangeBatch,
+    batches: u64,
+) -> Option<pb::SyncResponse> {
+    let mut held = held.lock().unwrap();
+    if held.is_old {
+        assert!(!batch.difference, "an old agent knows of no differences");
+    }
     held.batches.push(Batch {
         is_snapshot: batch.snapshot,
         revisions: batch.changes.iter().map(|change| change.revision).collect(),
@@ -377,15 +446,21 @@ fn take(held: &Mutex<Held>, cluster_id: &str, batch: pb::ChangeBatch) -> Option<
             None => objective_pb::Kind::Unspecified,
         };
         let (kind, name) = (i32::from(kind), objective.name.clone());
-        acks.push(pb::Ack {
-            kind,
-            name: name.clone(),
-            exists: !deletes,
-            status: Some(status(&held, &name, revised.revision)),
-        });
-        if deletes {
+        if held.is_old || held.broken.contains(&name) {
+            acks.push(pb::Ack {
+                kind,
+                name: name.clone(),
+                exists: !deletes,
+                status: Some(status(&held, &name, revised.revision)),
+            });
+        }
+        if revised.revision_only {
+            let known = held.objectives.get_mut(&(kind, name)).unwrap();
+            known.1 = revised.revision;
+        } else if deletes {
             held.objectives.remove(&(kind, name));
         } else {
+            held.contents.push(name.clone());
             held.objectives
                 .insert((kind, name), (objective, revised.revision));
         }
@@ -395,6 +470,7 @@ fn take(held: &Mutex<Held>, cluster_id: &str, batch: pb::ChangeBatch) -> Option<
     let acks = pb::AckBatch {
         acks,
         revision: batch.revision,
+        batches: if held.is_old { 0 } else { batches },
     };
     Some(pb::SyncResponse {
         message: Some(pb::sync_response::Message::Acks(acks)),

@@ -76,6 +76,18 @@ impl TestController {
         status.await.unwrap().into_inner().log_index
     }
 
+    /// The same, once nothing has been written for a moment.
+    pub async fn log_index_at_rest(&mut self) -> u64 {
+        let mut last = self.log_index().await;
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            match self.log_index().await {
+                now if now == last => return now,
+                now => last = now,
+            }
+        }
+    }
+
     pub async fn objectives(&mut self) -> Vec<pb::DeviceObjectives> {
         let request = pb::GetObjectivesRequest::default();
         self.client
