@@ -23,6 +23,7 @@ const PROTO_FILES: &[&str] = &[
     "pointsman/controller/v1/kv.proto",
     "pointsman/controller/v1/configuration.proto",
     "pointsman/controller/v1/topology.proto",
+    "pointsman/peer/v1/peer.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -32,6 +33,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(PROTO_FILES, ["."])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.binpb"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        // Entries of the log are passed on as they came.
+        .bytes(".pointsman.peer.v1.Commands")
+        .bytes(".pointsman.peer.v1.Entry")
+        .bytes(".pointsman.peer.v1.SnapshotChunk")
+        .bytes(".pointsman.peer.v1.SubmitRequest")
+        .bytes(".pointsman.peer.v1.SubmitResponse")
+        .compile_fds(descriptors)?;
     Ok(())
 }

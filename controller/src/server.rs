@@ -24,7 +24,7 @@ use crate::node::{self, DirectoryError, InitError, NodeDirectory};
 use crate::raft::{StartError, Store, StoreConfig};
 use crate::random::NoRandom;
 use crate::service::{ConfigurationService, ControllerService, KvService, TopologyService};
-use crate::state::{Cluster, NodeSpec};
+use crate::state::NodeSpec;
 use crate::trials;
 use crate::view::Views;
 
@@ -101,7 +101,8 @@ impl Server {
             data_dir: config.data_dir.clone(),
             node_id: identity.id,
             address: address.to_string(),
-            new_cluster: Cluster::default(),
+            tls: None,
+            new_cluster: None,
         })
         .await?;
         let drain = CancellationToken::new();

@@ -64,7 +64,7 @@ pub mod pointsman {
             tonic::include_proto!("pointsman.controller.v1");
         }
     }
-    /// What controllers say to each other.
+    /// What controller nodes say to each other.
     pub mod peer {
         pub mod v1 {
             tonic::include_proto!("pointsman.peer.v1");

@@ -84,7 +84,8 @@ async fn found(config: &Config, node: &Identity, cluster: Cluster) -> Result<(),
         data_dir: config.data_dir.clone(),
         node_id: node.id,
         address: config.peer_listen.to_string(),
-        new_cluster: cluster,
+        tls: None,
+        new_cluster: Some(cluster),
     })
     .await?;
     store.shutdown().await;

@@ -5,7 +5,7 @@
 //! store.redb
 //!   meta        name                    -> CBOR   format, node_id, vote, committed, purged,
 //!                                                 applied, membership, snapshot_meta, snapshot
-//!   log         index                   -> CBOR   one Raft entry
+//!   log         index                   -> bytes  one Raft entry, as it comes over the peer port
 //!   cluster     "", "settings"          -> CBOR   ClusterRow, Settings
 //!   devices     device                  -> CBOR   DeviceState without its rows
 //!   objectives  (device, kind, name)    -> CBOR   Stored
@@ -39,7 +39,8 @@ use crate::state::NodeId;
 
 const FILE_NAME: &str = "store.redb";
 const UNFINISHED_FILE_NAME: &str = "store.redb.new";
-const FORMAT: u32 = 1;
+/// 2: entries of the log are messages of the peer protocol.
+const FORMAT: u32 = 2;
 
 pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 pub(super) const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");

@@ -8,8 +8,9 @@ use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
 use openraft::{AnyError, OptionalSend, RaftLogReader};
 use redb::ReadableTable;
 
-use super::database::{DatabaseFault, LOG, StoreDatabase, Sync, decode, encode, put_meta};
+use super::database::{DatabaseFault, LOG, StoreDatabase, Sync, put_meta};
 use super::types::{Entry, LogId, StorageError, StorageIOError, TypeConfig, Vote};
+use super::wire::{entry_from_row, entry_to_row};
 
 /// The log of one node.
 #[derive(Clone)]
@@ -50,7 +51,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
         let read = self.blocking(move |database| {
             let log = database.begin_read()?.open_table(LOG)?;
             log.range::<u64>(bounds)?
-                .map(|row| decode("log", row?.1.value()))
+                .map(|row| entry_from_row(row?.1.value()))
                 .collect()
         });
         read.await.map_err(read_error)
@@ -66,7 +67,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             let log = database.begin_read()?.open_table(LOG)?;
             let last: Option<Entry> = log
                 .last()?
-                .map(|(_, entry)| decode("log", entry.value()))
+                .map(|(_, entry)| entry_from_row(entry.value()))
                 .transpose()?;
             let last_log_id = last.map(|entry| entry.log_id).or(last_purged_log_id);
             Ok(LogState {
@@ -109,7 +110,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     {
         let entries: Vec<_> = entries
             .into_iter()
-            .map(|entry| (entry.log_id.index, encode(&entry)))
+            .map(|entry| (entry.log_id.index, entry_to_row(&entry)))
             .collect();
         self.blocking(move |database| {
             database.write(Sync::Now, |transaction| {

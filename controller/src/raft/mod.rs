@@ -6,36 +6,56 @@
 //! it says when that changed. It decides nothing about devices or objectives
 //! (that is `state`) and talks to no switch (that is `distribution`).
 //!
-//! Today a cluster has one node. Nothing here assumes so, except that
-//! `network` has no transport yet.
+//! A cluster has one, three or five nodes. Every one of them takes every request:
+//! what only the leader can do is passed on to it ([`forward`]). What others have
+//! to say to a node over the peer port goes along the same connections
+//! ([`Store::peer_channel`]) and beside the same services ([`peer_service`]).
 
 mod database;
+mod forward;
 mod kv_rows;
+mod leading;
+mod links;
 mod log_store;
+mod membership;
 mod network;
+mod pacemaker;
+pub mod peer_service;
 mod rows;
+mod snapshot;
 mod state_machine;
 #[cfg(test)]
 mod tests;
 mod types;
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::error::{ClientWriteError, RaftError};
-use openraft::{BasicNode, Config, SnapshotPolicy};
+use openraft::error::Fatal;
+use openraft::{BasicNode, Config, ServerState, SnapshotPolicy};
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::Channel;
 
 pub use database::OpenError;
+pub use links::LinkError;
+pub use membership::Membership;
 
-use crate::state::{Cluster, Command, NodeId, Response, Revision, State};
+use crate::state::{Cluster, Command, NodeId, Revision, State};
+use crate::trust::PeerTls;
 use database::StoreDatabase;
+use leading::Leading;
+use links::{Link, Links};
 use log_store::LogStore;
-use network::Peers;
+use network::Network;
+use pacemaker::{Contact, Pacemaker};
+use peer_service::MembersOnly;
 use state_machine::{SharedState, StateMachine};
-use types::Raft;
+use types::{Raft, Vote};
 
 /// Log entries between two snapshots. An entry is a whole change set.
 const ENTRIES_PER_SNAPSHOT: u64 = 1000;
@@ -44,16 +64,18 @@ const ENTRIES_PER_SNAPSHOT: u64 = 1000;
 const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the store needs to know of its configuration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoreConfig {
     /// The directory that holds the store.
     pub data_dir: PathBuf,
     /// This node.
     pub node_id: NodeId,
-    /// The address at which this node serves, for the other nodes.
+    /// The address of this node's peer port, for the other nodes.
     pub address: String,
-    /// What the cluster becomes if it has no name yet.
-    pub new_cluster: Cluster,
+    /// How the peer ports are secured; plain if there is none.
+    pub tls: Option<PeerTls>,
+    /// The cluster that a node which is in none becomes the first node of; without one, it waits to be added to another.
+    pub new_cluster: Option<Cluster>,
 }
 
 /// A node of the replicated store.
@@ -62,19 +84,13 @@ pub struct Store {
     node_id: NodeId,
     raft: Raft,
     shared: Arc<SharedState>,
-}
-
-/// Who is in the cluster and who leads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Membership {
-    /// The leader, if one is known.
-    pub leader: Option<NodeId>,
-    /// Who votes.
-    pub voters: Vec<NodeId>,
-    /// The Raft term.
-    pub term: u64,
-    /// The last entry of this node's log.
-    pub log_index: u64,
+    links: Links,
+    leading: Leading,
+    contact: Arc<Contact>,
+    changing: Arc<Mutex<()>>,
+    has_tls: bool,
+    tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 /// Why the store did not start.
@@ -97,17 +113,25 @@ pub enum StartError {
 }
 
 /// Why a command was not committed, or a read not answered.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
-    /// This node does not lead.
-    #[error("this controller does not lead the cluster{}; ask the leader", leader.map(|id| format!(", node {id} does")).unwrap_or_default())]
+    /// This node does not lead. Only the store itself meets it: it asks the leader then.
+    #[error("this controller does not lead the cluster{}", leader.map(|id| format!(", node {id} does")).unwrap_or_default())]
     NotLeader {
         /// Who does, if known.
         leader: Option<NodeId>,
     },
-    /// A majority cannot be reached.
+    /// The nodes of the cluster cannot be changed like this.
+    #[error("{0}")]
+    Refused(String),
+    /// A majority cannot be reached. Nothing was done.
     #[error("no majority of the cluster answers, so nothing can be read or changed: {0}")]
     NoQuorum(String),
+    /// Whether it was done is not known.
+    #[error(
+        "it is not known whether this was done, because the answer did not come: {0}; look before you try again"
+    )]
+    Unknown(String),
     /// The node stopped, because it is shutting down or its disk failed.
     #[error(
         "the store has stopped: {0}; see the controller's log, and restart it once the cause is gone"
@@ -116,102 +140,96 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// Opens or creates the store and waits until it can take commands.
+    /// Opens or creates the store. A node that is alone in its cluster can take commands when this returns; another
+    /// one needs its peer port served first ([`peer_service::serve`]), see [`Store::wait_until_current`].
     ///
     /// # Errors
-    /// When the directory is unusable, in use by another process or damaged, or
-    /// when no leader is found.
+    /// When the directory is unusable, in use by another process or damaged.
     pub async fn open(config: StoreConfig) -> Result<Self, StartError> {
-        let database = StoreDatabase::open(&config.data_dir, config.node_id)?;
+        let node_id = config.node_id;
+        let database = StoreDatabase::open(&config.data_dir, node_id)?;
         let database = Arc::new(database);
         let shared = Arc::new(
             SharedState::load(&database)
                 .map_err(|source| OpenError::damaged(&config.data_dir, source))?,
         );
+        let data_dir = config.data_dir;
         let consensus = |message: String| StartError::Consensus {
-            data_dir: config.data_dir.clone(),
+            data_dir: data_dir.clone(),
             message,
         };
+        let has_tls = config.tls.is_some();
+        let links = Links::new(config.tls);
         let raft = Raft::new(
-            config.node_id,
+            node_id,
             Arc::new(raft_config()),
-            Peers,
+            Network::new(links.clone()),
             LogStore::new(database.clone()),
             StateMachine::new(database, shared.clone()),
         )
         .await
         .map_err(|error| consensus(error.to_string()))?;
-        let members = [(config.node_id, BasicNode::new(config.address))];
-        // Initialized once in the life of a cluster; openraft logs a second attempt as an error.
-        let initialized = raft.is_initialized().await;
-        if !initialized.map_err(|error| consensus(error.to_string()))? {
-            raft.initialize(std::collections::BTreeMap::from(members))
-                .await
-                .map_err(|error| consensus(error.to_string()))?;
-        }
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let leading = Leading::start(&raft, &tasks, &stop);
+        let contact = Arc::new(Contact::new());
+        let pacemaker = Pacemaker {
+            raft: raft.clone(),
+            node_id,
+            links: links.clone(),
+            contact: contact.clone(),
+        };
+        tasks.spawn(pacemaker.run(stop.clone()));
         let store = Self {
-            node_id: config.node_id,
+            node_id,
             raft,
             shared,
+            links,
+            leading,
+            contact,
+            changing: Arc::default(),
+            has_tls,
+            tasks,
+            stop,
         };
-        store.wait_for_leader().await?;
-        store
-            .submit(Command::Initialize(config.new_cluster))
-            .await
-            .map_err(|error| consensus(error.to_string()))?;
+        if let Some(cluster) = config.new_cluster {
+            let begun = store.begin(cluster, config.address).await;
+            begun.map_err(consensus)?;
+        }
+        if store.membership().voters == [node_id] {
+            store.wait_until_current().await?;
+        }
         Ok(store)
     }
 
-    async fn wait_for_leader(&self) -> Result<(), StartError> {
-        let has_leader =
-            |metrics: &openraft::RaftMetrics<NodeId, BasicNode>| metrics.current_leader.is_some();
-        self.raft
-            .wait(Some(LEADER_TIMEOUT))
-            .metrics(has_leader, "a leader")
+    /// Makes this node a cluster of its own, unless it is in one already.
+    async fn begin(&self, cluster: Cluster, address: String) -> Result<(), String> {
+        // Initialized once in the life of a cluster; openraft logs a second attempt as an error.
+        let initialized = self.raft.is_initialized().await;
+        if initialized.map_err(|error| error.to_string())? {
+            return Ok(());
+        }
+        let members = [(self.node_id, BasicNode::new(address))];
+        let members = std::collections::BTreeMap::from(members);
+        let begun = self.raft.initialize(members).await;
+        begun.map_err(|error| error.to_string())?;
+        let named = self.submit(Command::Initialize(cluster)).await;
+        named.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Waits until somebody leads, and until this node has applied what was acknowledged before it started.
+    ///
+    /// # Errors
+    /// When nobody leads for long.
+    pub async fn wait_until_current(&self) -> Result<(), StartError> {
+        let current = async { while self.ensure_current().await.is_err() {} };
+        tokio::time::timeout(LEADER_TIMEOUT, current)
             .await
-            .map(drop)
             .map_err(|_| StartError::NoLeader)
     }
 
     /// This node.
     pub fn node_id(&self) -> NodeId {
         self.node_id
-    }
-
-    /// Commits a command and returns its answer. It is durable when this returns.
-    ///
-    /// # Errors
-    /// When this node does not lead, or has stopped.
-    pub async fn submit(&self, command: Command) -> Result<Response, StoreError> {
-        match self.raft.client_write(command).await {
-            Ok(written) => Ok(written.data),
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(to))) => {
-                Err(StoreError::NotLeader {
-                    leader: to.leader_id,
-                })
-            }
-            Err(error) => Err(StoreError::Stopped(error.to_string())),
-        }
-    }
-
-    /// Waits until everything that was acknowledged before this call is visible here.
-    ///
-    /// # Errors
-    /// When this node does not lead, or no majority answers.
-    pub async fn ensure_current(&self) -> Result<(), StoreError> {
-        use openraft::error::CheckIsLeaderError;
-        match self.raft.ensure_linearizable().await {
-            Ok(_) => Ok(()),
-            Err(RaftError::APIError(CheckIsLeaderError::ForwardToLeader(to))) => {
-                Err(StoreError::NotLeader {
-                    leader: to.leader_id,
-                })
-            }
-            Err(RaftError::APIError(CheckIsLeaderError::QuorumNotEnough(missing))) => {
-                Err(StoreError::NoQuorum(missing.to_string()))
-            }
-            Err(error) => Err(StoreError::Stopped(error.to_string())),
-        }
     }
 
     /// Looks at this node's state, which may be older than the leader's.
@@ -224,28 +242,90 @@ impl Store {
         self.shared.watch()
     }
 
-    /// Who is in the cluster.
-    pub fn membership(&self) -> Membership {
-        let metrics = self.raft.metrics().borrow().clone();
-        Membership {
-            leader: metrics.current_leader,
-            voters: metrics.membership_config.membership().voter_ids().collect(),
-            term: metrics.current_term,
-            log_index: metrics.last_log_index.unwrap_or_default(),
+    /// The connection to another node's peer port, if it is in the cluster and its address is usable.
+    /// It is made when it is first used, and made anew when it broke.
+    pub fn peer_channel(&self, node: NodeId) -> Option<Channel> {
+        match self.peer(node)? {
+            Ok(link) => Some(link.urgent),
+            Err(error) => {
+                tracing::warn!(node, %error, "a node cannot be reached");
+                None
+            }
+        }
+    }
+
+    fn peer(&self, node: NodeId) -> Option<Result<Link, LinkError>> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow();
+        let address = metrics.membership_config.membership().get_node(&node)?;
+        Some(self.links.to(node, &address.addr))
+    }
+
+    /// Who may use the services of the store and those beside them on the peer port.
+    pub fn members_only(&self) -> MembersOnly {
+        MembersOnly {
+            with_tls: self.has_tls,
+        }
+    }
+
+    /// Ends the belief in a leader that says nothing, when somebody else asks for a vote.
+    async fn give_up_leader(&self, asked: &Vote) {
+        let metrics = self.raft.server_metrics().borrow().clone();
+        if metrics.state == ServerState::Follower && metrics.vote.committed && *asked > metrics.vote
+        {
+            self.stand_for_election(metrics.vote.leader_id.term).await;
+        }
+    }
+
+    /// Takes part in an election, unless one has happened since `term`.
+    async fn stand_for_election(&self, term: u64) {
+        let known = self.raft.metrics().borrow().current_term;
+        if known > term {
+            return;
+        }
+        if let Err(error) = self.raft.trigger().elect().await {
+            tracing::warn!(%error, "cannot stand for election");
+        }
+    }
+
+    /// Resolves when consensus has ended by itself, with the reason: the disk failed, or what is on it is not what was
+    /// written. The process must end then.
+    pub async fn failed(&self) -> String {
+        let mut metrics = self.raft.metrics();
+        let ended = metrics.wait_for(|metrics| metrics.running_state.is_err());
+        let reason = match ended.await {
+            Ok(metrics) => metrics.running_state.clone().err(),
+            Err(_) => Some(Fatal::Panicked),
+        };
+        match reason {
+            Some(Fatal::StorageError(error)) => format!("the disk failed the store: {error}"),
+            Some(Fatal::Panicked) => "consensus panicked".to_owned(),
+            Some(Fatal::Stopped) | None => "consensus was stopped".to_owned(),
         }
     }
 
     /// Stops taking part. What was acknowledged is on disk already.
     pub async fn shutdown(&self) {
+        self.stop.cancel();
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "the consensus task did not stop cleanly");
         }
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 }
 
+/// Beats and elections are the pacemaker's. What is left of openraft's own timers are the time limits of its requests,
+/// each of which waits for a disk: to append (the heartbeat interval) and to vote (the shortest election timeout).
 fn raft_config() -> Config {
     let config = Config {
         cluster_name: "pointsman".to_owned(),
+        heartbeat_interval: 300,
+        election_timeout_min: 350,
+        election_timeout_max: 400,
+        enable_elect: false,
+        // A snapshot is one request however long it takes.
+        install_snapshot_timeout: 600_000,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(ENTRIES_PER_SNAPSHOT),
         max_in_snapshot_log_to_keep: ENTRIES_PER_SNAPSHOT / 10,
         ..Config::default()

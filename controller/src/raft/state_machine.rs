@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use super::database::{DatabaseFault, StoreDatabase, Sync, decode, encode, put_meta};
 use super::rows;
 use super::types::{
-    Entry, LogId, SnapshotMeta, StorageError, StorageIOError, StoredMembership, TypeConfig,
+    Batch, EncodedCommand, Entry, LogId, SnapshotMeta, StorageError, StorageIOError,
+    StoredMembership, TypeConfig,
 };
 use crate::state::{Response, Revision, RowKey, State};
 
@@ -18,6 +19,7 @@ use crate::state::{Response, Revision, RowKey, State};
 pub struct SharedState {
     state: RwLock<State>,
     changed: watch::Sender<Revision>,
+    applied: watch::Sender<Option<u64>>,
 }
 
 impl SharedState {
@@ -25,9 +27,13 @@ impl SharedState {
     pub fn load(database: &StoreDatabase) -> Result<Self, DatabaseFault> {
         let state = rows::load(&database.begin_read()?)?;
         let (changed, _) = watch::channel(state.revision());
+        let applied: Option<Applied> = database.get_meta("applied")?;
+        let applied = applied.and_then(|applied| applied.last);
+        let (applied, _) = watch::channel(applied.map(|last| last.index));
         Ok(Self {
             state: RwLock::new(state),
             changed,
+            applied,
         })
     }
 
@@ -45,8 +51,14 @@ impl SharedState {
         change(&mut self.state.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn announce(&self) {
+    /// The index up to which the log has been applied, as it rises.
+    pub fn watch_applied(&self) -> watch::Receiver<Option<u64>> {
+        self.applied.subscribe()
+    }
+
+    fn announce(&self, applied: Option<LogId>) {
         self.changed.send_replace(self.read(State::revision));
+        self.applied.send_replace(applied.map(|last| last.index));
     }
 }
 
@@ -94,22 +106,29 @@ impl StateMachine {
         Ok(self.database.get_meta("applied")?.unwrap_or_default())
     }
 
-    fn apply_entries(&self, entries: Vec<Entry>) -> Result<Vec<Response>, DatabaseFault> {
+    fn apply_entries(&self, entries: Vec<Entry>) -> Result<Vec<Vec<Response>>, DatabaseFault> {
         let mut applied = self.applied()?;
         let mut touched: Vec<RowKey> = Vec::new();
         let mut responses = Vec::with_capacity(entries.len());
         for entry in entries {
             applied.last = Some(entry.log_id);
             responses.push(match entry.payload {
-                EntryPayload::Blank => Response::Done,
+                EntryPayload::Blank => vec![],
                 EntryPayload::Membership(membership) => {
                     applied.membership = StoredMembership::new(Some(entry.log_id), membership);
-                    Response::Done
+                    vec![]
                 }
-                EntryPayload::Normal(command) => {
-                    let effect = self.shared.write(|state| state.apply(command));
-                    touched.extend(effect.touched);
-                    effect.response
+                EntryPayload::Normal(Batch(commands)) => {
+                    let commands = commands.iter().map(EncodedCommand::decode);
+                    let commands: Vec<_> = commands.collect::<Result<_, _>>()?;
+                    self.shared.write(|state| {
+                        let responses = commands.into_iter().map(|command| {
+                            let effect = state.apply(command);
+                            touched.extend(effect.touched);
+                            effect.response
+                        });
+                        responses.collect()
+                    })
                 }
             });
         }
@@ -120,7 +139,7 @@ impl StateMachine {
             self.shared
                 .read(|state| rows::store(transaction, state, &touched))
         })?;
-        self.shared.announce();
+        self.shared.announce(applied.last);
         Ok(responses)
     }
 
@@ -177,7 +196,7 @@ impl StateMachine {
             rows::replace(transaction, &state)
         })?;
         self.shared.write(|shared| *shared = state);
-        self.shared.announce();
+        self.shared.announce(applied.last);
         Ok(())
     }
 
@@ -219,7 +238,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok((applied.last, applied.membership))
     }
 
-    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Response>, StorageError>
+    async fn apply<I>(&mut self, entries: I) -> Result<Vec<Vec<Response>>, StorageError>
     where
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,

@@ -76,7 +76,9 @@ fn store_status(error: &StoreError) -> Status {
     let message = error.to_string();
     match error {
         StoreError::NotLeader { .. } => Status::failed_precondition(message),
+        StoreError::Refused(_) => Status::failed_precondition(message),
         StoreError::NoQuorum(_) | StoreError::Stopped(_) => Status::unavailable(message),
+        StoreError::Unknown(_) => Status::aborted(message),
     }
 }
 

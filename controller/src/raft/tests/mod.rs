@@ -20,6 +20,8 @@ use crate::state::{
     MastershipCommand, NodeCommand, NodeSpec, ObjectiveChange, Operation, Response, Scope, State,
 };
 
+mod cluster;
+
 struct OnDisk;
 
 impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for OnDisk {
@@ -41,11 +43,12 @@ fn config(directory: &TempDir) -> StoreConfig {
     StoreConfig {
         data_dir: directory.path().to_owned(),
         node_id: 1,
-        address: "127.0.0.1:9700".into(),
-        new_cluster: Cluster {
+        address: "127.0.0.1:9701".into(),
+        tls: None,
+        new_cluster: Some(Cluster {
             id: "first".into(),
             epoch: 1000,
-        },
+        }),
     }
 }
 
@@ -118,7 +121,7 @@ async fn a_restart_keeps_objectives_revisions_terms_and_the_cluster() {
         epoch: 2000,
     };
     let config = StoreConfig {
-        new_cluster: other_cluster,
+        new_cluster: Some(other_cluster),
         ..config(&directory)
     };
     let store = Store::open(config).await.unwrap();

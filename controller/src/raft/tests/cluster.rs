@@ -1,0 +1,277 @@
+//! Several nodes in one process, over real connections.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::super::{Store, StoreConfig, StoreError, peer_service};
+use super::{apply, config, device, put};
+use crate::state::{Command, NodeId, State};
+
+fn new_id() -> NodeId {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A node with its peer port.
+pub struct Node {
+    pub store: Store,
+    pub directory: TempDir,
+    pub address: String,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+}
+
+impl Node {
+    /// The first node of a cluster.
+    pub async fn first() -> Self {
+        Self::start(tempfile::tempdir().unwrap(), "127.0.0.1:0", new_id(), true).await
+    }
+
+    /// A node that waits to be added to one.
+    pub async fn waiting() -> Self {
+        Self::start(tempfile::tempdir().unwrap(), "127.0.0.1:0", new_id(), false).await
+    }
+
+    async fn start(directory: TempDir, address: &str, node_id: NodeId, is_first: bool) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let config = config(&directory);
+        let new_cluster = config.new_cluster.filter(|_| is_first);
+        let config = StoreConfig {
+            node_id,
+            address: address.clone(),
+            new_cluster,
+            ..config
+        };
+        let store = Store::open(config).await.unwrap();
+        let stop = CancellationToken::new();
+        let routes = peer_service::routes(&store);
+        let until = stop.clone();
+        let serving =
+            tokio::spawn(async move { peer_service::serve(listener, None, routes, until).await });
+        Self {
+            store,
+            directory,
+            address,
+            stop,
+            serving,
+        }
+    }
+
+    pub fn id(&self) -> NodeId {
+        self.store.node_id()
+    }
+
+    pub async fn stop(self) -> (TempDir, String) {
+        self.serving.abort();
+        self.stop.cancel();
+        let _ = self.serving.await;
+        self.store.shutdown().await;
+        (self.directory, self.address)
+    }
+}
+
+/// A cluster of that many voters. The first one leads.
+pub async fn cluster(size: usize) -> Vec<Node> {
+    let mut nodes = vec![Node::first().await];
+    while nodes.len() < size {
+        let node = Node::waiting().await;
+        join(&nodes[0].store, &node).await;
+        nodes.push(node);
+    }
+    nodes
+}
+
+pub async fn join(through: &Store, node: &Node) {
+    let address = node.address.clone();
+    through.add_learner(node.id(), address).await.unwrap();
+    through.promote(node.id()).await.unwrap();
+}
+
+/// Waits until all of these agree on one of them as the leader, and returns its place.
+pub async fn leader_of(nodes: &[Node]) -> usize {
+    let start = Instant::now();
+    loop {
+        let leaders: Vec<_> = nodes
+            .iter()
+            .map(|node| node.store.membership().leader)
+            .collect();
+        let place = nodes.iter().position(|node| Some(node.id()) == leaders[0]);
+        if let Some(place) = place
+            && leaders.iter().all(|leader| *leader == leaders[0])
+        {
+            return place;
+        }
+        assert!(start.elapsed() < PATIENCE, "{leaders:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn objectives(store: &Store) -> usize {
+    store.read(|state| {
+        let device = state.device("leaf1");
+        device.map_or(0, |device| device.objectives().len())
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_takes_commands_and_shows_what_was_acknowledged_on_another() {
+    let nodes = cluster(3).await;
+    apply(&nodes[2].store, vec![device("leaf1")], vec![]).await;
+    for index in 0..30 {
+        let (writer, reader) = (&nodes[index % 3].store, &nodes[(index + 1) % 3].store);
+        apply(writer, vec![], vec![put("leaf1", index)]).await;
+        reader.ensure_current().await.unwrap();
+        assert_eq!(objectives(reader), index + 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_gone_has_a_successor_soon_and_nothing_acknowledged_is_lost() {
+    let mut nodes = cluster(3).await;
+    apply(&nodes[0].store, vec![device("leaf1")], vec![]).await;
+    for index in 0..10 {
+        apply(&nodes[1].store, vec![], vec![put("leaf1", index)]).await;
+    }
+    let leader = leader_of(&nodes).await;
+    let gone = nodes.remove(leader);
+    let gone_id = gone.id();
+    let (directory, address) = gone.stop().await;
+    let start = Instant::now();
+    apply(&nodes[0].store, vec![], vec![put("leaf1", 10)]).await;
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    nodes.push(Node::start(directory, &address, gone_id, false).await);
+    let back = &nodes[2].store;
+    back.ensure_current().await.unwrap();
+    assert_eq!(objectives(back), 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_cut_off_commits_nothing_and_follows_when_it_is_back() {
+    let nodes = cluster(3).await;
+    apply(&nodes[0].store, vec![device("leaf1")], vec![]).await;
+    let leader = leader_of(&nodes).await;
+    let others: Vec<_> = (0..3).filter(|place| *place != leader).collect();
+    let cut_off = &nodes[leader];
+    cut_off
+        .store
+        .links
+        .cut(others.iter().map(|place| nodes[*place].id()));
+    for place in &others {
+        nodes[*place].store.links.cut([cut_off.id()]);
+    }
+    apply(&nodes[others[0]].store, vec![], vec![put("leaf1", 0)]).await;
+    let refused = cut_off.store.ensure_current().await.unwrap_err();
+    assert!(matches!(refused, StoreError::NoQuorum(_)), "{refused}");
+    let claim = Command::Claim {
+        node: cut_off.id(),
+        devices: vec!["leaf1".into()],
+    };
+    let refused = cut_off.store.submit(claim).await.unwrap_err();
+    assert!(
+        matches!(refused, StoreError::NoQuorum(_) | StoreError::Unknown(_)),
+        "{refused}"
+    );
+    for node in &nodes {
+        node.store.links.cut([]);
+    }
+    leader_of(&nodes).await;
+    apply(&cut_off.store, vec![], vec![put("leaf1", 1)]).await;
+    nodes[others[1]].store.ensure_current().await.unwrap();
+    cut_off.store.ensure_current().await.unwrap();
+    assert_eq!(objectives(&cut_off.store), 2);
+    let states: Vec<_> = nodes
+        .iter()
+        .map(|node| node.store.read(State::clone))
+        .collect();
+    assert_eq!(states[0].devices(), states[leader].devices());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_grows_to_five_and_shrinks_to_three_under_load() {
+    let mut nodes = vec![Node::first().await];
+    let store = nodes[0].store.clone();
+    apply(&store, vec![device("leaf1")], vec![]).await;
+    let stop = CancellationToken::new();
+    let until = stop.clone();
+    let writer = store.clone();
+    let load = tokio::spawn(async move {
+        let mut written = 0;
+        while !until.is_cancelled() {
+            apply(&writer, vec![], vec![put("leaf1", written)]).await;
+            written += 1;
+        }
+        written
+    });
+    for _ in 0..4 {
+        let node = Node::waiting().await;
+        join(&store, &node).await;
+        nodes.push(node);
+    }
+    assert_eq!(store.membership().voters.len(), 5);
+    for _ in 0..2 {
+        let node = nodes.pop().unwrap();
+        nodes[1].store.remove(node.id()).await.unwrap();
+        node.stop().await;
+    }
+    stop.cancel();
+    let written = load.await.unwrap();
+    assert_eq!(store.membership().voters.len(), 3);
+    for node in &nodes {
+        node.store.ensure_current().await.unwrap();
+        assert_eq!(objectives(&node.store), written);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_node_is_replaced_by_one_with_another_id() {
+    let mut nodes = cluster(3).await;
+    apply(
+        &nodes[0].store,
+        vec![device("leaf1")],
+        vec![put("leaf1", 0)],
+    )
+    .await;
+    let dead = nodes.pop().unwrap();
+    let dead_id = dead.id();
+    dead.stop().await;
+    nodes[1].store.remove(dead_id).await.unwrap();
+    let other = Node::waiting().await;
+    join(&nodes[1].store, &other).await;
+    nodes.push(other);
+    nodes[2].store.ensure_current().await.unwrap();
+    assert_eq!(objectives(&nodes[2].store), 1);
+    assert!(!nodes[2].store.membership().voters.contains(&dead_id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_is_handed_to_the_node_that_was_named_and_to_any_otherwise() {
+    let nodes = cluster(3).await;
+    apply(&nodes[0].store, vec![device("leaf1")], vec![]).await;
+    let second = nodes[1].id();
+    nodes[2]
+        .store
+        .transfer_leadership(Some(second))
+        .await
+        .unwrap();
+    assert_eq!(leader_of(&nodes).await, 1);
+    nodes[1].store.transfer_leadership(None).await.unwrap();
+    assert_ne!(leader_of(&nodes).await, 1);
+    apply(&nodes[1].store, vec![], vec![put("leaf1", 0)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_voter_and_strangers_are_not_removed() {
+    let nodes = cluster(1).await;
+    let last = nodes[0].store.remove(nodes[0].id()).await.unwrap_err();
+    assert!(matches!(last, StoreError::Refused(_)), "{last}");
+    let stranger = nodes[0].store.remove(1).await.unwrap_err();
+    assert!(matches!(stranger, StoreError::Refused(_)), "{stranger}");
+}
