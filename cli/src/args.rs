@@ -121,8 +121,10 @@ pub enum Command {
         #[arg(long)]
         prune: bool,
     },
-    /// Show devices, objectives, ports, links, hosts, tables or controller nodes
+    /// Show devices, objectives, ports, links, hosts, the topology, paths, tables or controller nodes
     Get(GetArgs),
+    /// Show what happens to ports, links and hosts, as it happens
+    Watch(WatchArgs),
     /// Show how everything fares, and what is wrong
     Status,
     /// Show one objective: what it says, how it fares, what uses it, what it became
@@ -350,7 +352,8 @@ pub struct GetArgs {
     /// What to show
     #[arg(value_enum)]
     pub what: What,
-    /// Only these: devices (nodes of `get nodes`), and of `get objectives` also [DEVICE/]KIND/NAME
+    /// Only these: devices (nodes of `get nodes`), and of `get objectives` also [DEVICE/]KIND/NAME; of `get paths` where
+    /// they begin and end, each a device or the MAC or IP address of a host
     #[arg(value_name = "NAME", add = ArgValueCompleter::new(complete::devices_and_objectives))]
     pub names: Vec<String>,
     /// Only of this device
@@ -359,6 +362,19 @@ pub struct GetArgs {
     /// Also the pipeline's entries (objectives, tables)
     #[arg(long)]
     pub entries: bool,
+    /// So many paths at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub most: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// Only these devices
+    #[arg(value_name = "DEVICE", add = ArgValueCompleter::new(complete::devices))]
+    pub devices: Vec<String>,
+    /// Show what there is now, and end
+    #[arg(long)]
+    pub once: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -369,12 +385,17 @@ pub enum What {
     Objectives,
     #[value(alias = "port")]
     Ports,
-    /// Who is at the other end of ports, asked of an agent (--agent)
+    /// Who is at the other end of ports
     #[value(alias = "link")]
     Links,
-    /// The stations behind ports, asked of an agent (--agent)
+    /// The stations behind ports
     #[value(alias = "host")]
     Hosts,
+    /// How devices are connected, and which of them are heard of
+    Topology,
+    /// The shortest paths between two devices or hosts
+    #[value(alias = "path")]
+    Paths,
     #[value(alias = "table")]
     Tables,
     #[value(alias = "node")]

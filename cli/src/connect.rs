@@ -6,6 +6,7 @@ use std::time::Duration;
 use pointsman_proto::pointsman::agent::v1::agent_client::AgentClient;
 use pointsman_proto::pointsman::controller::v1::cluster_client::ClusterClient;
 use pointsman_proto::pointsman::controller::v1::controller_client::ControllerClient;
+use pointsman_proto::pointsman::controller::v1::topology_client::TopologyClient;
 use pointsman_proto::reach::{self, Spoken, root_cause};
 use tonic::Status;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
@@ -31,6 +32,9 @@ pub type Controller = Connection<ControllerClient<Channel>>;
 
 /// A connected controller, asked for what concerns its nodes.
 pub type Cluster = Connection<ClusterClient<Channel>>;
+
+/// A controller that is asked about the fabric.
+pub type Topology = Connection<TopologyClient<Channel>>;
 
 /// A connected agent.
 pub type Agent = Connection<AgentClient<Channel>>;
@@ -93,6 +97,14 @@ fn nobody(unreachable: &[(&str, String)]) -> CliError {
 /// Connects to the first of these controllers that answers, for what concerns its nodes.
 pub async fn cluster(addresses: &str) -> Result<Cluster, CliError> {
     controller_service(addresses, ClusterClient::new).await
+}
+
+/// Connects to the first of these controllers that answers, to ask it about the fabric.
+pub async fn topology(addresses: &str) -> Result<Topology, CliError> {
+    controller_service(addresses, |channel| {
+        TopologyClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES)
+    })
+    .await
 }
 
 /// Connects to an agent, over TLS if it is said whom to believe.

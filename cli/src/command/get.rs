@@ -8,6 +8,7 @@ use pointsman_proto::pointsman::agent::v1 as agent_pb;
 use pointsman_proto::pointsman::agent::v1::inventory_event::Change;
 use pointsman_proto::pointsman::controller::v1 as pb;
 
+use super::fabric;
 use crate::args::{Format, GetArgs, Global, What};
 use crate::connect::{self, Agent, Controller};
 use crate::error::CliError;
@@ -49,7 +50,7 @@ pub async fn run(
         }
         None => {
             let mut controller = connect::controller(&global.controller).await?;
-            from_controller(&mut controller, &args, &wanted, output).await
+            from_controller(global, &mut controller, &args, wanted, output).await
         }
     }
 }
@@ -118,9 +119,10 @@ impl Wanted {
 }
 
 async fn from_controller(
+    global: &Global,
     controller: &mut Controller,
     args: &GetArgs,
-    wanted: &Wanted,
+    wanted: Wanted,
     output: &mut Output,
 ) -> Result<ExitCode, CliError> {
     match args.what {
@@ -182,12 +184,10 @@ async fn from_controller(
             show_tables(&views, output)?;
             return Ok(code_of(views.iter().all(|view| view.error.is_empty())));
         }
-        What::Links | What::Hosts => {
-            return Err(CliError::Usage(
-                "links and hosts are what one agent sees; say which with --agent HOST:PORT"
-                    .to_owned(),
-            ));
-        }
+        What::Links => return fabric::links(global, wanted.devices, output).await,
+        What::Hosts => return fabric::hosts(global, wanted.devices, output).await,
+        What::Topology => return fabric::graph(global, output).await,
+        What::Paths => return fabric::paths(global, &wanted.devices, args.most, output).await,
         What::Nodes => {
             let mut cluster = cluster(controller).await?;
             let named = &wanted.devices;
@@ -280,9 +280,9 @@ async fn from_agent(
             let answer = answer.map_err(|status| agent.error(status))?.into_inner();
             show_tables(&[TablesView::new(name, answer.tables)], output)?;
         }
-        What::Devices | What::Nodes => {
+        What::Devices | What::Nodes | What::Topology | What::Paths => {
             return Err(CliError::Usage(
-                "an agent knows neither devices nor controller nodes; ask for objectives, ports, links, hosts or tables, or leave --agent out".to_owned(),
+                "an agent knows neither devices nor controller nodes, nor what is between switches; ask for objectives, ports, links, hosts or tables, or leave --agent out".to_owned(),
             ));
         }
     }

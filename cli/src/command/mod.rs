@@ -8,12 +8,14 @@ mod delete;
 mod diff;
 mod drift;
 mod explain;
+mod fabric;
 mod get;
 mod history;
 mod pipeline;
 mod send;
 mod status;
 mod trace;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -38,6 +40,7 @@ pub async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, CliError> {
             diff::run(&without_agent(global)?, &files, prune, output).await
         }
         Command::Get(args) => get::run(&global, args, output).await,
+        Command::Watch(args) => watch::run(&without_agent(global)?, &args, output).await,
         Command::Status => status::run(&global, output).await,
         Command::Explain { objective, device } => {
             explain::run(&global, objective.of(device.as_deref()), output).await

@@ -21,7 +21,8 @@ pub struct HostView {
     /// 0 if its frames have no tag.
     pub vlan: u32,
     pub addresses: Vec<AddressView>,
-    /// The latest first.
+    /// The latest first; not told where the places of a host are more than ports of one device.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<u32>,
     /// Seconds since 1970.
     pub first_seen: u64,
@@ -39,22 +40,39 @@ pub struct AddressView {
 
 impl From<agent_pb::Host> for HostView {
     fn from(host: agent_pb::Host) -> Self {
-        let key = host.key.unwrap_or_default();
-        let mac: Vec<_> = key.mac.iter().map(|byte| format!("{byte:02x}")).collect();
-        let addresses = host.addresses.into_iter().map(|address| AddressView {
-            ip: ip(&address.ip),
-            source: address.source,
-        });
         Self {
-            mac: mac.join(":"),
-            vlan: key.vlan,
-            addresses: addresses.collect(),
             ports: host.locations.iter().map(|at| at.port).collect(),
             first_seen: host.first_seen,
             last_seen: host.last_seen,
             moves: host.moves,
+            ..Self::new(host.key.unwrap_or_default(), host.addresses)
         }
     }
+}
+
+impl HostView {
+    /// A host with these addresses, nowhere yet.
+    pub fn new(key: agent_pb::HostKey, addresses: Vec<agent_pb::HostAddress>) -> Self {
+        let addresses = addresses.into_iter().map(|address| AddressView {
+            ip: ip(&address.ip),
+            source: address.source,
+        });
+        Self {
+            mac: mac_text(&key.mac),
+            vlan: key.vlan,
+            addresses: addresses.collect(),
+            ports: vec![],
+            first_seen: 0,
+            last_seen: 0,
+            moves: 0,
+        }
+    }
+}
+
+/// An address on the link as people write it.
+pub fn mac_text(mac: &[u8]) -> String {
+    let bytes: Vec<_> = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    bytes.join(":")
 }
 
 fn ip(octets: &[u8]) -> String {
@@ -68,24 +86,33 @@ pub fn table(device: &HostsView) -> Table {
     let mut table = Table::new(["DEVICE", "MAC", "VLAN", "PORTS", "MOVES", "ADDRESSES"]);
     for host in &device.hosts {
         let ports: Vec<_> = host.ports.iter().map(u32::to_string).collect();
-        let addresses = host.addresses.iter();
-        let addresses: Vec<_> = addresses
-            .map(|address| format!("{} ({})", address.ip, address.source))
-            .collect();
-        let vlan = match host.vlan {
-            0 => "-".to_owned(),
-            vlan => vlan.to_string(),
-        };
         table.row([
             device.device.as_str().into(),
             host.mac.as_str().into(),
-            Cell::number(vlan),
+            vlan_cell(host.vlan),
             ports.join(",").into(),
             Cell::number(host.moves),
-            addresses.join(", ").into(),
+            addresses_text(&host.addresses).into(),
         ]);
     }
     table
+}
+
+/// The VLAN of a host, if it has one.
+pub fn vlan_cell(vlan: u32) -> Cell {
+    match vlan {
+        0 => Cell::number("-"),
+        vlan => Cell::number(vlan),
+    }
+}
+
+/// The addresses of a host, each with how it was learnt.
+pub fn addresses_text(addresses: &[AddressView]) -> String {
+    let addresses = addresses.iter();
+    let addresses: Vec<_> = addresses
+        .map(|address| format!("{} ({})", address.ip, address.source))
+        .collect();
+    addresses.join(", ")
 }
 
 #[cfg(test)]
