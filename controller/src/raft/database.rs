@@ -17,9 +17,9 @@
 //! ```
 //!
 //! Invariants:
-//! 1. The log, votes and snapshots are committed with an fsync before anyone is
-//!    told. The state tables need none: they are one transaction with `applied`,
-//!    and a crash takes both back to where the log can replay them.
+//! 1. The log and votes are committed with an fsync before anyone is told. What is
+//!    applied is one transaction with `applied` and `committed`, with an fsync before
+//!    whoever sent the command is told.
 //! 2. A file is complete before it has its name, so an empty or torn `store.redb`
 //!    is damage and never a first start.
 //! 3. Nothing here ever deletes a file.
@@ -27,14 +27,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use redb::{
-    Database, DatabaseError, Durability, ReadableDatabase, TableDefinition, WriteTransaction,
-};
+use redb::{Database, DatabaseError, ReadableDatabase, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+use super::types::LogId;
 use crate::state::NodeId;
 
 const FILE_NAME: &str = "store.redb";
@@ -142,22 +142,14 @@ from_redb!(
     redb::TransactionError,
     redb::TableError,
     redb::StorageError,
-    redb::CommitError,
-    redb::SetDurabilityError
+    redb::CommitError
 );
-
-/// When a write has to be on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sync {
-    /// Before the transaction returns.
-    Now,
-    /// With the next transaction that syncs; until then a crash undoes it as a whole.
-    Later,
-}
 
 /// The open file.
 pub struct StoreDatabase {
     database: Database,
+    /// How far the log is committed, from when that is known until it is written.
+    committed: Mutex<Option<LogId>>,
 }
 
 impl StoreDatabase {
@@ -179,9 +171,32 @@ impl StoreDatabase {
             create(data_dir, &path, node_id)?;
         }
         let database = open_verified(&path)?;
-        let store = Self { database };
+        let store = Self::over(database);
         store.check_identity(&path, node_id)?;
         Ok(store)
+    }
+
+    fn over(database: Database) -> Self {
+        Self {
+            database,
+            committed: Mutex::default(),
+        }
+    }
+
+    /// Remembers how far the log is committed.
+    pub fn note_committed(&self, committed: Option<LogId>) {
+        *self.lock_committed() = committed;
+    }
+
+    /// What was last remembered.
+    pub fn noted_committed(&self) -> Option<LogId> {
+        *self.lock_committed()
+    }
+
+    fn lock_committed(&self) -> MutexGuard<'_, Option<LogId>> {
+        self.committed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check_identity(&self, path: &Path, configured: NodeId) -> Result<(), OpenError> {
@@ -231,17 +246,12 @@ impl StoreDatabase {
             .transpose()
     }
 
-    /// Runs one transaction: all of `change` or nothing.
+    /// Runs one transaction: all of `change` or nothing. It is on the disk when this returns.
     pub fn write<T>(
         &self,
-        sync: Sync,
         change: impl FnOnce(&WriteTransaction) -> Result<T, DatabaseFault>,
     ) -> Result<T, DatabaseFault> {
-        let mut transaction = self.database.begin_write()?;
-        transaction.set_durability(match sync {
-            Sync::Now => Durability::Immediate,
-            Sync::Later => Durability::None,
-        })?;
+        let transaction = self.database.begin_write()?;
         let result = change(&transaction)?;
         transaction.commit()?;
         Ok(result)
@@ -283,8 +293,8 @@ fn create(data_dir: &Path, path: &Path, node_id: NodeId) -> Result<(), OpenError
         cause,
     };
     let database = Database::create(&unfinished).map_err(|error| classify(&unfinished, error))?;
-    let store = StoreDatabase { database };
-    let filled = store.write(Sync::Now, |transaction| {
+    let store = StoreDatabase::over(database);
+    let filled = store.write(|transaction| {
         put_meta(transaction, "format", &FORMAT)?;
         put_meta(transaction, "node_id", &node_id)?;
         transaction.open_table(LOG)?;

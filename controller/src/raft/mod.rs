@@ -21,6 +21,7 @@ mod membership;
 mod network;
 mod pacemaker;
 pub mod peer_service;
+mod recent;
 mod rows;
 mod snapshot;
 mod state_machine;

@@ -7,7 +7,7 @@ use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapsh
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::database::{DatabaseFault, StoreDatabase, Sync, decode, encode, put_meta};
+use super::database::{DatabaseFault, StoreDatabase, decode, encode, put_meta};
 use super::rows;
 use super::types::{
     Batch, EncodedCommand, Entry, LogId, SnapshotMeta, StorageError, StorageIOError,
@@ -134,8 +134,10 @@ impl StateMachine {
         }
         touched.sort_unstable();
         touched.dedup();
-        self.database.write(Sync::Later, |transaction| {
+        let committed = self.database.noted_committed();
+        self.database.write(|transaction| {
             put_meta(transaction, "applied", &applied)?;
+            put_meta(transaction, "committed", &committed)?;
             self.shared
                 .read(|state| rows::store(transaction, state, &touched))
         })?;
@@ -171,7 +173,7 @@ impl StateMachine {
     }
 
     fn keep_snapshot(&self, meta: &SnapshotMeta, body: &[u8]) -> Result<(), DatabaseFault> {
-        self.database.write(Sync::Now, |transaction| {
+        self.database.write(|transaction| {
             put_meta(transaction, "snapshot_meta", meta)?;
             transaction
                 .open_table(super::database::META)?
@@ -187,7 +189,7 @@ impl StateMachine {
             last: meta.last_log_id,
             membership: meta.last_membership.clone(),
         };
-        self.database.write(Sync::Now, |transaction| {
+        self.database.write(|transaction| {
             put_meta(transaction, "applied", &applied)?;
             put_meta(transaction, "snapshot_meta", meta)?;
             transaction

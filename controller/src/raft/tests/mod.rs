@@ -8,7 +8,7 @@ use pointsman_proto::pointsman::objective::v1 as pb;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::database::{StoreDatabase, Sync};
+use super::database::StoreDatabase;
 use super::log_store::LogStore;
 use super::rows;
 use super::state_machine::{SharedState, StateMachine};
@@ -295,7 +295,7 @@ proptest! {
         for command in commands {
             let touched = state.apply(command).touched;
             database
-                .write(Sync::Later, |transaction| rows::store(transaction, &state, &touched))
+                .write(|transaction| rows::store(transaction, &state, &touched))
                 .unwrap();
         }
         prop_assert_eq!(rows::load(&database.begin_read().unwrap()).unwrap(), state);
