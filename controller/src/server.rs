@@ -12,11 +12,13 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
 
 use crate::config::Config;
 use crate::dial::Dialer;
 use crate::distribution::Distribution;
+use crate::gateway;
 use crate::kv::{KvNode, KvTasks};
 use crate::liveness::Liveness;
 use crate::logging;
@@ -135,9 +137,7 @@ impl Server {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
         let trials = tokio::spawn(trials::run(store.clone(), drain.clone()));
-        let router = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .add_service(health)
+        let routes = Routes::new(health)
             .add_service(reflection)
             .add_service(TopologyServer::new(TopologyService::new(views.clone())))
             .add_service(KvServer::new(KvService::new(kv)))
@@ -145,6 +145,10 @@ impl Server {
                 store.clone(),
             )))
             .add_service(service);
+        let router = tonic::transport::Server::builder()
+            .accept_http1(true)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .add_routes(gateway::with_gateway(routes, store.clone(), drain.clone()));
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let stop = drain.clone();
         let serving = tokio::spawn(async move {

@@ -78,7 +78,7 @@ fn store_status(error: &StoreError) -> Status {
         StoreError::NotLeader { .. } => Status::failed_precondition(message),
         StoreError::Refused(_) => Status::failed_precondition(message),
         StoreError::NoQuorum(_) | StoreError::Stopped(_) => Status::unavailable(message),
-        StoreError::Unknown(_) => Status::aborted(message),
+        StoreError::Unknown(_) => Status::unknown(message),
     }
 }
 
