@@ -1,5 +1,7 @@
 //! What controllers know of the fabric, over its API: the same everywhere, marked where it is stale, watched and gone on with.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use pointsman_proto::pointsman::agent::v1::{OperState, inventory_event};
