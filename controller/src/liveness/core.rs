@@ -62,6 +62,19 @@ pub enum Event {
     Balanced,
 }
 
+/// Whom a command is about.
+pub fn subject(command: &NodeCommand) -> NodeId {
+    match command {
+        NodeCommand::Start { node, .. }
+        | NodeCommand::Heard { node, .. }
+        | NodeCommand::Lost { node, .. }
+        | NodeCommand::Leave { node, .. }
+        | NodeCommand::Drain { node }
+        | NodeCommand::Resume { node }
+        | NodeCommand::Remove { node } => *node,
+    }
+}
+
 /// Something to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {

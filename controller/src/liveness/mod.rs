@@ -6,21 +6,25 @@
 //!   ticks ─────────────────────────────────────►┘              └──► quorum (to the distribution)
 //! ```
 //!
-//! `core` decides and is pure; here are its clock, its timer and the store. It assigns no device: it says what
-//! happened to nodes, and the replicated state does the rest.
+//! `core` decides and is pure; `peers` beats and hears beats; here are the clock, the timer and the store. It assigns no
+//! device: it says what happened to nodes, and the replicated state does the rest.
 
 pub mod core;
 #[cfg(test)]
 mod core_tests;
+mod peers;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::core::{BEAT_INTERVAL, Cluster, Command, Event};
+pub use self::peers::BeatService;
+use self::peers::Beats;
 use crate::raft::{Store, StoreError};
 use crate::random::{self, NoRandom};
 use crate::state::settings::definitions::{AUTO_BALANCE, BALANCE_DELAY};
@@ -32,6 +36,9 @@ use crate::state::{
 const BALANCE_CHECK: Duration = Duration::from_millis(250);
 /// How long to wait after the store refused what it was told.
 const RETRY: Duration = Duration::from_millis(50);
+
+/// Beats that wait to be looked at. A listener waits while there is no room.
+const QUEUE: usize = 64;
 
 /// What others need to know of this process' standing in the cluster.
 #[derive(Debug, Clone)]
@@ -61,9 +68,15 @@ impl Liveness {
         let (quorum, has_quorum) = watch::channel(false);
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let core = core::Liveness::new(store.node_id(), boot, spec, Instant::now());
+        let (heard, events) = mpsc::channel(QUEUE);
         let shell = Shell {
             store: store.clone(),
+            boot,
             core,
+            heard,
+            events,
+            listeners: BTreeMap::new(),
+            listening: JoinSet::new(),
             quorum,
             tellings: JoinSet::new(),
             is_balanced: true,
@@ -85,6 +98,16 @@ impl Liveness {
     /// The standing of this process.
     pub fn standing(&self) -> Standing {
         self.standing.clone()
+    }
+
+    /// What the other nodes listen to, for the peer port.
+    pub fn beat_service(&self) -> BeatService {
+        let beats = Beats {
+            node: self.store.node_id(),
+            boot: self.standing.boot,
+            cancel: self.cancel.clone(),
+        };
+        beats.service(self.store.members_only())
     }
 
     /// Hands everything that this process is master of over, for good. Its sessions end once that is known here.
@@ -109,7 +132,13 @@ impl Liveness {
 
 struct Shell {
     store: Store,
+    boot: BootId,
     core: core::Liveness,
+    heard: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+    /// To whom it listens.
+    listeners: BTreeMap<NodeId, AbortHandle>,
+    listening: JoinSet<()>,
     quorum: watch::Sender<bool>,
     /// What is being committed; each ends with what it is reported as.
     tellings: JoinSet<Event>,
@@ -129,6 +158,7 @@ impl Shell {
                     // Who leads and who votes is not announced.
                     Event::Cluster(self.cluster())
                 }
+                Some(event) = self.events.recv() => event,
                 Some(told) = self.tellings.join_next() => match told {
                     Ok(event) => event,
                     Err(error) => {
@@ -160,7 +190,7 @@ impl Shell {
     }
 
     fn tell(&mut self, command: NodeCommand) {
-        let (store, node) = (self.store.clone(), subject(&command));
+        let (store, node) = (self.store.clone(), core::subject(&command));
         report(&store, &command);
         self.tellings.spawn(async move {
             if let Err(error) = store.submit(StoreCommand::Node(command)).await {
@@ -183,8 +213,29 @@ impl Shell {
         });
     }
 
+    /// Listens to every other member, and to nobody else.
+    fn listen_to(&mut self, members: impl Iterator<Item = NodeId>) {
+        let me = self.store.node_id();
+        let others: BTreeSet<_> = members.filter(|node| *node != me).collect();
+        self.listeners.retain(|node, listener| {
+            let stays = others.contains(node);
+            if !stays {
+                listener.abort();
+            }
+            stays
+        });
+        while self.listening.try_join_next().is_some() {}
+        for node in others {
+            self.listeners.entry(node).or_insert_with(|| {
+                let listen = peers::listen(self.store.clone(), node, self.boot, self.heard.clone());
+                self.listening.spawn(listen)
+            });
+        }
+    }
+
     fn cluster(&mut self) -> Cluster {
         let membership = self.store.membership();
+        self.listen_to(membership.addresses.keys().copied());
         let leads = membership.leader == Some(self.store.node_id());
         let now = Instant::now();
         let is_due = |at: Instant| now.duration_since(at) >= BALANCE_CHECK;
@@ -211,20 +262,8 @@ impl Shell {
     }
 }
 
-fn subject(command: &NodeCommand) -> NodeId {
-    match command {
-        NodeCommand::Start { node, .. }
-        | NodeCommand::Heard { node, .. }
-        | NodeCommand::Lost { node, .. }
-        | NodeCommand::Leave { node, .. }
-        | NodeCommand::Drain { node }
-        | NodeCommand::Resume { node }
-        | NodeCommand::Remove { node } => *node,
-    }
-}
-
 fn report(store: &Store, command: &NodeCommand) {
-    let name = store.read(|state| state.name_of_node(subject(command)));
+    let name = store.read(|state| state.name_of_node(core::subject(command)));
     match command {
         NodeCommand::Lost { node, .. } => {
             tracing::warn!(node, name, "a controller is not heard any more");
