@@ -18,6 +18,8 @@ pub mod raft;
 pub mod random;
 pub mod server;
 pub mod service;
+#[cfg(test)]
+mod simulation;
 pub mod state;
 pub mod status;
 pub mod trials;

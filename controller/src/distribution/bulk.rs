@@ -17,22 +17,24 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// Reports that no command carries yet, one for each device. Bounded by what there is to report.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Gathered(BTreeMap<String, Report>);
+pub struct Gathered(BTreeMap<String, Report>);
 
 impl Gathered {
-    fn add(&mut self, report: Report) {
+    /// Adds what a session has learnt.
+    pub fn add(&mut self, report: Report) {
         match self.0.get_mut(&report.spec.name) {
             Some(earlier) => earlier.then(report),
             None => drop(self.0.insert(report.spec.name.clone(), report)),
         }
     }
 
-    fn take(&mut self) -> Vec<Report> {
+    /// Takes all of them, for a command.
+    pub fn take(&mut self) -> Vec<Report> {
         std::mem::take(&mut self.0).into_values().collect()
     }
 
     /// Puts reports back that were not taken, before those that have come since.
-    fn put_back(&mut self, reports: Vec<Report>) {
+    pub fn put_back(&mut self, reports: Vec<Report>) {
         for mut earlier in reports {
             if let Some(later) = self.0.remove(&earlier.spec.name) {
                 earlier.then(later);

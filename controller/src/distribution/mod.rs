@@ -11,10 +11,13 @@
 //! `sync` decides and is pure, as is `walk`, which finds where an agent and the store differ; `session` owns the
 //! connection and timers of one device; [`Distribution`] starts and stops sessions as devices come, go
 //! and move, or are another controller's, and answers how objectives fare: as the replicated state has it on any node, and a commit earlier on the
-//! node that is the device's master. It reads the store and puts acknowledgements there; it never changes an
+//! node that is the device's master. `contact` decides when a device that is not reached is handed on, `contacts` is the
+//! shell of that. All of it reads the store and puts acknowledgements there; it never changes an
 //! objective.
 
 mod bulk;
+mod contact;
+mod contacts;
 mod session;
 mod statuses;
 mod supervisor;
@@ -26,6 +29,18 @@ mod walk;
 mod walk_tests;
 mod wire;
 
+/// What simulations of whole clusters need of this.
+#[cfg(test)]
+pub(crate) mod simulated {
+    pub(crate) use super::bulk::Gathered;
+    pub(crate) use super::contact::{Action, Contact, session_of};
+    pub(crate) use super::supervisor::wanted;
+    pub(crate) use super::sync::{
+        Beginning, Command as SyncCommand, DeviceSync, Event, Fault, MAX_BATCH_CHANGES, step,
+    };
+    pub(crate) use super::walk::{Difference, Held, Remedy, add_wanted, differences};
+}
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -33,6 +48,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::agents::Agents;
 use crate::dial::Dialer;
 use crate::liveness::Standing;
 use crate::raft::Store;
@@ -53,6 +69,8 @@ struct Shared {
     store: Store,
     standing: Standing,
     dialer: Dialer,
+    /// Connections to agents beside those of the sessions.
+    agents: Agents,
     /// How this node calls itself to agents.
     node_name: String,
     devices: RwLock<BTreeMap<String, Arc<Device>>>,
@@ -120,6 +138,7 @@ impl Distribution {
         let shared = Arc::new(Shared {
             store,
             standing,
+            agents: Agents::new(dialer.clone()),
             dialer,
             node_name,
             devices: RwLock::default(),
@@ -132,6 +151,7 @@ impl Distribution {
             tasks.clone(),
             cancel.clone(),
         ));
+        tasks.spawn(contacts::run(shared.clone(), cancel.clone()));
         let (reporting, until) = (shared.clone(), cancel.clone());
         tasks.spawn(async move { reporting.reports.run(&reporting.store, &until).await });
         Self {

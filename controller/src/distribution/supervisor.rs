@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Device, Shared, session};
-use crate::state::{DeviceSpec, State};
+use crate::state::{BootId, DeviceSpec, NodeId, State};
 
 /// Runs until cancelled.
 pub async fn run(shared: Arc<Shared>, tasks: TaskTracker, cancel: CancellationToken) {
@@ -43,7 +43,8 @@ fn reconcile(
         .write()
         .unwrap_or_else(PoisonError::into_inner);
     let (ended, new) = shared.store.read(|state| {
-        let wanted = |name: &str| wanted(shared, state, has_quorum, name);
+        let (node, boot) = (shared.store.node_id(), shared.standing.boot);
+        let wanted = |name: &str| wanted(state, node, boot, has_quorum, name);
         let ended: Vec<_> = devices
             .iter()
             .filter(|(name, device)| wanted(name) != Some(&device.spec))
@@ -85,13 +86,14 @@ fn reconcile(
 }
 
 /// The device, if this process shall have a session with it.
-fn wanted<'s>(
-    shared: &Shared,
+pub fn wanted<'s>(
     state: &'s State,
+    node: NodeId,
+    boot: BootId,
     has_quorum: bool,
     name: &str,
 ) -> Option<&'s DeviceSpec> {
-    let is_ours = state.is_mastered_by(name, shared.store.node_id(), shared.standing.boot);
+    let is_ours = state.is_mastered_by(name, node, boot);
     let device = state.device(name).filter(|_| has_quorum && is_ours);
     device.map(|device| device.spec())
 }

@@ -230,9 +230,8 @@ impl State {
             let Some(held) = &mut device.mastership else {
                 continue;
             };
-            if held.standbys.contains(&gone) || held.tried.contains(&gone) {
+            if held.standbys.contains(&gone) {
                 held.standbys.retain(|node| *node != gone);
-                held.tried.retain(|node| *node != gone);
                 touched.push(RowKey::Device(name.clone()));
             }
             if held.node == gone {
@@ -248,6 +247,17 @@ impl State {
                     }
                     touched.push(RowKey::Device(name));
                 }
+            }
+        }
+    }
+
+    /// Another process of a node, or none ever again: what it could not reach says nothing any more.
+    pub(super) fn forget_tries(&mut self, of: NodeId, touched: &mut Vec<RowKey>) {
+        for (name, device) in &mut self.devices {
+            let held = device.mastership.as_mut();
+            if let Some(held) = held.filter(|held| held.tried.contains(&of)) {
+                held.tried.retain(|node| *node != of);
+                touched.push(RowKey::Device(name.clone()));
             }
         }
     }

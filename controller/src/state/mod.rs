@@ -32,7 +32,7 @@ mod references;
 pub mod settings;
 mod tail;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trial;
 
 use std::collections::BTreeMap;

@@ -180,6 +180,7 @@ impl State {
         let duty = before.as_ref().map_or(Duty::InService, |node| node.duty);
         let is_other_process = before.is_none_or(|node| node.boot != boot);
         if is_other_process {
+            self.forget_tries(id, &mut touched);
             self.replace_master(id, &mut touched);
         }
         let node = Node {
@@ -240,6 +241,7 @@ impl State {
             return refused(self.no_such_node(id));
         }
         let mut touched = vec![RowKey::Node(id)];
+        self.forget_tries(id, &mut touched);
         self.replace_master(id, &mut touched);
         self.assign_all(&mut touched);
         done(touched)

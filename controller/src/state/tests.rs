@@ -9,7 +9,7 @@ use super::*;
 use crate::objective::{Bucket, Objective, ObjectiveKey};
 use crate::status::Reason;
 
-pub(super) fn spec(name: &str, device_id: u64) -> DeviceSpec {
+pub(crate) fn spec(name: &str, device_id: u64) -> DeviceSpec {
     DeviceSpec {
         name: name.into(),
         address: format!("{name}:9559"),
@@ -44,7 +44,7 @@ fn next_to(name: &str, buckets: &[(&str, u32)]) -> Objective {
     .unwrap()
 }
 
-pub(super) fn next(name: &str) -> Objective {
+pub(crate) fn next(name: &str) -> Objective {
     next_to(name, &[])
 }
 
@@ -62,7 +62,7 @@ pub(super) fn forward(name: &str, next: &str) -> Objective {
     .unwrap()
 }
 
-pub(super) fn with_priority(objective: &Objective, priority: u32) -> Objective {
+pub(crate) fn with_priority(objective: &Objective, priority: u32) -> Objective {
     Objective::from_proto(pb::Objective {
         priority,
         ..objective.to_proto()
