@@ -183,6 +183,36 @@ impl StoreDatabase {
         }
     }
 
+    /// Makes the tables of an empty store.
+    fn fill(&self, node_id: NodeId) -> Result<(), DatabaseFault> {
+        self.write(|transaction| {
+            put_meta(transaction, "format", &FORMAT)?;
+            put_meta(transaction, "node_id", &node_id)?;
+            transaction.open_table(LOG)?;
+            transaction.open_table(CLUSTER)?;
+            transaction.open_table(DEVICES)?;
+            transaction.open_table(OBJECTIVES)?;
+            transaction.open_table(TOMBSTONES)?;
+            transaction.open_table(HISTORY)?;
+            Ok(())
+        })
+    }
+
+    /// Opens or creates a store on something else than a file.
+    #[cfg(test)]
+    pub fn on(backend: impl redb::StorageBackend, node_id: NodeId) -> Result<Self, OpenError> {
+        let path = Path::new(FILE_NAME);
+        let is_empty = backend.len().is_ok_and(|len| len == 0);
+        let opened = verified_builder().create_with_backend(backend);
+        let store = Self::over(opened.map_err(|error| classify(path, error))?);
+        if is_empty {
+            let filled = store.fill(node_id);
+            filled.map_err(|fault| OpenError::damaged(Path::new(""), fault))?;
+        }
+        store.check_identity(path, node_id)?;
+        Ok(store)
+    }
+
     /// Remembers how far the log is committed.
     pub fn note_committed(&self, committed: Option<LogId>) {
         *self.lock_committed() = committed;
@@ -294,17 +324,7 @@ fn create(data_dir: &Path, path: &Path, node_id: NodeId) -> Result<(), OpenError
     };
     let database = Database::create(&unfinished).map_err(|error| classify(&unfinished, error))?;
     let store = StoreDatabase::over(database);
-    let filled = store.write(|transaction| {
-        put_meta(transaction, "format", &FORMAT)?;
-        put_meta(transaction, "node_id", &node_id)?;
-        transaction.open_table(LOG)?;
-        transaction.open_table(CLUSTER)?;
-        transaction.open_table(DEVICES)?;
-        transaction.open_table(OBJECTIVES)?;
-        transaction.open_table(TOMBSTONES)?;
-        transaction.open_table(HISTORY)?;
-        Ok(())
-    });
+    let filled = store.fill(node_id);
     filled.map_err(|fault| io_error(io::Error::other(fault)))?;
     drop(store);
     fs::rename(&unfinished, path).map_err(io_error)?;
@@ -316,10 +336,14 @@ fn create(data_dir: &Path, path: &Path, node_id: NodeId) -> Result<(), OpenError
 /// Opens the file with every checksum verified: a plain open trusts what the file says of itself,
 /// and answers some kinds of damage with a panic.
 fn open_verified(path: &Path) -> Result<Database, OpenError> {
-    let opened = Database::builder()
-        .set_check_integrity_on_open(true)
-        .open(path);
+    let opened = verified_builder().open(path);
     opened.map_err(|error| classify(path, error))
+}
+
+fn verified_builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_check_integrity_on_open(true);
+    builder
 }
 
 fn classify(path: &Path, error: DatabaseError) -> OpenError {

@@ -147,8 +147,12 @@ impl Store {
     /// # Errors
     /// When the directory is unusable, in use by another process or damaged.
     pub async fn open(config: StoreConfig) -> Result<Self, StartError> {
+        let database = StoreDatabase::open(&config.data_dir, config.node_id)?;
+        Self::over(database, config).await
+    }
+
+    async fn over(database: StoreDatabase, config: StoreConfig) -> Result<Self, StartError> {
         let node_id = config.node_id;
-        let database = StoreDatabase::open(&config.data_dir, node_id)?;
         let database = Arc::new(database);
         let shared = Arc::new(
             SharedState::load(&database)

@@ -7,7 +7,9 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::super::database::StoreDatabase;
 use super::super::{Store, StoreConfig, StoreError, peer_service};
+use super::disk::Disk;
 use super::{apply, config, device, put};
 use crate::state::{Command, NodeId, State};
 
@@ -38,7 +40,26 @@ impl Node {
         Self::start(tempfile::tempdir().unwrap(), "127.0.0.1:0", new_id(), false).await
     }
 
+    /// The same, on this disk.
+    pub async fn waiting_on(disk: Disk) -> Self {
+        let node_id = new_id();
+        let database = StoreDatabase::on(disk, node_id).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        Self::start_on(database, directory, "127.0.0.1:0", node_id, false).await
+    }
+
     async fn start(directory: TempDir, address: &str, node_id: NodeId, is_first: bool) -> Self {
+        let database = StoreDatabase::open(directory.path(), node_id).unwrap();
+        Self::start_on(database, directory, address, node_id, is_first).await
+    }
+
+    async fn start_on(
+        database: StoreDatabase,
+        directory: TempDir,
+        address: &str,
+        node_id: NodeId,
+        is_first: bool,
+    ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let config = config(&directory);
@@ -49,7 +70,7 @@ impl Node {
             new_cluster,
             ..config
         };
-        let store = Store::open(config).await.unwrap();
+        let store = Store::over(database, config).await.unwrap();
         let stop = CancellationToken::new();
         let routes = peer_service::routes(&store);
         let until = stop.clone();

@@ -21,6 +21,8 @@ use crate::state::{
 };
 
 mod cluster;
+mod disk;
+mod faults;
 
 struct OnDisk;
 
