@@ -10,20 +10,21 @@ use std::time::Duration;
 
 use pointsman_proto::pointsman::agent::v1 as pb;
 use pointsman_proto::pointsman::agent::v1::agent_client::AgentClient;
-use pointsman_proto::pointsman::objective::v1::{Change, Status};
+use pointsman_proto::pointsman::objective::v1::Status;
 use pointsman_proto::reach::{self, Spoken};
 use thiserror::Error;
 use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::dial::Dialer;
+use crate::encoded::{Change, CheckObjectivesRequest, check_objectives};
 
 /// How long a read may take; an operator waits for it.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a check may take; large change sets are compiled by the agent.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
 /// Answers may hold every entry of every table.
-const MAX_ANSWER_BYTES: usize = 1 << 30;
+pub const MAX_ANSWER_BYTES: usize = 1 << 30;
 
 /// By which the configuration says whom to believe.
 pub const CA: &str = "agent_ca";
@@ -102,7 +103,7 @@ pub fn client_on(channel: Channel) -> AgentClient<Channel> {
 /// Connections to agents, kept for the next question.
 pub struct Agents {
     dialer: Dialer,
-    clients: Mutex<HashMap<String, AgentClient<Channel>>>,
+    channels: Mutex<HashMap<String, Channel>>,
 }
 
 impl Agents {
@@ -110,18 +111,22 @@ impl Agents {
     pub fn new(dialer: Dialer) -> Self {
         Self {
             dialer,
-            clients: Mutex::default(),
+            channels: Mutex::default(),
         }
     }
 
-    fn client(&self, address: &str) -> Result<AgentClient<Channel>, AgentError> {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(address) {
-            return Ok(client.clone());
+    fn channel(&self, address: &str) -> Result<Channel, AgentError> {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.get(address) {
+            return Ok(channel.clone());
         }
-        let client = client_on(self.dialer.endpoint(address)?.connect_lazy());
-        clients.insert(address.to_owned(), client.clone());
-        Ok(client)
+        let channel = self.dialer.endpoint(address)?.connect_lazy();
+        channels.insert(address.to_owned(), channel.clone());
+        Ok(channel)
+    }
+
+    fn client(&self, address: &str) -> Result<AgentClient<Channel>, AgentError> {
+        self.channel(address).map(client_on)
     }
 
     /// What the agent says of itself.
@@ -231,12 +236,9 @@ impl Agents {
         address: &str,
         changes: Vec<Change>,
     ) -> Result<Vec<Status>, AgentError> {
-        let mut client = self.client(address)?;
-        let request = pb::CheckObjectivesRequest { changes };
-        Ok(self
-            .ask(address, CHECK_TIMEOUT, client.check_objectives(request))
-            .await?
-            .results)
+        let request = CheckObjectivesRequest { changes };
+        let answer = check_objectives(self.channel(address)?, MAX_ANSWER_BYTES, request);
+        Ok(self.ask(address, CHECK_TIMEOUT, answer).await?.results)
     }
 
     async fn ask<T>(

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod dial;
 pub mod distribution;
+mod encoded;
 pub mod gateway;
 pub mod hex;
 pub mod kv;

@@ -61,19 +61,15 @@ pub fn place(kind: pb::Kind, name: &str) -> u64 {
     hasher.finish()
 }
 
-/// What an objective says: the hash of its message without the buckets of a next, and then of each bucket.
-///
-/// The buckets are parts of their own because controllers keep them so.
-pub fn content(mut objective: pb::Objective) -> u64 {
-    let buckets = match &mut objective.kind {
-        Some(pb::objective::Kind::Next(next)) => std::mem::take(&mut next.buckets),
-        _ => Vec::new(),
-    };
+/// What an objective says: the hash of its message.
+pub fn content(objective: &pb::Objective) -> u64 {
+    content_of(&objective.encode_to_vec())
+}
+
+/// The same of a message that is encoded.
+pub fn content_of(message: &[u8]) -> u64 {
     let mut hasher = Hasher::default();
-    hasher.part(&objective.encode_to_vec());
-    for bucket in buckets {
-        hasher.part(&bucket.encode_to_vec());
-    }
+    hasher.part(message);
     hasher.finish()
 }
 

@@ -53,7 +53,7 @@ impl Inquiry {
         let kind = pb::Kind::from(id.kind);
         let place = holdings::place(kind, id.name.as_str());
         let revision = wanted.status.revision;
-        let content = || holdings::content(pb::Objective::from(&wanted.objective));
+        let content = || holdings::content(&pb::Objective::from(&wanted.objective));
         match self {
             Inquiry::Digests(digests) => digests.add(place, revision, content()),
             Inquiry::Holdings {

@@ -118,7 +118,7 @@ impl Memory {
         let mut found = Vec::new();
         for ((kind, name), (objective, revision)) in &self.objectives {
             let place = holdings::place(objective::Kind::try_from(*kind).ok()?, name);
-            let content = holdings::content(objective.clone());
+            let content = holdings::content(objective);
             digests.add(place, *revision, content);
             if buckets.contains(&holdings::bucket_of(place, bits)) {
                 found.push(pb::Holding {

@@ -17,8 +17,9 @@ use super::sync::{
 };
 use super::walk::{self, Difference};
 use super::{Device, Shared, wire};
-use crate::agents::{AgentError, CA, client_on};
+use crate::agents::{AgentError, CA, MAX_ANSWER_BYTES};
 use crate::clock::seconds_now;
+use crate::encoded::{SyncRequest, sync_objectives};
 use crate::state::{
     Command as StoreCommand, DeviceState, Expired, MastershipCommand, Report, Revision, Said,
     State, Term,
@@ -39,7 +40,7 @@ const HASHED_AT_A_TIME: usize = 4096;
 
 /// An open stream.
 struct Connection {
-    outgoing: mpsc::Sender<pb::SyncRequest>,
+    outgoing: mpsc::Sender<SyncRequest>,
     incoming: Streaming<pb::SyncResponse>,
     /// Until when the agent must have said hello; `None` once it has.
     greeting_deadline: Option<tokio::time::Instant>,
@@ -278,8 +279,7 @@ impl Session {
         let (outgoing, messages) = mpsc::channel(OUTGOING_CAPACITY);
         // Before the call: an agent may answer only once it has read the hello.
         outgoing.try_send(hello).expect("a new channel has room");
-        let mut client = client_on(channel);
-        let call = client.sync_objectives(ReceiverStream::new(messages));
+        let call = sync_objectives(channel, MAX_ANSWER_BYTES, ReceiverStream::new(messages));
         let answer = tokio::time::timeout(GREETING_TIMEOUT, call)
             .await
             .map_err(|_| {
@@ -303,7 +303,7 @@ impl Session {
     }
 
     /// The hello for the term this node held when it began to connect.
-    fn hello(&self) -> Result<pb::SyncRequest, Fault> {
+    fn hello(&self) -> Result<SyncRequest, Fault> {
         let not_master = || Fault::Fenced("this controller is not the device's master".to_owned());
         let term = self.term.ok_or_else(not_master)?;
         let hello = self.shared.store.read(|state| {
@@ -376,7 +376,7 @@ impl Session {
         }
     }
 
-    fn put(&self, batch: pb::SyncRequest, revision: Revision) -> Event {
+    fn put(&self, batch: SyncRequest, revision: Revision) -> Event {
         let device = &self.device.spec.name;
         tracing::debug!(device, revision = revision.0, "sending a batch");
         let is_put = self
@@ -389,7 +389,7 @@ impl Session {
         }
     }
 
-    fn ask(&mut self, asked: Asked, question: pb::SyncRequest) -> Option<Event> {
+    fn ask(&mut self, asked: Asked, question: SyncRequest) -> Option<Event> {
         let connection = self.connection.as_mut()?;
         connection.asked = Some(asked);
         match connection.outgoing.try_send(question) {

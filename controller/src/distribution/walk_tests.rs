@@ -190,5 +190,5 @@ fn an_objective_has_the_same_content_for_both_sides() {
         ..pb::Objective::default()
     };
     let ours = Objective::from_proto(objective.clone()).unwrap();
-    assert_eq!(ours.content(), holdings::content(objective));
+    assert_eq!(ours.content(), holdings::content(&objective));
 }

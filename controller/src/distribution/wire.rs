@@ -2,13 +2,12 @@
 //! controller's own types.
 
 use pointsman_proto::pointsman::agent::v1 as pb;
-use pointsman_proto::pointsman::agent::v1::sync_request::Message;
-use pointsman_proto::pointsman::objective::v1 as objective_pb;
 
 use super::statuses::Ack;
 use super::walk::{Difference, Held, Remedy};
-use crate::objective::{Kind, Objective, ObjectiveKey};
-use crate::state::{Change, DeviceState, ElectionId, Revision, Tail};
+use crate::encoded::{Change, ChangeBatch, RevisedChange, SyncMessage, SyncRequest};
+use crate::objective::{Kind, ObjectiveKey};
+use crate::state::{self, DeviceState, ElectionId, Revision, Tail};
 use crate::status::Status;
 
 /// The master's first message.
@@ -17,7 +16,7 @@ pub fn hello(
     election_id: ElectionId,
     controller: &str,
     cluster_id: &str,
-) -> pb::SyncRequest {
+) -> SyncRequest {
     let ElectionId { high, low } = election_id;
     let hello = pb::SyncHello {
         device_id,
@@ -26,29 +25,31 @@ pub fn hello(
         cluster_id: cluster_id.to_owned(),
         exceptions_only: true,
     };
-    request(Message::Hello(hello))
+    request(SyncMessage::Hello(hello))
 }
 
-fn request(message: Message) -> pb::SyncRequest {
-    pb::SyncRequest {
+fn request(message: SyncMessage) -> SyncRequest {
+    SyncRequest {
         message: Some(message),
     }
 }
 
 /// A batch of changes, or the whole of what is wanted.
-pub fn batch(tail: &Tail, snapshot: bool) -> pb::SyncRequest {
-    let changes = tail.changes.iter().map(|change| pb::RevisedChange {
+pub fn batch(tail: &Tail, snapshot: bool) -> SyncRequest {
+    let changes = tail.changes.iter().map(|change| RevisedChange {
         revision: change.revision().0,
-        change: Some(change_to_proto(change)),
+        change: Some(match change {
+            state::Change::Put { objective, .. } => Change::put(objective),
+            state::Change::Delete { key, .. } => Change::delete(key),
+        }),
         revision_only: false,
     });
-    let batch = pb::ChangeBatch {
+    request(SyncMessage::Batch(ChangeBatch {
         changes: changes.collect(),
         snapshot,
         revision: tail.revision.0,
         difference: false,
-    };
-    request(Message::Batch(batch))
+    }))
 }
 
 /// What differs, from what is wanted of a device. The agent is at `revision` when it has this; zero if more follows.
@@ -56,35 +57,25 @@ pub fn differences(
     device: &DeviceState,
     differences: &[Difference],
     revision: Revision,
-) -> pb::SyncRequest {
+) -> SyncRequest {
     let changes = differences.iter().filter_map(|difference| {
-        let (operation, objective) = match difference.remedy {
+        let change = match difference.remedy {
             Remedy::Put => {
                 // What has been changed or deleted meanwhile comes with the tail.
                 let stored = device.objectives().get(&difference.key)?;
                 let is_same = stored.revision == difference.revision;
-                let objective = is_same.then(|| stored.objective.to_proto())?;
-                (objective_pb::Operation::Put, objective)
+                is_same.then(|| Change::put(&stored.objective))?
             }
-            Remedy::Revise => (
-                objective_pb::Operation::Put,
-                Objective::bare_proto(&difference.key),
-            ),
-            Remedy::Delete => (
-                objective_pb::Operation::Delete,
-                Objective::bare_proto(&difference.key),
-            ),
+            Remedy::Revise => Change::keep(&difference.key),
+            Remedy::Delete => Change::delete(&difference.key),
         };
-        Some(pb::RevisedChange {
-            change: Some(objective_pb::Change {
-                operation: operation.into(),
-                objective: Some(objective),
-            }),
+        Some(RevisedChange {
+            change: Some(change),
             revision: difference.revision.0,
             revision_only: difference.remedy == Remedy::Revise,
         })
     });
-    request(Message::Batch(pb::ChangeBatch {
+    request(SyncMessage::Batch(ChangeBatch {
         changes: changes.collect(),
         snapshot: false,
         revision: revision.0,
@@ -93,8 +84,8 @@ pub fn differences(
 }
 
 /// Asks for the digests of all buckets, or for what is in some.
-pub fn query(bits: u32, buckets: Vec<u32>) -> pb::SyncRequest {
-    request(Message::Query(pb::HoldingsQuery { bits, buckets }))
+pub fn query(bits: u32, buckets: Vec<u32>) -> SyncRequest {
+    request(SyncMessage::Query(pb::HoldingsQuery { bits, buckets }))
 }
 
 /// What an agent says that it holds; what is without a kind names nothing.
@@ -111,17 +102,6 @@ pub fn held(objectives: Vec<pb::Holding>) -> Vec<Held> {
         })
     });
     held.collect()
-}
-
-fn change_to_proto(change: &Change) -> objective_pb::Change {
-    let (operation, objective) = match change {
-        Change::Put { objective, .. } => (objective_pb::Operation::Put, objective.to_proto()),
-        Change::Delete { key, .. } => (objective_pb::Operation::Delete, Objective::bare_proto(key)),
-    };
-    objective_pb::Change {
-        operation: operation.into(),
-        objective: Some(objective),
-    }
 }
 
 /// Acknowledgements; those without a kind name nothing and are left out.

@@ -10,6 +10,7 @@ use tonic::Status as GrpcStatus;
 
 use super::{ControllerService, convert, store_error};
 use crate::agents::AgentError;
+use crate::encoded::Change;
 use crate::objective::{Objective, ObjectiveKey};
 use crate::state::{
     ChangeSet, Command, ObjectiveChange, ObjectiveEffect, Operation, Plan, Rejection, Response,
@@ -177,10 +178,7 @@ impl ControllerService {
             let Some(spec) = plan.specs.get(device) else {
                 return Vec::new();
             };
-            let asked = stated.iter().map(|(_, stated)| objective_pb::Change {
-                operation: objective_pb::Operation::Verify.into(),
-                objective: Some(stated.to_proto()),
-            });
+            let asked = stated.iter().map(|(_, stated)| Change::verify(stated));
             let answers = match self.agents.check(&spec.address, asked.collect()).await {
                 Ok(answers) => answers.into_iter().map(Status::from_proto).collect(),
                 Err(error) => {
@@ -289,14 +287,10 @@ impl Target {
 }
 
 /// What makes an objective of this key what it is to be; without one, it is deleted.
-pub(super) fn change_of(key: &ObjectiveKey, objective: Option<&Objective>) -> objective_pb::Change {
-    let (operation, objective) = match objective {
-        Some(objective) => (objective_pb::Operation::Put, objective.to_proto()),
-        None => (objective_pb::Operation::Delete, Objective::bare_proto(key)),
-    };
-    objective_pb::Change {
-        operation: operation.into(),
-        objective: Some(objective),
+fn change_of(key: &ObjectiveKey, objective: Option<&Objective>) -> Change {
+    match objective {
+        Some(objective) => Change::put(objective),
+        None => Change::delete(key),
     }
 }
 

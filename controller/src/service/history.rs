@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use pointsman_proto::pointsman::controller::v1 as pb;
+use pointsman_proto::pointsman::objective::v1 as objective_pb;
 use tonic::Status as GrpcStatus;
 
-use super::apply::change_of;
 use super::consistency::catch_up;
 use super::{ControllerService, convert, store_error};
 use crate::objective::Objective;
@@ -84,13 +84,19 @@ impl ControllerService {
 
 /// A change as Apply would have been asked for it.
 fn change(change: &ObjectiveChange) -> pb::ObjectiveChange {
-    let objective = match &change.operation {
-        Operation::Put(objective) => Some(objective),
-        _ => None,
+    let (operation, objective) = match &change.operation {
+        Operation::Put(objective) => (objective_pb::Operation::Put, objective.to_proto()),
+        other => {
+            let key = other.key();
+            (objective_pb::Operation::Delete, Objective::bare_proto(&key))
+        }
     };
     pb::ObjectiveChange {
         device: change.device.clone(),
-        change: Some(change_of(&change.operation.key(), objective)),
+        change: Some(objective_pb::Change {
+            operation: operation.into(),
+            objective: Some(objective),
+        }),
     }
 }
 

@@ -277,7 +277,7 @@ fn after(
                     }
                 }
             }
-            Ok(Some(next.with_buckets(all)))
+            Ok(Some(next.with_buckets(&all)))
         }
         Operation::AddBuckets { buckets, .. } => {
             let next = existing()?;
@@ -288,7 +288,7 @@ fn after(
                     None => all.push(bucket.clone()),
                 }
             }
-            Ok(Some(next.with_buckets(all)))
+            Ok(Some(next.with_buckets(&all)))
         }
         Operation::RemoveBuckets { buckets, .. } => {
             let next = existing()?;
@@ -308,7 +308,7 @@ fn after(
                 let why = "it would be left without buckets; delete it instead".to_owned();
                 return Err((Reason::BadParameters, why));
             }
-            Ok(Some(next.with_buckets(left)))
+            Ok(Some(next.with_buckets(&left)))
         }
     }
 }

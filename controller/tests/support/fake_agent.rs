@@ -380,7 +380,7 @@ fn answer(held: &Mutex<Held>, query: pb::HoldingsQuery) -> Option<pb::SyncRespon
     let mut found = Vec::new();
     for ((kind, name), (objective, revision)) in &held.objectives {
         let place = holdings::place(objective_pb::Kind::try_from(*kind).unwrap(), name);
-        let content = holdings::content(objective.clone());
+        let content = holdings::content(objective);
         digests.add(place, *revision, content);
         if query
             .buckets

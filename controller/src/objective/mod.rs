@@ -4,10 +4,16 @@
 //! The controller compiles nothing, so a new criterion or instruction needs no
 //! new controller. The one thing it opens is the bucket list of a next, because
 //! buckets are added and removed one by one. Generated types come in and go out
-//! through [`Objective::from_proto`] and [`Objective::to_proto`] alone.
+//! through [`Objective::from_proto`] and [`Objective::to_proto`] alone; in between
+//! an objective stays the encoded message that it came as, in memory, in the log
+//! ([`kept`]), and on its way to agents (`crate::encoded`).
+
+mod kept;
 
 use std::fmt;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use pointsman_model::holdings;
 use pointsman_proto::pointsman::objective::v1 as pb;
 use prost::Message;
@@ -86,55 +92,11 @@ impl fmt::Display for ObjectiveKey {
     }
 }
 
-/// A protobuf message in its encoded form.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Encoded(Vec<u8>);
-
-impl Encoded {
-    fn of(message: &impl Message) -> Self {
-        Self(message.encode_to_vec())
-    }
-
-    fn decode<M: Message + Default>(&self) -> M {
-        M::decode(self.0.as_slice()).expect("only encoded messages are kept")
-    }
-}
-
-impl fmt::Debug for Encoded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Encoded({} bytes)", self.0.len())
-    }
-}
-
-impl Serialize for Encoded {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Encoded {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = Encoded;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a byte string")
-            }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Encoded, E> {
-                Ok(Encoded(bytes.to_vec()))
-            }
-            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Encoded, E> {
-                Ok(Encoded(bytes))
-            }
-        }
-        deserializer.deserialize_byte_buf(Visitor)
-    }
-}
-
 /// One bucket of a next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
-    body: Encoded,
+    /// The encoded bucket.
+    message: Bytes,
     next: Option<String>,
 }
 
@@ -146,9 +108,13 @@ impl Bucket {
         }
         let next = Some(bucket.next.clone()).filter(|name| !name.is_empty());
         Self {
-            body: Encoded::of(&bucket),
+            message: bucket.encode_to_vec().into(),
             next,
         }
+    }
+
+    fn to_proto(&self) -> pb::Bucket {
+        decoded(&self.message)
     }
 
     /// The next it sends packets to, if not to a port.
@@ -159,7 +125,7 @@ impl Bucket {
     /// Does it lead out by the same port, or to the same next?
     pub fn same_exit(&self, other: &Bucket) -> bool {
         let exit = |bucket: &Bucket| {
-            let mut steps = bucket.body.decode::<pb::Bucket>().treatment.into_iter();
+            let mut steps = bucket.to_proto().treatment.into_iter();
             let output = steps.find_map(|step| match step.instruction {
                 Some(pb::instruction::Instruction::Output(port)) => Some(port),
                 _ => None,
@@ -171,27 +137,42 @@ impl Bucket {
 
     /// Is it the same destination, whatever its weight?
     pub fn same_destination(&self, other: &Bucket) -> bool {
-        let [mut a, mut b]: [pb::Bucket; 2] = [self.body.decode(), other.body.decode()];
+        let [mut a, mut b] = [self.to_proto(), other.to_proto()];
         (a.weight, b.weight) = (1, 1);
         a == b
     }
 }
 
-/// An objective: equal to another if and only if they ask for the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Objective {
+/// An objective: equal to another if and only if they ask for the same. Clones share it.
+#[derive(Clone)]
+pub struct Objective(Arc<Parts>);
+
+struct Parts {
     key: ObjectiveKey,
     /// The next a forward sends packets to.
     target: Option<String>,
-    /// The encoded objective, without the buckets of a next.
-    body: Encoded,
+    /// The whole objective, encoded.
+    message: Bytes,
     buckets: Vec<Bucket>,
     /// The application that it belongs to; empty for none.
-    #[serde(default)]
     owner: String,
     /// With what it is applied.
-    #[serde(default)]
     group: Option<GroupKey>,
+}
+
+impl PartialEq for Objective {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.message == other.0.message
+    }
+}
+
+impl Eq for Objective {}
+
+impl fmt::Debug for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { key, message, .. } = &*self.0;
+        write!(f, "Objective({key}, {} bytes)", message.len())
+    }
 }
 
 /// What makes a group the one it is on a device: two applications may use one name.
@@ -201,6 +182,15 @@ pub struct GroupKey {
     pub owner: String,
     /// The group's name.
     pub name: String,
+}
+
+impl GroupKey {
+    fn of(owner: &str, name: &str) -> Option<Self> {
+        (!name.is_empty()).then(|| Self {
+            owner: owner.to_owned(),
+            name: name.to_owned(),
+        })
+    }
 }
 
 /// Why a message is not an objective.
@@ -263,33 +253,36 @@ impl Objective {
         if objective.priority == 0 {
             objective.priority = DEFAULT_PRIORITY;
         }
+        if let Some(pb::objective::Kind::Next(next)) = &mut objective.kind {
+            let unset = next.buckets.iter_mut().filter(|bucket| bucket.weight == 0);
+            unset.for_each(|bucket| bucket.weight = 1);
+        }
+        Ok(Self::of(key, &objective))
+    }
+
+    /// The objective of a message that has its defaults.
+    fn of(key: ObjectiveKey, objective: &pb::Objective) -> Self {
         let mut target = None;
         let mut buckets = Vec::new();
-        match &mut objective.kind {
+        match &objective.kind {
             Some(pb::objective::Kind::Forward(forward)) if !forward.next.is_empty() => {
                 target = Some(forward.next.clone());
             }
             Some(pb::objective::Kind::Next(next)) => {
-                buckets = std::mem::take(&mut next.buckets)
-                    .into_iter()
-                    .map(Bucket::from_proto)
-                    .collect();
+                let all = next.buckets.iter().cloned();
+                buckets = all.map(Bucket::from_proto).collect();
             }
             _ => {}
         }
-        let owner = objective.owner.clone();
-        let group = (!objective.group.is_empty()).then(|| GroupKey {
-            owner: owner.clone(),
-            name: objective.group.clone(),
-        });
-        Ok(Self {
+        let (owner, group) = (&objective.owner, &objective.group);
+        Self(Arc::new(Parts {
             key,
             target,
-            owner,
-            group,
-            body: Encoded::of(&objective),
+            group: GroupKey::of(owner, group),
+            owner: owner.clone(),
+            message: objective.encode_to_vec().into(),
             buckets,
-        })
+        }))
     }
 
     /// The identity that a message names, whatever else it holds.
@@ -330,60 +323,57 @@ impl Objective {
 
     /// The whole objective as a message.
     pub fn to_proto(&self) -> pb::Objective {
-        let mut objective: pb::Objective = self.body.decode();
-        if let Some(pb::objective::Kind::Next(next)) = &mut objective.kind {
-            next.buckets = self
-                .buckets
-                .iter()
-                .map(|bucket| bucket.body.decode())
-                .collect();
-        }
-        objective
+        decoded(&self.0.message)
+    }
+
+    /// The same, encoded.
+    pub fn message(&self) -> &Bytes {
+        &self.0.message
     }
 
     /// The hash of what it says, see [`holdings::content`].
     pub fn content(&self) -> u64 {
-        let mut hasher = holdings::Hasher::default();
-        hasher.part(&self.body.0);
-        for bucket in &self.buckets {
-            hasher.part(&bucket.body.0);
-        }
-        hasher.finish()
+        holdings::content_of(&self.0.message)
     }
 
     /// Its identity.
     pub fn key(&self) -> &ObjectiveKey {
-        &self.key
+        &self.0.key
     }
 
     /// The application that it belongs to; empty for none.
     pub fn owner(&self) -> &str {
-        &self.owner
+        &self.0.owner
     }
 
     /// The group that it is applied with.
     pub fn group(&self) -> Option<&GroupKey> {
-        self.group.as_ref()
+        self.0.group.as_ref()
     }
 
     /// The names of the nexts it sends packets to.
     pub fn references(&self) -> impl Iterator<Item = &str> {
-        let buckets = self.buckets.iter().filter_map(Bucket::next);
-        self.target.as_deref().into_iter().chain(buckets)
+        let buckets = self.0.buckets.iter().filter_map(Bucket::next);
+        self.0.target.as_deref().into_iter().chain(buckets)
     }
 
     /// The buckets, if it is a next.
     pub fn buckets(&self) -> &[Bucket] {
-        &self.buckets
+        &self.0.buckets
     }
 
     /// The same next with other buckets.
-    pub fn with_buckets(&self, buckets: Vec<Bucket>) -> Self {
-        Self {
-            buckets,
-            ..self.clone()
+    pub fn with_buckets(&self, buckets: &[Bucket]) -> Self {
+        let mut objective = self.to_proto();
+        if let Some(pb::objective::Kind::Next(next)) = &mut objective.kind {
+            next.buckets = buckets.iter().map(Bucket::to_proto).collect();
         }
+        Self::of(self.key().clone(), &objective)
     }
+}
+
+fn decoded<M: Message + Default>(message: &Bytes) -> M {
+    M::decode(message.clone()).expect("only what was encoded, or decoded before, is kept")
 }
 
 #[cfg(test)]
