@@ -8,6 +8,7 @@ use pointsman_model::PortRef;
 
 use crate::cluster_args::ClusterCommand;
 use crate::complete;
+use crate::kv_args::{ConfigCommand, KvCommand};
 use crate::name::ObjectiveName;
 use crate::view::pipeline::selection::SourceLine;
 
@@ -178,6 +179,16 @@ pub enum Command {
         /// The revision that it has to be
         #[arg(add = ArgValueCompleter::new(complete::revisions))]
         revision: Option<u64>,
+    },
+    /// Read, write and watch keys of applications, and hold locks
+    Kv {
+        #[command(subcommand)]
+        command: KvCommand,
+    },
+    /// Look at and change the settings of the cluster
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
     },
     /// Look after the controllers themselves: nodes, leadership, masters, backups
     Cluster {

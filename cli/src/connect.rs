@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use pointsman_proto::pointsman::agent::v1::agent_client::AgentClient;
 use pointsman_proto::pointsman::controller::v1::cluster_client::ClusterClient;
+use pointsman_proto::pointsman::controller::v1::configuration_client::ConfigurationClient;
 use pointsman_proto::pointsman::controller::v1::controller_client::ControllerClient;
+use pointsman_proto::pointsman::controller::v1::kv_client::KvClient;
 use pointsman_proto::pointsman::controller::v1::topology_client::TopologyClient;
 use pointsman_proto::reach::{self, Spoken, root_cause};
 use tonic::Status;
@@ -35,6 +37,12 @@ pub type Cluster = Connection<ClusterClient<Channel>>;
 
 /// A controller that is asked about the fabric.
 pub type Topology = Connection<TopologyClient<Channel>>;
+
+/// A controller that is asked for keys of applications.
+pub type Kv = Connection<KvClient<Channel>>;
+
+/// A controller that is asked for settings.
+pub type Configuration = Connection<ConfigurationClient<Channel>>;
 
 /// A connected agent.
 pub type Agent = Connection<AgentClient<Channel>>;
@@ -97,6 +105,19 @@ fn nobody(unreachable: &[(&str, String)]) -> CliError {
 /// Connects to the first of these controllers that answers, for what concerns its nodes.
 pub async fn cluster(addresses: &str) -> Result<Cluster, CliError> {
     controller_service(addresses, ClusterClient::new).await
+}
+
+/// Connects to the first of these controllers that answers, for keys of applications.
+pub async fn kv(addresses: &str) -> Result<Kv, CliError> {
+    controller_service(addresses, |channel| {
+        KvClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES)
+    })
+    .await
+}
+
+/// Connects to the first of these controllers that answers, for settings.
+pub async fn configuration(addresses: &str) -> Result<Configuration, CliError> {
+    controller_service(addresses, ConfigurationClient::new).await
 }
 
 /// Connects to the first of these controllers that answers, to ask it about the fabric.

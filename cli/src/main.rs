@@ -10,6 +10,7 @@ mod complete;
 mod connect;
 mod error;
 mod files;
+mod kv_args;
 mod name;
 mod output;
 mod packet;

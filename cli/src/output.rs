@@ -99,6 +99,36 @@ impl Output {
         }
     }
 
+    /// Prints one of several values that come one after the other: a line of JSON or a document of YAML each, or else as `text`
+    /// does.
+    pub fn document(
+        &mut self,
+        value: &impl Serialize,
+        text: impl FnOnce(&mut Self) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        match self.format {
+            Format::Table | Format::Wide | Format::Name => text(self),
+            Format::Json => {
+                let json = serde_json::to_string(value).map_err(io::Error::from)?;
+                self.text(&(json + "\n"))
+            }
+            Format::Yaml => {
+                let yaml = serde_saphyr::to_string(value).map_err(io::Error::other)?;
+                self.text(&format!("---\n{yaml}"))
+            }
+        }
+    }
+
+    /// Prints bytes as they are; on a terminal, what comes next begins a new line.
+    pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        if io::stdout().is_terminal() && !bytes.ends_with(b"\n") {
+            stdout.write_all(b"\n")?;
+        }
+        Ok(stdout.flush()?)
+    }
+
     /// Says something beside the answer; silent when the answer is for programs.
     pub fn remark(&self, text: &str) {
         if matches!(self.format, Format::Table | Format::Wide) {

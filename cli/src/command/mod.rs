@@ -4,6 +4,7 @@
 mod apply;
 mod check;
 mod cluster;
+mod config;
 mod delete;
 mod diff;
 mod drift;
@@ -11,6 +12,8 @@ mod explain;
 mod fabric;
 mod get;
 mod history;
+mod kv;
+mod lock;
 mod pipeline;
 mod send;
 mod status;
@@ -61,6 +64,8 @@ pub async fn run(cli: Cli, output: &mut Output) -> Result<ExitCode, CliError> {
         Command::Cluster { command } => {
             cluster::run(&without_agent(global)?, command, output).await
         }
+        Command::Kv { command } => kv::run(&without_agent(global)?, command, output).await,
+        Command::Config { command } => config::run(&without_agent(global)?, command, output).await,
         Command::Pipeline { command } => pipeline::run(command, output),
         Command::Schema => {
             output.text(&format!("{:#}\n", pointsman_model::json_schema()))?;

@@ -4,13 +4,12 @@
 //! restarts.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use pointsman_proto::pointsman::controller::v1 as pb;
 
-use crate::args::{Format, Global, WatchArgs};
+use crate::args::{Global, WatchArgs};
 use crate::connect;
 use crate::error::CliError;
 use crate::output::Output;
@@ -88,15 +87,5 @@ async fn follow(
 }
 
 fn show(news: &NewsView, output: &mut Output) -> Result<(), CliError> {
-    match output.format() {
-        Format::Json => {
-            let json = serde_json::to_string(news).map_err(io::Error::from)?;
-            output.text(&(json + "\n"))
-        }
-        Format::Yaml => {
-            let yaml = serde_saphyr::to_string(news).map_err(io::Error::other)?;
-            output.text(&format!("---\n{yaml}"))
-        }
-        Format::Table | Format::Wide | Format::Name => output.text(&news::text(news)),
-    }
+    output.document(news, |output| output.text(&news::text(news)))
 }
