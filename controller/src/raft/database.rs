@@ -4,7 +4,7 @@
 //! ```text
 //! store.redb
 //!   meta        name                    -> CBOR   format, node_id, vote, committed, purged,
-//!                                                 applied, membership, snapshot_meta, snapshot
+//!                                                 applied, membership, snapshot_meta
 //!   log         index                   -> bytes  one Raft entry, as it comes over the peer port
 //!   cluster     "", "settings"          -> CBOR   ClusterRow, Settings
 //!   devices     device                  -> CBOR   DeviceState without its rows

@@ -30,7 +30,7 @@ mod tests;
 mod types;
 mod wire;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +83,7 @@ pub struct StoreConfig {
 #[derive(Clone)]
 pub struct Store {
     node_id: NodeId,
+    data_dir: Arc<Path>,
     raft: Raft,
     shared: Arc<SharedState>,
     links: Links,
@@ -186,6 +187,7 @@ impl Store {
         tasks.spawn(pacemaker.run(stop.clone()));
         let store = Self {
             node_id,
+            data_dir: data_dir.as_path().into(),
             raft,
             shared,
             links,

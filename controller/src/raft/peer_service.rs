@@ -143,7 +143,7 @@ impl Consensus for PeerService {
         request: Request<Streaming<pb::SnapshotChunk>>,
     ) -> Result<Response<pb::InstallSnapshotResponse>, Status> {
         let chunks = pin!(request.into_inner());
-        let received = snapshot::receive(chunks).await;
+        let received = snapshot::receive(&self.store.data_dir, chunks).await;
         let (vote, snapshot) = received.map_err(|error| Status::data_loss(error.to_string()))?;
         let installed = self.store.raft.install_full_snapshot(vote, snapshot).await;
         let installed = installed.map_err(|fatal| Status::unavailable(fatal.to_string()))?;

@@ -7,8 +7,9 @@ use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder, Snapsh
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::database::{DatabaseFault, StoreDatabase, decode, encode, put_meta};
+use super::database::{DatabaseFault, META, StoreDatabase, decode, put_meta};
 use super::rows;
+use super::snapshot::SnapshotData;
 use super::types::{
     Batch, EncodedCommand, Entry, LogId, SnapshotMeta, StorageError, StorageIOError,
     StoredMembership, TypeConfig,
@@ -67,12 +68,6 @@ impl SharedState {
 struct Applied {
     last: Option<LogId>,
     membership: StoredMembership,
-}
-
-/// What a snapshot holds.
-#[derive(Serialize, Deserialize)]
-struct SnapshotBody {
-    state: State,
 }
 
 /// The state machine of one node. Its clones share everything.
@@ -145,45 +140,46 @@ impl StateMachine {
         Ok(responses)
     }
 
+    /// A snapshot is what the rows are at a point, so making one is a matter of naming the point. What it
+    /// holds is read when it is sent.
     fn build(&self) -> Result<Snapshot<TypeConfig>, DatabaseFault> {
-        // From the rows and not from memory: one read transaction sees `applied` and the rows that
-        // were committed with it, whatever is being applied meanwhile.
+        let snapshot = self.snapshot_now()?;
+        self.database
+            .write(|transaction| put_meta(transaction, "snapshot_meta", &snapshot.meta))?;
+        Ok(snapshot)
+    }
+
+    fn snapshot_now(&self) -> Result<Snapshot<TypeConfig>, DatabaseFault> {
+        // One transaction sees `applied` and the rows that were committed with it, whatever is applied meanwhile.
         let transaction = self.database.begin_read()?;
-        let table = transaction.open_table(super::database::META)?;
-        let applied: Applied = match table.get("applied")? {
-            Some(row) => decode("meta", row.value())?,
-            None => Applied::default(),
+        let applied: Option<Applied> = match transaction.open_table(META)?.get("applied")? {
+            Some(row) => Some(decode("meta", row.value())?),
+            None => None,
         };
-        let body = encode(&SnapshotBody {
-            state: rows::load(&transaction)?,
-        });
-        let point = applied.last.map_or("0-0".to_owned(), |id| {
+        let Applied { last, membership } = applied.unwrap_or_default();
+        let point = last.map_or("0-0".to_owned(), |id| {
             format!("{}-{}", id.leader_id, id.index)
         });
-        let meta = SnapshotMeta {
-            last_log_id: applied.last,
-            last_membership: applied.membership,
-            snapshot_id: point,
-        };
-        self.keep_snapshot(&meta, &body)?;
         Ok(Snapshot {
-            meta,
-            snapshot: Box::new(body),
+            meta: SnapshotMeta {
+                last_log_id: last,
+                last_membership: membership,
+                snapshot_id: point,
+            },
+            snapshot: Box::new(SnapshotData::Rows(transaction)),
         })
     }
 
-    fn keep_snapshot(&self, meta: &SnapshotMeta, body: &[u8]) -> Result<(), DatabaseFault> {
-        self.database.write(|transaction| {
-            put_meta(transaction, "snapshot_meta", meta)?;
-            transaction
-                .open_table(super::database::META)?
-                .insert("snapshot", body)?;
-            Ok(())
-        })
+    /// The rows as they are now, which is at least what the last snapshot was made of.
+    fn current_snapshot(&self) -> Result<Option<Snapshot<TypeConfig>>, DatabaseFault> {
+        match self.database.get_meta::<SnapshotMeta>("snapshot_meta")? {
+            Some(_) => self.snapshot_now().map(Some),
+            None => Ok(None),
+        }
     }
 
-    fn install(&self, meta: &SnapshotMeta, body: &[u8]) -> Result<(), DatabaseFault> {
-        let SnapshotBody { state } = decode("snapshot", body)?;
+    /// Puts a state that was not applied here in the place of what there is.
+    pub fn begin_with(&self, meta: &SnapshotMeta, state: State) -> Result<(), DatabaseFault> {
         let state = state.reindexed();
         let applied = Applied {
             last: meta.last_log_id,
@@ -192,27 +188,11 @@ impl StateMachine {
         self.database.write(|transaction| {
             put_meta(transaction, "applied", &applied)?;
             put_meta(transaction, "snapshot_meta", meta)?;
-            transaction
-                .open_table(super::database::META)?
-                .insert("snapshot", body)?;
             rows::replace(transaction, &state)
         })?;
         self.shared.write(|shared| *shared = state);
         self.shared.announce(applied.last);
         Ok(())
-    }
-
-    fn current_snapshot(&self) -> Result<Option<Snapshot<TypeConfig>>, DatabaseFault> {
-        let transaction = self.database.begin_read()?;
-        let table = transaction.open_table(super::database::META)?;
-        let (Some(meta), Some(body)) = (table.get("snapshot_meta")?, table.get("snapshot")?) else {
-            return Ok(None);
-        };
-        let meta = decode("meta", meta.value())?;
-        Ok(Some(Snapshot {
-            meta,
-            snapshot: Box::new(body.value().to_vec()),
-        }))
     }
 }
 
@@ -255,17 +235,22 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.clone()
     }
 
-    async fn begin_receiving_snapshot(&mut self) -> Result<Box<Vec<u8>>, StorageError> {
-        Ok(Box::default())
+    /// Only openraft's tests ask for it: snapshots come whole, from the peer port.
+    async fn begin_receiving_snapshot(&mut self) -> Result<Box<SnapshotData>, StorageError> {
+        let now = self
+            .blocking(Self::snapshot_now)
+            .await
+            .map_err(read_error)?;
+        Ok(now.snapshot)
     }
 
     async fn install_snapshot(
         &mut self,
         meta: &SnapshotMeta,
-        snapshot: Box<Vec<u8>>,
+        snapshot: Box<SnapshotData>,
     ) -> Result<(), StorageError> {
         let meta = meta.clone();
-        self.blocking(move |this| this.install(&meta, &snapshot))
+        self.blocking(move |this| this.begin_with(&meta, snapshot.into_state()?))
             .await
             .map_err(write_error)
     }

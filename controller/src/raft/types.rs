@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use crate::state::{Command, NodeId, Response};
 
 use super::database::{DatabaseFault, decode, encode};
+use super::snapshot::SnapshotData;
 
 openraft::declare_raft_types!(
-    /// Batches of commands in, their responses out; a snapshot is the whole state in CBOR.
+    /// Batches of commands in, their responses out; a snapshot is the whole state.
     pub TypeConfig:
         D = Batch,
         R = Vec<Response>,
-        SnapshotData = Vec<u8>,
+        SnapshotData = SnapshotData,
 );
 
 /// A command in CBOR: encoded once, where it is submitted, and carried as it is to every log.

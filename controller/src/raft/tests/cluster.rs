@@ -296,3 +296,38 @@ async fn the_last_voter_and_strangers_are_not_removed() {
     let stranger = nodes[0].store.remove(1).await.unwrap_err();
     assert!(matches!(stranger, StoreError::Refused(_)), "{stranger}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_too_far_behind_for_the_log_gets_a_snapshot_in_pieces() {
+    let nodes = cluster(1).await;
+    let store = &nodes[0].store;
+    apply(store, vec![device("leaf1")], vec![]).await;
+    for round in 0..40 {
+        // More than one piece altogether.
+        let objectives = (0..200).map(|index| put("leaf1", round * 200 + index));
+        apply(store, vec![], objectives.collect()).await;
+    }
+    store.raft.trigger().snapshot().await.unwrap();
+    let last = store.membership().log_index;
+    let wait = store.raft.wait(Some(PATIENCE));
+    let is_made = |metrics: &openraft::RaftMetrics<NodeId, openraft::BasicNode>| {
+        metrics
+            .snapshot
+            .is_some_and(|snapshot| snapshot.index >= last)
+    };
+    wait.metrics(is_made, "a snapshot").await.unwrap();
+    store.raft.trigger().purge_log(last).await.unwrap();
+    let wait = store.raft.wait(Some(PATIENCE));
+    let is_purged = |metrics: &openraft::RaftMetrics<NodeId, openraft::BasicNode>| {
+        metrics.purged.is_some_and(|purged| purged.index >= last)
+    };
+    wait.metrics(is_purged, "a shorter log").await.unwrap();
+    let behind = Node::waiting().await;
+    join(store, &behind).await;
+    behind.store.ensure_current().await.unwrap();
+    assert_eq!(behind.store.read(State::clone), store.read(State::clone));
+    let left: Vec<_> = std::fs::read_dir(behind.directory.path())
+        .unwrap()
+        .collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+}

@@ -23,6 +23,7 @@ use crate::state::{
 mod cluster;
 mod disk;
 mod faults;
+mod snapshots;
 
 struct OnDisk;
 
