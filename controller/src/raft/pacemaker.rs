@@ -8,7 +8,9 @@
 //! openraft's. Its voters believe in a leader for longer than a [`LEASE`], and
 //! refuse to vote until then; one that is asked, and has heard nothing either,
 //! ends that by standing for election itself. Of two candidates of one term the one
-//! with the higher id wins, so one round decides.
+//! with the higher id wins, so mostly one round decides; not if the other one has more
+//! of the log, which no voter goes without. So whoever has not won waits for longer
+//! each time, and as long as chance has it: the other one wins meanwhile.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -36,6 +38,8 @@ pub const BEAT: Duration = Duration::from_millis(25);
 pub const LEASE: Duration = Duration::from_millis(100);
 /// A voter that is next in line gets this long to win before the one after it tries.
 const HEAD_START: Duration = Duration::from_millis(30);
+/// How often that can double for those who have not won: to half a second.
+const MOST_DOUBLINGS: u32 = 4;
 /// A leader that has heard no majority for this long takes no more requests.
 const SILENCE: Duration = Duration::from_millis(500);
 
@@ -120,11 +124,15 @@ impl Pacemaker {
         let mut changes = self.raft.server_metrics();
         let mut beats = Beats::default();
         let mut known = (Vote::default(), Instant::now());
+        let mut patience = Patience::default();
         loop {
             let metrics = changes.borrow_and_update().clone();
             if known.0 != metrics.vote {
                 // Whoever this node voted for gets time to win.
                 known = (metrics.vote, Instant::now());
+            }
+            if metrics.vote.committed {
+                patience = Patience::default();
             }
             self.links.keep(|node| is_member(&metrics, node));
             let next = match metrics.state {
@@ -133,13 +141,14 @@ impl Pacemaker {
                     Instant::now() + BEAT
                 }
                 ServerState::Follower | ServerState::Candidate => {
-                    let due = self.due(&metrics, known.1);
+                    let due = self.due(&metrics, known.1) + patience.wait;
                     if due <= Instant::now() {
                         tracing::debug!(node = self.node_id, "stands for election");
                         if self.raft.trigger().elect().await.is_err() {
                             return;
                         }
                         known.1 = Instant::now();
+                        patience = patience.after_defeat();
                         Instant::now() + HEAD_START
                     } else {
                         due
@@ -274,10 +283,33 @@ fn rank(voters: &[NodeId], vote: Vote, node: NodeId) -> u8 {
         .unwrap_or_default()
 }
 
-/// Something between 0.1 and 0.5, so that two voters do not try at the same moment for ever.
+/// How much longer than others a candidate waits that has not won.
+#[derive(Debug, Default, Clone, Copy)]
+struct Patience {
+    defeats: u32,
+    wait: Duration,
+}
+
+impl Patience {
+    /// Up to twice as long as after the last defeat.
+    fn after_defeat(self) -> Self {
+        let longest = HEAD_START * 2u32.pow(self.defeats.min(MOST_DOUBLINGS));
+        Self {
+            defeats: self.defeats + 1,
+            wait: longest.mul_f64(chance()),
+        }
+    }
+}
+
+/// Something between 0.1 and 0.5, so that two voters do not try at the same moment.
 fn jitter() -> f64 {
-    let random = RandomState::new().hash_one(0) % 400;
-    0.1 + f64::from(u16::try_from(random).unwrap_or_default()) / 1000.0
+    0.1 + 0.4 * chance()
+}
+
+/// Something between 0 and 1.
+fn chance() -> f64 {
+    let random = RandomState::new().hash_one(0) % 1000;
+    f64::from(u16::try_from(random).unwrap_or_default()) / 1000.0
 }
 
 #[derive(Default)]
