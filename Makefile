@@ -5,7 +5,7 @@ PROFILE ?= dev
 VENV    := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test build check bench restarts repair packets many sequences clients
+.PHONY: help demo demo-down test build check bench restarts repair packets many views sequences clients
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,11 @@ many: ## Apply a hundred thousand objectives at once, again, and with one line c
 	@demo/deps.sh build
 	cargo build --release -p pointsman-agent -p pointsman-controller -p pointsman
 	cargo run --release -p pointsman-bench --bin many_objectives
+
+views: ## Change ports, links and hosts of 50 switches a thousand times a second, and measure how soon three controllers know (root)
+	@demo/deps.sh build
+	cargo build --release -p pointsman-controller
+	cargo run --release -p pointsman-bench --bin fabric_views
 
 sequences: ## Do random things to objectives, agents, ports and entries for minutes, and hold what is there to a model (root)
 	@demo/deps.sh build

@@ -1,6 +1,7 @@
 //! Benchmarks, load generators, the conformance runner, the fuzzer, and programs made up for them.
 
 pub mod conformance;
+pub mod fabric_views;
 pub mod fast_repair;
 pub mod fuzz;
 pub mod many_objectives;

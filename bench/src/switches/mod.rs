@@ -152,6 +152,11 @@ impl Switch {
         &self.shared.inventory
     }
 
+    /// The highest election id that anybody has shown; zero if nobody has.
+    pub fn highest_election_id(&self) -> ElectionId {
+        *self.shared.highest.borrow()
+    }
+
     /// What it holds and who wrote it. Nothing is taken while somebody looks.
     pub fn memory(&self) -> MutexGuard<'_, Memory> {
         self.shared.memory()
