@@ -13,6 +13,7 @@ pub mod hex;
 pub mod kv;
 pub mod liveness;
 pub mod logging;
+pub mod metrics;
 pub mod node;
 pub mod objective;
 pub mod raft;

@@ -22,6 +22,7 @@ use crate::gateway;
 use crate::kv::{KvNode, KvTasks};
 use crate::liveness::Liveness;
 use crate::logging;
+use crate::metrics;
 use crate::node::{self, DirectoryError, InitError, NodeDirectory};
 use crate::raft::{StartError, Store, StoreConfig};
 use crate::random::NoRandom;
@@ -140,15 +141,26 @@ impl Server {
         let routes = Routes::new(health)
             .add_service(reflection)
             .add_service(TopologyServer::new(TopologyService::new(views.clone())))
-            .add_service(KvServer::new(KvService::new(kv)))
+            .add_service(KvServer::new(KvService::new(kv.clone())))
             .add_service(ConfigurationServer::new(ConfigurationService::new(
                 store.clone(),
             )))
             .add_service(service);
+        let metrics = metrics::routes(metrics::Sources {
+            store: store.clone(),
+            distribution: distribution.clone(),
+            kv,
+            data_dir: config.data_dir.clone(),
+        });
         let router = tonic::transport::Server::builder()
             .accept_http1(true)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .add_routes(gateway::with_gateway(routes, store.clone(), drain.clone()));
+            .add_routes(gateway::with_gateway(
+                routes,
+                metrics,
+                store.clone(),
+                drain.clone(),
+            ));
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let stop = drain.clone();
         let serving = tokio::spawn(async move {

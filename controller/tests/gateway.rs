@@ -280,3 +280,38 @@ async fn requests_and_streams_are_limited_by_settings() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn prometheus_is_told_how_a_node_fares() {
+    let controller = TestController::start().await;
+    let address = controller.server.address();
+    ask(address, "PUT /v1/kv/app/a HTTP/1.1", "12").await;
+    let devices = json!({"devices": [{"device": {"name": "leaf1", "address": "127.0.0.1:1", "deviceId": "1"}}]});
+    post(address, "/v1/Controller/Apply", &devices).await;
+    let answer = get(address, "/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer.head.contains("application/openmetrics-text"),
+        "{}",
+        answer.head
+    );
+    let value = |name: &str| {
+        let mut lines = answer.body.lines();
+        let line = lines.find(|line| line.starts_with(name) && !line.starts_with('#'));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {}", answer.body));
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    for (name, wanted) in [
+        ("pointsman_raft_role{role=\"leader\"}", 1.0),
+        ("pointsman_raft_role{role=\"follower\"}", 0.0),
+        ("pointsman_mastered_devices{node=\"controller-1\"}", 1.0),
+        ("pointsman_devices ", 1.0),
+        ("pointsman_kv_keys", 1.0),
+        ("pointsman_kv_revision", 1.0),
+    ] {
+        assert_eq!(value(name), wanted, "{name} in {}", answer.body);
+    }
+    assert!(value("pointsman_commit_duration_seconds_count") >= 2.0);
+    assert!(value("pointsman_store_size_bytes") > 1000.0);
+    assert!(value("pointsman_resident_memory_bytes") > 1e6);
+}

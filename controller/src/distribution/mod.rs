@@ -227,6 +227,16 @@ impl Distribution {
         })?
     }
 
+    /// How many sessions this node has, and how many of them cannot write to their switches.
+    pub fn sessions(&self) -> (u64, u64) {
+        let devices = self.shared.devices.read();
+        let devices = devices.unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<String> = devices.keys().cloned().collect();
+        drop(devices);
+        let faulty = names.iter().filter(|name| self.fault(name).is_some());
+        (names.len() as u64, faulty.count() as u64)
+    }
+
     fn look<T>(&self, name: &str, look: impl FnOnce(&DeviceState) -> T) -> Option<T> {
         let read = |state: &State| state.device(name).map(look);
         self.shared.store.read(read)

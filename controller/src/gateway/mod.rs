@@ -59,8 +59,13 @@ struct Gateway {
     streams: Arc<AtomicUsize>,
 }
 
-/// The same routes, and beside them the gateway to them. Streams end with `drain`.
-pub fn with_gateway(routes: Routes, store: Store, drain: CancellationToken) -> Routes {
+/// The same routes, and beside them the gateway to them and other pages. Streams end with `drain`.
+pub fn with_gateway(
+    routes: Routes,
+    others: Router,
+    store: Store,
+    drain: CancellationToken,
+) -> Routes {
     let routes = routes.prepare();
     let gateway = Gateway {
         methods: Arc::new(Methods::new()),
@@ -73,7 +78,7 @@ pub fn with_gateway(routes: Routes, store: Store, drain: CancellationToken) -> R
         .route("/v1", any(serve))
         .route("/v1/{*path}", any(serve))
         .with_state(gateway);
-    routes.into_axum_router().merge(pages).into()
+    routes.into_axum_router().merge(pages).merge(others).into()
 }
 
 async fn serve(State(gateway): State<Gateway>, request: Request) -> Response {

@@ -35,6 +35,7 @@ impl Store {
     /// When nobody leads for long, or the store stopped: then it is not committed.
     /// After [`StoreError::Unknown`] it may be.
     pub async fn submit(&self, command: Command) -> Result<Response, StoreError> {
+        let begun = Instant::now();
         let command = EncodedCommand::of(&command);
         let there = |mut leader: Client| -> BoxFuture<'_, Result<Response, Status>> {
             let request = pb::SubmitRequest {
@@ -45,8 +46,11 @@ impl Store {
                 decode("log", &answer.response).map_err(|error| Status::internal(error.to_string()))
             })
         };
-        self.at_leader(|| Box::pin(self.commit_here(command.clone())), there)
-            .await
+        let answer = self
+            .at_leader(|| Box::pin(self.commit_here(command.clone())), there)
+            .await;
+        self.commit_times.observe(begun.elapsed().as_secs_f64());
+        answer
     }
 
     /// Waits until everything that was acknowledged before this call, on whichever node, is visible here.

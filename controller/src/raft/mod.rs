@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use openraft::error::Fatal;
 use openraft::{BasicNode, Config, ServerState, SnapshotPolicy};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use thiserror::Error;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
@@ -93,6 +94,7 @@ pub struct Store {
     has_tls: bool,
     tasks: TaskTracker,
     stop: CancellationToken,
+    commit_times: Histogram,
 }
 
 /// Why the store did not start.
@@ -197,6 +199,8 @@ impl Store {
             has_tls,
             tasks,
             stop,
+            // From half a millisecond to four seconds.
+            commit_times: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
         };
         if let Some(cluster) = config.new_cluster {
             let begun = store.begin(cluster, config.address).await;
@@ -237,6 +241,11 @@ impl Store {
     /// This node.
     pub fn node_id(&self) -> NodeId {
         self.node_id
+    }
+
+    /// How long commands took that were submitted on this node, in seconds.
+    pub fn commit_times(&self) -> Histogram {
+        self.commit_times.clone()
     }
 
     /// Looks at this node's state, which may be older than the leader's.
