@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::error::Fatal;
+use openraft::raft::VoteRequest;
 use openraft::{BasicNode, Config, ServerState, SnapshotPolicy};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use thiserror::Error;
@@ -57,10 +58,13 @@ use network::Network;
 use pacemaker::{Contact, Pacemaker};
 use peer_service::MembersOnly;
 use state_machine::{SharedState, StateMachine};
-use types::{Raft, Vote};
+use types::Raft;
 
 /// Log entries between two snapshots. An entry is a whole change set.
 const ENTRIES_PER_SNAPSHOT: u64 = 1000;
+
+/// A candidate that is further ahead than this is not gone past: its refusal tells of its term.
+const FEW_TERMS: u64 = 3;
 
 /// How long a start waits for a leader before it gives up.
 const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -284,12 +288,24 @@ impl Store {
         }
     }
 
-    /// Ends the belief in a leader that says nothing, when somebody else asks for a vote.
-    async fn give_up_leader(&self, asked: &Vote) {
-        let metrics = self.raft.server_metrics().borrow().clone();
-        if metrics.state == ServerState::Follower && metrics.vote.committed && *asked > metrics.vote
-        {
-            self.stand_for_election(metrics.vote.leader_id.term).await;
+    /// Somebody asks for a vote, and this node has heard nothing of a leader either: it ends its belief in that one.
+    /// Of a candidate with less of the log nobody who has more will ever vote for it, so this node goes past it, and has
+    /// its vote.
+    async fn meet_candidate(&self, request: &VoteRequest<NodeId>) {
+        let known = self.raft.server_metrics().borrow().clone();
+        let (asked, own) = (request.vote.leader_id.term, known.vote.leader_id.term);
+        let is_voter = matches!(known.state, ServerState::Follower | ServerState::Candidate);
+        if !is_voter || !self.contact.is_lost() || asked < own {
+            return;
+        }
+        let has_more = self.raft.data_metrics().borrow().last_log > request.last_log_id;
+        let steps = match (has_more, known.vote.committed) {
+            (true, _) if asked - own < FEW_TERMS => asked - own + 1,
+            (false, true) => 1,
+            (true | false, _) => 0,
+        };
+        for _ in 0..steps {
+            self.stand_for_election(asked).await;
         }
     }
 

@@ -131,9 +131,7 @@ impl Consensus for PeerService {
         request: Request<pb::VoteRequest>,
     ) -> Result<Response<pb::VoteResponse>, Status> {
         let request = wire::vote_request_from_proto(request.into_inner()).map_err(malformed)?;
-        if self.store.contact.is_lost() {
-            self.store.give_up_leader(&request.vote).await;
-        }
+        self.store.meet_candidate(&request).await;
         let voted = self.store.raft.vote(request).await.map_err(raft_error)?;
         Ok(Response::new(wire::voted_to_proto(&voted)))
     }

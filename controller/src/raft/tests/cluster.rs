@@ -175,6 +175,22 @@ async fn a_leader_that_is_gone_has_a_successor_soon_and_nothing_acknowledged_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_voter_that_lacks_some_of_the_log_does_not_keep_another_from_winning() {
+    let mut nodes = cluster(3).await;
+    apply(&nodes[0].store, vec![device("leaf1")], vec![]).await;
+    // The higher of two ids wins if both are candidates of a term; here it must not.
+    nodes[0].store.links.cut([nodes[2].id()]);
+    apply(&nodes[0].store, vec![], vec![put("leaf1", 0)]).await;
+    nodes.remove(0).stop().await;
+    let start = Instant::now();
+    apply(&nodes[0].store, vec![], vec![put("leaf1", 1)]).await;
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    nodes[1].store.ensure_current().await.unwrap();
+    assert_eq!(objectives(&nodes[1].store), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_cut_off_commits_nothing_and_follows_when_it_is_back() {
     let nodes = cluster(3).await;
     apply(&nodes[0].store, vec![device("leaf1")], vec![]).await;
