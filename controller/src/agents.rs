@@ -115,7 +115,11 @@ impl Agents {
         }
     }
 
-    fn channel(&self, address: &str) -> Result<Channel, AgentError> {
+    /// The connection to an agent. It is made with the first question, and again when it broke.
+    ///
+    /// # Errors
+    /// When `address` or the certificates are unusable.
+    pub fn channel(&self, address: &str) -> Result<Channel, AgentError> {
         let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(channel) = channels.get(address) {
             return Ok(channel.clone());
@@ -127,6 +131,12 @@ impl Agents {
 
     fn client(&self, address: &str) -> Result<AgentClient<Channel>, AgentError> {
         self.channel(address).map(client_on)
+    }
+
+    /// Makes the next connection to an agent a new one, with the certificates of then.
+    pub fn forget(&self, address: &str) {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        channels.remove(address);
     }
 
     /// What the agent says of itself.

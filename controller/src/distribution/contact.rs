@@ -12,6 +12,8 @@ use crate::status::Reason;
 
 /// How often a standby looks whether it reaches a device that is offline.
 const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often it sees to it that it is connected to one that is not, so that it can take it over at once.
+const WARM_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How a master fares with the switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub enum Action {
     SayReached,
     /// Ask the agent anything; if it answers, tell the store that this node reaches the device.
     Probe,
+    /// Ask the agent anything, so that there is a connection.
+    KeepWarm,
 }
 
 /// What is remembered about one device.
@@ -52,7 +56,7 @@ pub enum Action {
 pub struct Contact {
     /// Since when this node, as its master in this term, has not reached it.
     unreachable_since: Option<(Term, Instant)>,
-    probed_at: Option<Instant>,
+    asked_at: Option<Instant>,
 }
 
 impl Contact {
@@ -86,13 +90,16 @@ impl Contact {
     /// What another node does.
     pub fn of_standby(&mut self, held: &Mastership, me: NodeId, now: Instant) -> Option<Action> {
         self.unreachable_since = None;
-        let is_due = |at: Instant| now.duration_since(at) >= PROBE_INTERVAL;
-        let helps = held.is_offline() && held.standbys.contains(&me);
-        if !helps || !self.probed_at.is_none_or(is_due) {
+        let (action, interval) = match held.is_offline() {
+            true => (Action::Probe, PROBE_INTERVAL),
+            false => (Action::KeepWarm, WARM_INTERVAL),
+        };
+        let is_due = |at: Instant| now.duration_since(at) >= interval;
+        if !held.standbys.contains(&me) || !self.asked_at.is_none_or(is_due) {
             return None;
         }
-        self.probed_at = Some(now);
-        Some(Action::Probe)
+        self.asked_at = Some(now);
+        Some(action)
     }
 }
 
@@ -180,9 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn standbys_look_for_offline_devices_now_and_then_and_for_no_others() {
+    fn standbys_keep_connections_and_look_for_offline_devices_now_and_then() {
         let (mut contact, now) = (Contact::default(), Instant::now());
-        assert_eq!(contact.of_standby(&held(7, &[2]), 3, now), None);
+        let action = contact.of_standby(&held(7, &[2]), 3, now);
+        assert_eq!(action, Some(Action::KeepWarm));
+        assert_eq!(contact.of_standby(&held(7, &[2]), 3, now + DELAY), None);
+        let now = now + DELAY;
         let offline = held(7, &[1, 2, 3]);
         assert_eq!(contact.of_standby(&offline, 3, now), Some(Action::Probe));
         assert_eq!(contact.of_standby(&offline, 3, now), None);

@@ -1,5 +1,5 @@
 //! The shell around [`Contact`]: looks at all devices now and then, asks the agents of those that are offline whether
-//! they answer, and tells the store. It has no part in sessions.
+//! they answer, and tells the store. It has no part in sessions, but for the connections that it keeps for them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -102,8 +102,16 @@ async fn act(shared: Arc<Shared>, task: Task) -> String {
             MastershipCommand::Unreachable { device, node, term }
         }
         Action::SayReached => MastershipCommand::Reached { device, node },
+        Action::KeepWarm => {
+            // One that does not answer is its master's to deal with.
+            if shared.agents.status(&task.address).await.is_err() {
+                shared.agents.forget(&task.address);
+            }
+            return task.device;
+        }
         Action::Probe => {
             if shared.agents.status(&task.address).await.is_err() {
+                shared.agents.forget(&task.address);
                 return task.device;
             }
             tracing::info!(

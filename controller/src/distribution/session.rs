@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use pointsman_model::holdings::Digests;
 use pointsman_proto::pointsman::agent::v1 as pb;
-use pointsman_proto::reach;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
@@ -17,7 +16,7 @@ use super::sync::{
 };
 use super::walk::{self, Difference};
 use super::{Device, Shared, wire};
-use crate::agents::{AgentError, CA, MAX_ANSWER_BYTES};
+use crate::agents::{AgentError, MAX_ANSWER_BYTES};
 use crate::clock::seconds_now;
 use crate::encoded::{SyncRequest, sync_objectives};
 use crate::state::{
@@ -180,6 +179,8 @@ impl Session {
                 None
             }
             Command::Wait(delay) => {
+                // What has failed is not tried again on the same connection.
+                self.shared.agents.forget(&self.device.spec.address);
                 self.retry_at = Some(tokio::time::Instant::now() + delay);
                 None
             }
@@ -263,19 +264,8 @@ impl Session {
         let hello = self.hello()?;
         let address = &self.device.spec.address;
         let unreachable = |error: AgentError| Fault::Unreachable(error.to_string());
-        let dialer = &self.shared.dialer;
-        let channel = dialer
-            .endpoint(address)
-            .map_err(unreachable)?
-            .connect()
-            .await
-            .map_err(|error| {
-                let cause = reach::cause(&error, dialer.spoken(), CA);
-                unreachable(AgentError::Unreachable {
-                    address: address.clone(),
-                    cause,
-                })
-            })?;
+        // It is there already, if this node was a standby.
+        let channel = self.shared.agents.channel(address).map_err(unreachable)?;
         let (outgoing, messages) = mpsc::channel(OUTGOING_CAPACITY);
         // Before the call: an agent may answer only once it has read the hello.
         outgoing.try_send(hello).expect("a new channel has room");

@@ -80,6 +80,9 @@ pub async fn listen(store: Store, node: NodeId, boot: BootId, events: mpsc::Send
         // A stream that broke may have been the last of that process: dial at once, to find out.
         let is_fresh = std::mem::replace(&mut was_heard, heard.beats > 0);
         if heard.beats == 0 {
+            if heard.is_refused {
+                store.is_gone(node);
+            }
             if heard.is_refused && events.send(Event::Refused { node }).await.is_err() {
                 return;
             }

@@ -262,6 +262,13 @@ impl Store {
         self.shared.watch()
     }
 
+    /// The process of this node is known to be gone. If it led, another one is elected without waiting for it.
+    pub fn is_gone(&self, node: NodeId) {
+        if self.membership().leader == Some(node) {
+            self.contact.lose();
+        }
+    }
+
     /// The connection to another node's peer port, if it is in the cluster and its address is usable.
     /// It is made when it is first used, and made anew when it broke.
     pub fn peer_channel(&self, node: NodeId) -> Option<Channel> {

@@ -22,6 +22,7 @@ use openraft::metrics::RaftServerMetrics;
 use openraft::{BasicNode, ServerState};
 use pointsman_proto::pointsman::peer::v1 as pb;
 use pointsman_proto::pointsman::peer::v1::append_entries_response::Outcome;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,7 @@ pub struct Contact {
     leader: Mutex<Instant>,
     majority: Mutex<(Vote, Instant)>,
     appending: AtomicUsize,
+    lost: Notify,
 }
 
 fn lock<T>(moment: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,6 +63,7 @@ impl Contact {
             leader: Mutex::new(Instant::now()),
             majority: Mutex::new((Vote::default(), Instant::now())),
             appending: AtomicUsize::new(0),
+            lost: Notify::new(),
         }
     }
 
@@ -81,6 +84,14 @@ impl Contact {
     /// The leader has said nothing for so long that another one is needed.
     pub fn is_lost(&self) -> bool {
         self.last_heard().elapsed() >= LEASE
+    }
+
+    /// The process that led is known to be gone: nobody has to wait until it has been silent for long.
+    pub fn lose(&self) {
+        if let Some(long_ago) = Instant::now().checked_sub(LEASE) {
+            *lock(&self.leader) = long_ago;
+            self.lost.notify_one();
+        }
     }
 
     /// On a leader by this vote: a majority has lately taken it for one, be it by electing it.
@@ -158,6 +169,7 @@ impl Pacemaker {
             };
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
+                () = self.contact.lost.notified() => {}
                 changed = changes.changed() => if changed.is_err() { return },
                 heard = beats.heard.join_next(), if !beats.heard.is_empty() => {
                     if let Some(Ok(heard)) = heard {

@@ -522,7 +522,7 @@ impl World {
             },
             Action::SayReached => MastershipCommand::Reached { device: name, node },
             Action::Probe if is_reached => MastershipCommand::Reached { device: name, node },
-            Action::Probe => return,
+            Action::Probe | Action::KeepWarm => return,
         };
         let Some(process) = self.process(run) else {
             return;
