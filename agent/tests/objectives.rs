@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use common::master::{Master, puts, show};
 use common::{CPU_PORT, DEVICE, TestAgent, codes, config, read, update};
 use pointsman_agent::config::{BridgeSection, PipelineChoice, ReactiveSection};
-use pointsman_model::{Kind, Name, ObjectiveId};
+use pointsman_model::{Kind, Name, ObjectiveId, holdings};
 use pointsman_proto::p4::v1 as p4;
 use pointsman_proto::p4::v1::entity::Entity;
 use pointsman_proto::pointsman::agent::v1 as pb;
+use pointsman_proto::pointsman::agent::v1::sync_request::Message as ToAgent;
 use pointsman_proto::pointsman::objective::v1::{Reason, State};
 use tonic::Code;
 
@@ -519,4 +520,80 @@ fn ipv4(destination: [u8; 4]) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 0xfe, 2, 0, 0, 0, 0, 1, 8, 0];
     frame.extend(header);
     frame
+}
+
+/// Asks for everything that is held, in one bucket.
+async fn held(master: &mut Master) -> Vec<(String, u64)> {
+    let all = pb::HoldingsQuery {
+        bits: 0,
+        buckets: vec![0],
+    };
+    let holdings = master.ask(all).await.objectives;
+    let held = holdings.into_iter().map(|held| (held.name, held.revision));
+    held.collect()
+}
+
+#[tokio::test]
+async fn what_is_held_is_told_in_digests_and_in_buckets() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    let nothing = master.ask(pb::HoldingsQuery::default()).await;
+    assert_eq!((nothing.digests, nothing.revision), (vec![0], 0));
+    master.put(NEXT).await;
+    let one = master.ask(pb::HoldingsQuery::default()).await;
+    let listed = pb::HoldingsQuery {
+        bits: 0,
+        buckets: vec![0],
+    };
+    let held = master.ask(listed).await.objectives;
+    let leaves = held.iter().map(|held| {
+        let place = holdings::place(held.kind(), &held.name);
+        holdings::leaf(place, held.revision, held.content)
+    });
+    assert_eq!(one.digests, [leaves.fold(0, u64::wrapping_add)]);
+    let objective = puts(NEXT)[0].objective.clone().expect("an objective");
+    assert_eq!(held[0].content, holdings::content(&objective));
+    // No more bits than that are answered.
+    let query = pb::HoldingsQuery {
+        bits: 17,
+        buckets: vec![],
+    };
+    master.tell(ToAgent::Query(query)).await;
+    let refused = master.responses.message().await;
+    assert_eq!(
+        refused.map_err(|status| status.code()).err(),
+        Some(Code::InvalidArgument)
+    );
+}
+
+#[tokio::test]
+async fn what_differs_makes_of_one_clusters_objectives_those_of_another() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let agent = TestAgent::start(&config(dir.path())).await;
+    let mut master = Master::open(&agent, 1).await.expect("it is the first");
+    master.put(NEXT).await;
+    let before = held(&mut master).await;
+    // The next is known as revision 40 there, and that is all there is to it.
+    let change = pb::RevisedChange {
+        change: Some(puts(NEXT)[0].clone()),
+        revision: 40,
+        revision_only: true,
+    };
+    let batch = pb::ChangeBatch {
+        changes: vec![change],
+        snapshot: false,
+        revision: 41,
+        difference: true,
+    };
+    master.tell(ToAgent::Batch(batch)).await;
+    let acks = master.acks().await;
+    let status = acks.acks[0].status.as_ref().expect("it is there");
+    assert_eq!(
+        (acks.revision, status.revision, status.applied_revision),
+        (41, 40, 40)
+    );
+    let after = held(&mut master).await;
+    assert_eq!((before.len(), after.len()), (1, 1));
+    assert_eq!((&before[0].0, after[0].1), (&after[0].0, 40));
 }

@@ -4,10 +4,8 @@
 use std::fmt;
 
 use bytes::Bytes;
-use pointsman_proto::pointsman::objective::v1 as pb;
 use prost::Message;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, MapAccess};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Bucket, GroupKey, Kind, Objective, ObjectiveKey, Parts};
@@ -99,7 +97,7 @@ impl Serialize for Objective {
 impl<'de> Deserialize<'de> for Objective {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
+        impl serde::de::Visitor<'_> for Visitor {
             type Value = Objective;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an objective")
@@ -110,12 +108,8 @@ impl<'de> Deserialize<'de> for Objective {
             fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Objective, E> {
                 read(bytes.into()).map_err(E::custom)
             }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Objective, A::Error> {
-                let former = Former::deserialize(MapAccessDeserializer::new(map))?;
-                former.whole().map_err(A::Error::custom)
-            }
         }
-        deserializer.deserialize_any(Visitor)
+        deserializer.deserialize_byte_buf(Visitor)
     }
 }
 
@@ -128,7 +122,7 @@ impl Serialize for Bucket {
 impl<'de> Deserialize<'de> for Bucket {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor;
-        impl<'de> serde::de::Visitor<'de> for Visitor {
+        impl serde::de::Visitor<'_> for Visitor {
             type Value = Bucket;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a bucket")
@@ -139,61 +133,15 @@ impl<'de> Deserialize<'de> for Bucket {
             fn visit_byte_buf<E: Error>(self, bytes: Vec<u8>) -> Result<Bucket, E> {
                 bucket(bytes.into()).map_err(E::custom)
             }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Bucket, A::Error> {
-                let former = FormerBucket::deserialize(MapAccessDeserializer::new(map))?;
-                bucket(former.body.0).map_err(A::Error::custom)
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
-}
-
-/// How stores of earlier versions have an objective.
-#[derive(Deserialize)]
-struct Former {
-    /// The message, without the buckets of a next.
-    body: FormerBytes,
-    buckets: Vec<Bucket>,
-}
-
-#[derive(Deserialize)]
-struct FormerBucket {
-    body: FormerBytes,
-}
-
-struct FormerBytes(Bytes);
-
-impl<'de> Deserialize<'de> for FormerBytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl serde::de::Visitor<'_> for Visitor {
-            type Value = FormerBytes;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a byte string")
-            }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<FormerBytes, E> {
-                Ok(FormerBytes(Bytes::copy_from_slice(bytes)))
-            }
-            fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<FormerBytes, E> {
-                Ok(FormerBytes(bytes.into()))
-            }
         }
         deserializer.deserialize_byte_buf(Visitor)
     }
 }
 
-impl Former {
-    fn whole(self) -> Result<Objective, prost::DecodeError> {
-        let mut objective = pb::Objective::decode(self.body.0)?;
-        if let Some(pb::objective::Kind::Next(next)) = &mut objective.kind {
-            next.buckets = self.buckets.iter().map(Bucket::to_proto).collect();
-        }
-        read(objective.encode_to_vec().into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use pointsman_proto::pointsman::objective::v1 as pb;
+
     use super::*;
 
     fn next() -> pb::Objective {
@@ -251,48 +199,6 @@ mod tests {
             assert_eq!(back.buckets(), kept.buckets());
             assert!(back.references().eq(kept.references()));
         }
-    }
-
-    #[test]
-    fn objectives_in_stores_of_earlier_versions_are_read() {
-        #[derive(Serialize)]
-        struct Body<'a>(#[serde(serialize_with = "bytes")] &'a [u8]);
-        fn bytes<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.serialize_bytes(bytes)
-        }
-        #[derive(Serialize)]
-        struct OldBucket<'a> {
-            body: Body<'a>,
-            next: Option<&'a str>,
-        }
-        #[derive(Serialize)]
-        struct Old<'a> {
-            key: ObjectiveKey,
-            target: Option<String>,
-            body: Body<'a>,
-            buckets: Vec<OldBucket<'a>>,
-            owner: &'a str,
-        }
-        let mut without_buckets = next();
-        let Some(pb::objective::Kind::Next(inner)) = &mut without_buckets.kind else {
-            panic!("a next")
-        };
-        let bucket = std::mem::take(&mut inner.buckets)[0].encode_to_vec();
-        let body = without_buckets.encode_to_vec();
-        let old = Old {
-            key: ObjectiveKey::next("spines"),
-            target: None,
-            body: Body(&body),
-            buckets: vec![OldBucket {
-                body: Body(&bucket),
-                next: Some("inner"),
-            }],
-            owner: "routes",
-        };
-        let mut cbor = Vec::new();
-        ciborium::into_writer(&old, &mut cbor).unwrap();
-        let back: Objective = ciborium::from_reader(cbor.as_slice()).unwrap();
-        assert_eq!(back, Objective::from_proto(next()).unwrap());
     }
 
     #[test]
