@@ -57,8 +57,14 @@ impl SharedState {
         self.applied.subscribe()
     }
 
-    fn announce(&self, applied: Option<LogId>) {
+    /// Tells who looks at the state, and switches, that it has changed: a majority has that on disk.
+    fn announce_change(&self) {
         self.changed.send_replace(self.read(State::revision));
+    }
+
+    /// Tells who waits for an answer, once the disk of this node has it, too.
+    fn announce(&self, applied: Option<LogId>) {
+        self.announce_change();
         self.applied.send_replace(applied.map(|last| last.index));
     }
 }
@@ -129,6 +135,7 @@ impl StateMachine {
         }
         touched.sort_unstable();
         touched.dedup();
+        self.shared.announce_change();
         let committed = self.database.noted_committed();
         self.database.write(|transaction| {
             put_meta(transaction, "applied", &applied)?;

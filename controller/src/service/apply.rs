@@ -40,11 +40,7 @@ impl ControllerService {
         dry_run: bool,
         wait: Duration,
     ) -> Result<pb::ApplyResponse, GrpcStatus> {
-        self.store.ensure_current().await.map_err(store_error)?;
-        let planned = self
-            .store
-            .read(|state| plan(state, &changes).map(|plan| (plan, state.revision())));
-        let (plan, revision) = match planned {
+        let (plan, revision) = match self.plan(&changes, dry_run).await? {
             Ok(planned) => planned,
             Err(rejections) => return Ok(refused(rejections)),
         };
@@ -104,6 +100,26 @@ impl ControllerService {
             other => Err(GrpcStatus::internal(format!(
                 "the store answered a change set with {other:?}"
             ))),
+        }
+    }
+
+    /// Plans a change set on what this node has. What would be answered for that alone has to hold of what the cluster
+    /// has; what goes on to be committed is planned again when it is.
+    async fn plan(
+        &self,
+        changes: &ChangeSet,
+        dry_run: bool,
+    ) -> Result<Result<(Plan, Revision), Vec<Rejection>>, GrpcStatus> {
+        let planned = || {
+            self.store
+                .read(|state| plan(state, changes).map(|plan| (plan, state.revision())))
+        };
+        match planned() {
+            Ok((plan, revision)) if !dry_run && !plan.is_empty() => Ok(Ok((plan, revision))),
+            _ => {
+                self.store.ensure_current().await.map_err(store_error)?;
+                Ok(planned())
+            }
         }
     }
 
