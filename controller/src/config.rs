@@ -18,7 +18,7 @@ use crate::objective::is_usable_name;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:9700";
 const DEFAULT_DATA_DIR: &str = "/var/lib/pointsman/controller";
-const DEFAULT_LOG: &str = "info,openraft=warn";
+const DEFAULT_LOG: &str = "info,openraft=off";
 
 /// What may be set in the file, in the environment and by flags. Nothing has to be.
 #[derive(Debug, Default, Clone, Args, Deserialize)]
@@ -107,7 +107,7 @@ pub struct Settings {
         value_name = "FILE"
     )]
     pub agent_key: Option<PathBuf>,
-    /// What to log, for example info or pointsman_controller=debug [default: info,openraft=warn]
+    /// What to log, for example info or pointsman_controller=debug [default: info,openraft=off]
     #[arg(
         long,
         global = true,
@@ -353,7 +353,7 @@ mod tests {
             data_dir: /var/lib/pointsman/controller
             bootstrap: false
             node_name: ctl-7
-            log: info,openraft=warn
+            log: info,openraft=off
         "#]]
         .assert_eq(&config.to_string());
     }

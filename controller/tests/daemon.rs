@@ -184,7 +184,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
         data_dir: /var/lib/pointsman/controller
         bootstrap: true
         node_name: from-environment
-        log: info,openraft=warn
+        log: info,openraft=off
     "#]]
     .assert_eq(&String::from_utf8(output.stdout).unwrap());
 }

@@ -139,6 +139,11 @@ impl Pacemaker {
         loop {
             let metrics = changes.borrow_and_update().clone();
             if known.0 != metrics.vote {
+                if metrics.vote.committed {
+                    let leader = metrics.vote.leader_id.node_id;
+                    let term = metrics.vote.leader_id.term;
+                    tracing::info!(leader, term, "a node leads the cluster");
+                }
                 // Whoever this node voted for gets time to win.
                 known = (metrics.vote, Instant::now());
             }
