@@ -3,6 +3,7 @@
 //! objective; what is observed of switches it reads from their agents.
 
 pub mod agents;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod dial;
@@ -11,6 +12,7 @@ mod encoded;
 pub mod gateway;
 pub mod hex;
 pub mod kv;
+pub mod level;
 pub mod liveness;
 pub mod logging;
 pub mod metrics;

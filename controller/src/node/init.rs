@@ -7,9 +7,9 @@ use thiserror::Error;
 use super::directory::{DirectoryError, Identity, NodeDirectory, NodeFiles, draw_id};
 use crate::config::Config;
 use crate::hex;
-use crate::raft::{StartError, Store, StoreConfig};
+use crate::raft::{self, OpenError};
 use crate::random::{self, NoRandom};
-use crate::state::{Cluster, NodeId};
+use crate::state::{Cluster, NodeId, State};
 use crate::trust::{Authority, NodeKey, TrustError};
 
 /// What the first node of a cluster is called if nobody names it.
@@ -29,19 +29,21 @@ pub enum InitError {
     Trust(#[from] TrustError),
     /// No store can be made.
     #[error(transparent)]
-    Store(#[from] StartError),
+    Open(#[from] OpenError),
 }
 
 /// Makes a cluster whose only node this directory is. It does not run yet.
 ///
 /// # Errors
 /// When the directory is not empty, or something cannot be made.
-pub async fn init(config: &Config) -> Result<Identity, InitError> {
+pub fn init(config: &Config) -> Result<Identity, InitError> {
     let directory = NodeDirectory::new(&config.data_dir);
     directory.prepare()?;
     let cluster = new_cluster()?;
     let node = first_node(&cluster, config.node_name.as_deref())?;
-    found(config, &node.identity, cluster).await?;
+    let address = config.peer_listen.to_string();
+    let state = State::default().in_cluster(cluster);
+    raft::found(&config.data_dir, node.identity.id, &address, state)?;
     directory.keep(&node)?;
     Ok(node.identity)
 }
@@ -50,11 +52,11 @@ pub async fn init(config: &Config) -> Result<Identity, InitError> {
 ///
 /// # Errors
 /// As [`init`].
-pub async fn bootstrap(config: &Config) -> Result<(), InitError> {
+pub fn bootstrap(config: &Config) -> Result<(), InitError> {
     if NodeDirectory::new(&config.data_dir).is_empty()? {
         let Identity {
             name, cluster_id, ..
-        } = init(config).await?;
+        } = init(config)?;
         tracing::info!(cluster_id, node = name, "made a new cluster");
     }
     Ok(())
@@ -76,20 +78,6 @@ pub(super) fn first_node(cluster: &Cluster, name: Option<&str>) -> Result<NodeFi
         authority,
         key: key.key,
     })
-}
-
-/// Makes the store with its first entries: who the cluster is, and that this node is all of it.
-async fn found(config: &Config, node: &Identity, cluster: Cluster) -> Result<(), StartError> {
-    let store = Store::open(StoreConfig {
-        data_dir: config.data_dir.clone(),
-        node_id: node.id,
-        address: config.peer_listen.to_string(),
-        tls: None,
-        new_cluster: Some(cluster),
-    })
-    .await?;
-    store.shutdown().await;
-    Ok(())
 }
 
 /// The identity of a cluster that begins now.

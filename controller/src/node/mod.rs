@@ -4,7 +4,13 @@
 //! is in the store beside these files (`raft`), and is not looked into here.
 
 mod directory;
+mod enter;
 mod init;
+mod join;
+mod restore;
 
 pub use directory::{DirectoryError, Identity, NodeDirectory, NodeFiles};
+pub use enter::{Removed, enter, is_in, removal};
 pub use init::{InitError, bootstrap, init};
+pub use join::{JoinError, join};
+pub use restore::{RestoreError, Restored, restore};

@@ -13,6 +13,7 @@
 
 mod database;
 mod forward;
+mod founding;
 mod kv_rows;
 mod leading;
 mod links;
@@ -45,6 +46,7 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::Channel;
 
 pub use database::OpenError;
+pub use founding::{create, found};
 pub use links::LinkError;
 pub use membership::Membership;
 
@@ -208,12 +210,27 @@ impl Store {
         };
         if let Some(cluster) = config.new_cluster {
             let begun = store.begin(cluster, config.address).await;
-            begun.map_err(consensus)?;
+            begun.map_err(&consensus)?;
         }
+        store.know_membership().await.map_err(consensus)?;
         if store.membership().voters == [node_id] {
             store.wait_until_current().await?;
         }
         Ok(store)
+    }
+
+    /// Returns once [`Store::membership`] says what is on the disk; at first it says that there is nobody.
+    async fn know_membership(&self) -> Result<(), String> {
+        let initialized = self.raft.is_initialized().await;
+        if !initialized.map_err(|error| error.to_string())? {
+            return Ok(());
+        }
+        let is_known = |metrics: &openraft::RaftMetrics<NodeId, BasicNode>| {
+            metrics.membership_config.nodes().next().is_some()
+        };
+        let wait = self.raft.wait(Some(LEADER_TIMEOUT));
+        let known = wait.metrics(is_known, "the membership on the disk");
+        known.await.map(drop).map_err(|error| error.to_string())
     }
 
     /// Makes this node a cluster of its own, unless it is in one already.
@@ -292,6 +309,7 @@ impl Store {
     pub fn members_only(&self) -> MembersOnly {
         MembersOnly {
             with_tls: self.has_tls,
+            shared: self.shared.clone(),
         }
     }
 

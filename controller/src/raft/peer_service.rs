@@ -2,6 +2,7 @@
 //! are handed to Raft or to [`Store`]; nothing is decided here.
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use openraft::error::RaftError;
 use pointsman_proto::pointsman::peer::v1 as pb;
@@ -17,9 +18,11 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::database::{decode, encode};
 use super::network::MAX_MESSAGE_BYTES;
+use super::state_machine::SharedState;
 use super::types::EncodedCommand;
 use super::wire::{self, Malformed};
 use super::{Store, StoreError, snapshot};
+use crate::state::NodeId;
 use crate::trust::{PeerTls, caller};
 
 /// What may be under way, unread, on one connection.
@@ -65,26 +68,41 @@ pub fn routes(store: &Store) -> Routes {
     let follower = FollowerServer::new(service);
     let mut routes = RoutesBuilder::default();
     routes
-        .add_service(InterceptedService::new(consensus, members_only))
-        .add_service(InterceptedService::new(leader, members_only))
+        .add_service(InterceptedService::new(consensus, members_only.clone()))
+        .add_service(InterceptedService::new(leader, members_only.clone()))
         .add_service(InterceptedService::new(follower, members_only));
     routes.routes()
 }
 
-/// Turns away, where there is TLS, whoever shows no certificate. What it shows has been verified then.
-#[derive(Debug, Clone, Copy)]
+/// Turns away, where there is TLS, whoever shows no certificate, and nodes that were taken out of the cluster, whose
+/// certificates are good still. What is shown has been verified then.
+#[derive(Clone)]
 pub struct MembersOnly {
     /// There is TLS.
-    pub with_tls: bool,
+    pub(super) with_tls: bool,
+    pub(super) shared: Arc<SharedState>,
+}
+
+impl MembersOnly {
+    fn is_removed(&self, node: NodeId) -> bool {
+        self.shared
+            .read(|state| state.admissions().is_removed(node))
+    }
 }
 
 impl tonic::service::Interceptor for MembersOnly {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        match self.with_tls && caller(&request).is_none() {
-            true => Err(Status::unauthenticated(
+        if !self.with_tls {
+            return Ok(request);
+        }
+        match caller(&request) {
+            None => Err(Status::unauthenticated(
                 "only nodes of this cluster are served here, and you show no certificate of one; join it first",
             )),
-            false => Ok(request),
+            Some(node) if self.is_removed(node) => Err(Status::permission_denied(format!(
+                "node {node} was taken out of this cluster"
+            ))),
+            Some(_) => Ok(request),
         }
     }
 }

@@ -5,9 +5,12 @@
 //! puts together what the store, the distribution and the agents say,
 //! `history` says what was changed and leads back,
 //! `drift` passes on what agents say of entries that others have changed.
-//! `topology`, `kv` and `configuration` are services of their own.
+//! `topology`, `kv`, `configuration`, `cluster` and, for other nodes, `admission`
+//! are services of their own.
 
+mod admission;
 mod apply;
+mod cluster;
 mod configuration;
 mod consistency;
 mod convert;
@@ -31,6 +34,8 @@ use crate::dial::Dialer;
 use crate::distribution::Distribution;
 use crate::raft::{Store, StoreError};
 
+pub use admission::AdmissionService;
+pub use cluster::ClusterService;
 pub use topology::TopologyService;
 
 /// The API over one node's store and distribution.

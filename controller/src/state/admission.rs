@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Effect, NodeCommand, NodeId, Rejection, Response, RowKey, State, Subject};
+use super::{Cluster, Effect, NodeCommand, NodeId, Rejection, Response, RowKey, State, Subject};
 use crate::objective::is_usable_name;
 use crate::status::Reason;
 
@@ -78,6 +78,18 @@ impl State {
     /// Who may become a node, and who may not.
     pub fn admissions(&self) -> &Admissions {
         &self.admissions
+    }
+
+    /// The same wishes in another cluster, in which there is no node yet: devices have no master until one starts.
+    #[must_use]
+    pub fn in_cluster(mut self, cluster: Cluster) -> Self {
+        self.cluster = cluster;
+        self.nodes.clear();
+        self.admissions = Admissions::default();
+        for device in self.devices.values_mut() {
+            device.mastership = None;
+        }
+        self
     }
 
     pub(super) fn apply_to_admissions(&mut self, command: AdmissionCommand) -> Effect {
@@ -291,6 +303,27 @@ mod tests {
         assert!(state.node(7).is_none());
         assert_refused(state.apply(start()).response, "pointsman-controller join");
         assert!(state.node(7).is_none());
+    }
+
+    #[test]
+    fn the_level_rises_with_the_last_node_and_never_falls() {
+        let mut state = State::default();
+        let mut start = |node: NodeId, level: u32| {
+            let boot = BootId(u64::from(level));
+            let spec = NodeSpec {
+                level,
+                ..NodeSpec::default()
+            };
+            let response = state.apply(Command::Node(NodeCommand::Start { node, boot, spec }));
+            (state.level(), response.response)
+        };
+        assert_eq!(start(7, 1).0, 1);
+        assert_eq!(start(8, 1).0, 1);
+        assert_eq!(start(7, 2).0, 1, "one after the other is upgraded");
+        assert_eq!(start(8, 2).0, 2);
+        let (level, response) = start(7, 1);
+        assert_eq!(level, 2);
+        assert_refused(response, "install a newer version");
     }
 
     #[test]

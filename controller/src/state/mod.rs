@@ -114,6 +114,8 @@ pub struct State {
     settings: Settings,
     #[serde(default)]
     admissions: Admissions,
+    #[serde(default)]
+    level: u32,
 }
 
 /// The part of the state that is neither a device's nor an objective's.
@@ -126,6 +128,8 @@ pub struct ClusterRow {
     trial: Option<Trial>,
     #[serde(default)]
     admissions: Admissions,
+    #[serde(default)]
+    level: u32,
 }
 
 impl State {
@@ -141,6 +145,7 @@ impl State {
             last_term,
             trial,
             admissions,
+            level,
         } = row;
         let state = Self {
             cluster,
@@ -153,6 +158,7 @@ impl State {
             kv: Kv::default(),
             settings: Settings::default(),
             admissions,
+            level,
         };
         state.reindexed()
     }
@@ -185,6 +191,7 @@ impl State {
             last_term: self.last_term,
             trial: self.trial,
             admissions: self.admissions.clone(),
+            level: self.level,
         }
     }
 

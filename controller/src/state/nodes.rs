@@ -138,10 +138,18 @@ impl State {
     }
 
     /// The level up to which every node understands commands. One that a node does not understand
-    /// must not be submitted.
+    /// must not be submitted. It never falls: what needs it may be in the log.
     pub fn level(&self) -> u32 {
+        self.level
+    }
+
+    fn raise_level(&mut self, touched: &mut Vec<RowKey>) {
         let levels = self.nodes.values().map(|node| node.spec.level);
-        levels.min().unwrap_or_default()
+        let least = levels.min().unwrap_or_default();
+        if least > self.level {
+            self.level = least;
+            touched.push(RowKey::Cluster);
+        }
     }
 
     /// Puts back the nodes that a store kept.
@@ -175,6 +183,12 @@ impl State {
                 "node {id} was taken out of the cluster; it can come back with `pointsman-controller join` and an empty data directory only"
             ));
         }
+        if spec.level < self.level {
+            return refused(format!(
+                "the cluster works at level {}, and node {id} understands level {}; install a newer version on it",
+                self.level, spec.level
+            ));
+        }
         let mut touched = vec![RowKey::Node(id)];
         let before = self.nodes.remove(&id);
         let duty = before.as_ref().map_or(Duty::InService, |node| node.duty);
@@ -190,6 +204,7 @@ impl State {
             duty,
         };
         self.nodes.insert(id, node);
+        self.raise_level(&mut touched);
         self.assign_all(&mut touched);
         done(touched)
     }
@@ -242,6 +257,7 @@ impl State {
         }
         let mut touched = vec![RowKey::Node(id)];
         self.forget_tries(id, &mut touched);
+        self.raise_level(&mut touched);
         self.replace_master(id, &mut touched);
         self.assign_all(&mut touched);
         done(touched)

@@ -4,6 +4,7 @@
 
 pub mod fake_agent;
 pub mod inventory;
+pub mod process;
 
 use std::future::Future;
 use std::time::Duration;
