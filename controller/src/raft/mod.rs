@@ -27,7 +27,7 @@ mod rows;
 mod snapshot;
 mod state_machine;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod types;
 mod wire;
 

@@ -20,7 +20,7 @@ use crate::state::{
     MastershipCommand, NodeCommand, NodeSpec, ObjectiveChange, Operation, Response, Scope, State,
 };
 
-mod cluster;
+pub(crate) mod cluster;
 mod disk;
 mod faults;
 mod snapshots;

@@ -10,7 +10,7 @@ use pointsman_proto::pointsman::controller::v1 as pb;
 use tonic::Status;
 
 use super::convert::{key_error, refusal};
-use super::{KvService, unexpected};
+use super::{KvService, store_error, unexpected};
 use crate::state::kv::{EntryKey, KvRefusal, KvRevision, LeaseId};
 use crate::state::{KvCommand, KvResponse};
 
@@ -61,10 +61,13 @@ impl KvService {
     }
 
     async fn wait_for(&self, key: &EntryKey, lease: LeaseId) -> Result<KvRevision, Status> {
-        let mut changes = self.node.store().watch();
+        let store = self.node.store();
+        let mut changes = store.watch();
+        // A node that does not lead has the answer of the leader before it has the place in the queue.
+        store.ensure_current().await.map_err(store_error)?;
         loop {
             changes.mark_unchanged();
-            let got = self.node.store().read(|state| {
+            let got = store.read(|state| {
                 let kv = state.kv();
                 let lock = kv.locks().get(key);
                 match lock.filter(|lock| lock.holder == lease) {

@@ -3,6 +3,8 @@
 //! Nothing is decided here: requests become commands of `state::kv`, refusals become codes. `convert` reads and writes
 //! messages, `watch` is the stream of changes, `lock` waits for locks.
 
+#[cfg(test)]
+mod cluster_tests;
 mod convert;
 mod lock;
 mod watch;
