@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Device, Shared, session};
-use crate::state::{BootId, DeviceSpec, NodeId, State};
+use crate::state::{Acknowledged, BootId, DeviceSpec, NodeId, State};
 
 /// Runs until cancelled.
 pub async fn run(shared: Arc<Shared>, tasks: TaskTracker, cancel: CancellationToken) {
@@ -38,51 +38,57 @@ fn reconcile(
     tasks: &TaskTracker,
     cancel: &CancellationToken,
 ) {
+    let (ended, new) = compare(shared, has_quorum);
+    // Who looks into the store looks at sessions, too: the store is not waited for while these are locked.
     let mut devices = shared
         .devices
         .write()
         .unwrap_or_else(PoisonError::into_inner);
-    let (ended, new) = shared.store.read(|state| {
-        let (node, boot) = (shared.store.node_id(), shared.standing.boot);
-        let wanted = |name: &str| wanted(state, node, boot, has_quorum, name);
-        let ended: Vec<_> = devices
-            .iter()
-            .filter(|(name, device)| wanted(name) != Some(&device.spec))
-            .map(|(name, _)| name.clone())
-            .collect();
-        let is_served = |spec: &DeviceSpec| {
-            let served = devices.get(&spec.name);
-            served.is_some_and(|device| device.spec == *spec)
-        };
-        let wanted = state.devices().keys().filter_map(|name| wanted(name));
-        let new: Vec<_> = wanted.filter(|spec| !is_served(spec)).cloned().collect();
-        (ended, new)
-    });
     for name in &ended {
         end(&mut devices, name);
     }
-    for spec in &new {
-        let known = shared.store.read(|state| {
-            let device = state.device(&spec.name);
-            device.map(|device| device.acknowledged().clone())
-        });
+    let has_changed = !(ended.is_empty() && new.is_empty());
+    for (spec, known) in new {
         let device = Arc::new(Device {
-            acknowledged: Mutex::new(known.unwrap_or_default()),
+            acknowledged: Mutex::new(known),
             cancel: cancel.child_token(),
-            spec: spec.clone(),
+            spec,
         });
         tracing::info!(
-            device = spec.name,
-            address = spec.address,
+            device = device.spec.name,
+            address = device.spec.address,
             "distributing to the device"
         );
-        devices.insert(spec.name.clone(), device.clone());
+        devices.insert(device.spec.name.clone(), device.clone());
         tasks.spawn(session::run(shared.clone(), device));
     }
     drop(devices);
-    if !(ended.is_empty() && new.is_empty()) {
+    if has_changed {
         shared.announce();
     }
+}
+
+/// The devices whose sessions have to end, and those that need one, with what is known of what they hold.
+fn compare(shared: &Shared, has_quorum: bool) -> (Vec<String>, Vec<(DeviceSpec, Acknowledged)>) {
+    let (node, boot) = (shared.store.node_id(), shared.standing.boot);
+    let served: BTreeMap<String, Arc<Device>> = shared
+        .devices
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    shared.store.read(|state| {
+        let wanted = |name: &str| wanted(state, node, boot, has_quorum, name);
+        let has_ended =
+            |(name, device): &(&String, &Arc<Device>)| wanted(name) != Some(&device.spec);
+        let ended = served.iter().filter(has_ended);
+        let ended = ended.map(|(name, _)| name.clone()).collect();
+        let new = state.devices().iter().filter_map(|(name, device)| {
+            let spec = wanted(name)?;
+            let is_served = served.get(name).is_some_and(|served| served.spec == *spec);
+            (!is_served).then(|| (spec.clone(), device.acknowledged().clone()))
+        });
+        (ended, new.collect())
+    })
 }
 
 /// The device, if this process shall have a session with it.
