@@ -13,7 +13,7 @@ use crate::state::{BootId, NodeCommand, NodeId, NodeSpec, Presence};
 /// How often each node is heard.
 pub const BEAT_INTERVAL: Duration = Duration::from_millis(25);
 /// After how long without a beat a node is taken to be gone.
-pub const SILENCE: Duration = Duration::from_millis(150);
+pub const SILENCE: Duration = Duration::from_millis(200);
 /// How long a node that was never heard has to be heard before it counts as gone.
 const FIRST_BEAT: Duration = Duration::from_secs(1);
 /// A tick that comes this late says that this process did not run, not that the others did not.

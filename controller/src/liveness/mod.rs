@@ -153,12 +153,14 @@ impl Shell {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
+                biased;
+                // Before a tick, so that what was heard while this process was kept from running counts.
+                Some(event) = self.events.recv() => event,
                 _ = ticks.tick() => {
                     self.handle(Event::Tick);
                     // Who leads and who votes is not announced.
                     Event::Cluster(self.cluster())
                 }
-                Some(event) = self.events.recv() => event,
                 Some(told) = self.tellings.join_next() => match told {
                     Ok(event) => event,
                     Err(error) => {
