@@ -5,6 +5,7 @@
 //! every node; on one that does not lead, all is answered with who does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
 use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore, mpsc, oneshot};
@@ -21,6 +22,9 @@ const QUEUE: usize = 4096;
 const BATCH_BYTES: usize = 1 << 20;
 /// Batches under way: one on the leader's disk while the other is on the followers'.
 const BATCHES_UNDER_WAY: usize = 2;
+/// How long a batch takes its place at most. A leader that was deposed and then sent a snapshot never learns what
+/// became of its last ones.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -126,9 +130,10 @@ async fn commit_batches(
         // In this task, so that batches are in the log in the order in which they were gathered.
         match raft.client_write_ff(Batch(commands)).await {
             Ok(written) => drop(tasks.spawn(async move {
-                let result = match written.await {
-                    Ok(result) => result.map_err(write_error),
-                    Err(_) => Err(StoreError::Stopped("consensus ended".to_owned())),
+                let result = match tokio::time::timeout(ANSWER_TIMEOUT, written).await {
+                    Ok(Ok(result)) => result.map_err(write_error),
+                    Ok(Err(_)) => Err(StoreError::Unknown("consensus ended".to_owned())),
+                    Err(_) => Err(StoreError::Unknown("no majority answered".to_owned())),
                 };
                 drop(opened);
                 answer_batch(result.map(|written| written.data), answers, slot);

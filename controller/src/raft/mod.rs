@@ -251,12 +251,24 @@ impl Store {
     /// Waits until somebody leads, and until this node has applied what was acknowledged before it started.
     ///
     /// # Errors
-    /// When nobody leads for long.
+    /// When nobody leads for long, or consensus ends.
     pub async fn wait_until_current(&self) -> Result<(), StartError> {
-        let current = async { while self.ensure_current().await.is_err() {} };
+        let current = async {
+            loop {
+                match self.ensure_current().await {
+                    Ok(()) => return Ok(()),
+                    Err(StoreError::Stopped(message)) => {
+                        let data_dir = self.data_dir.to_path_buf();
+                        return Err(StartError::Consensus { data_dir, message });
+                    }
+                    // Somebody may lead soon.
+                    Err(_) => {}
+                }
+            }
+        };
         tokio::time::timeout(LEADER_TIMEOUT, current)
             .await
-            .map_err(|_| StartError::NoLeader)
+            .map_err(|_| StartError::NoLeader)?
     }
 
     /// This node.

@@ -124,8 +124,9 @@ fn store_error(error: StoreError) -> Status {
     let message = error.to_string();
     match error {
         StoreError::NotLeader { .. } => Status::failed_precondition(message),
+        // Certainly not done, and another one may lead soon.
+        StoreError::NoQuorum(reason) => Status::failed_precondition(reason),
         StoreError::Refused(reason) => Status::invalid_argument(reason),
-        StoreError::NoQuorum(reason) => Status::unavailable(reason),
         StoreError::Unknown(_) | StoreError::Stopped(_) => Status::aborted(message),
     }
 }

@@ -151,8 +151,11 @@ impl StorageBackend for Disk {
         std::thread::sleep(takes);
         let mut inner = self.lock();
         inner.operate()?;
-        inner.synced = inner.now.clone();
-        inner.unsynced.clear();
+        for (offset, data) in std::mem::take(&mut inner.unsynced) {
+            let end = inner.synced.len().min(offset + data.len());
+            let data = &data[..end.saturating_sub(offset)];
+            inner.synced[offset..offset + data.len()].copy_from_slice(data);
+        }
         Ok(())
     }
 
