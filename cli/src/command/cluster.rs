@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -121,7 +122,8 @@ async fn snapshot(cluster: &mut Cluster, path: &Path, output: &mut Output) -> Re
     let answer = answer.await.map_err(|status| cluster.error(status))?;
     let mut chunks = answer.into_inner();
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true);
+    // What applications keep is in it, too.
+    let file = options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = file.open(&unfinished).map_err(unwritable)?;
     let mut bytes = 0;
     while let Some(chunk) = chunks

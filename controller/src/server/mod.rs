@@ -49,6 +49,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long others may take to take over. Whoever does not hears nothing of this node afterwards, and acts on that.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(3);
+const HANDOVER_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why the controller did not start.
 #[derive(Debug, Error)]
@@ -284,11 +285,14 @@ impl Server {
             if let Err(error) = self.liveness.leave().await {
                 tracing::warn!(%error, "what this controller is master of is not handed over");
             }
-            let node = self.store.node_id();
-            if self.store.membership().leader == Some(node)
-                && let Err(error) = self.store.transfer_leadership(None).await
-            {
-                tracing::warn!(%error, "leadership is not handed over");
+            let leads = || self.store.membership().leader == Some(self.store.node_id());
+            let has_others = self.store.membership().voters.len() > 1;
+            // Whoever is asked may be too busy to be elected in time; the next try may find another one.
+            while has_others && leads() {
+                if let Err(error) = self.store.transfer_leadership(None).await {
+                    tracing::warn!(%error, "leadership is not handed over yet");
+                    tokio::time::sleep(HANDOVER_PAUSE).await;
+                }
             }
         };
         if tokio::time::timeout(HANDOVER_TIMEOUT, leave).await.is_err() {
