@@ -3,6 +3,7 @@
 //! all of them have said much.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,10 +49,17 @@ impl Gathered {
 #[derive(Debug, Default)]
 pub struct Reports {
     gathered: Mutex<Gathered>,
+    /// The number of the latest.
+    last: AtomicU64,
     is_waiting: Notify,
 }
 
 impl Reports {
+    /// The number of the next report.
+    pub fn next_number(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Adds what a session has learnt.
     pub fn add(&self, report: Report) {
         self.with(|gathered| gathered.add(report));
@@ -116,6 +124,7 @@ mod tests {
         Report {
             spec: spec("leaf1"),
             term: Term(term),
+            number: 0,
             fault: None,
             said,
         }

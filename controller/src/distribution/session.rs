@@ -207,6 +207,7 @@ impl Session {
         let report = Report {
             spec: self.device.spec.clone(),
             term,
+            number: self.shared.reports.next_number(),
             fault: self.sync.fault(),
             said,
         };

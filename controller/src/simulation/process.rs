@@ -37,6 +37,8 @@ pub struct Process {
     /// Devices of which the store is being told.
     telling: BTreeSet<String>,
     gathered: Gathered,
+    /// Reports that it has made.
+    reports: u64,
     /// Reports on their way into the store.
     reporting: Vec<Report>,
 }
@@ -70,6 +72,7 @@ impl Process {
             contacts: BTreeMap::new(),
             telling: BTreeSet::new(),
             gathered: Gathered::default(),
+            reports: 0,
             reporting: Vec::new(),
         }
     }
@@ -378,9 +381,11 @@ impl World {
     fn report(&mut self, run: Run, device: &str, said: Option<Said>) -> Option<Event> {
         let process = self.process(run)?;
         let session = process.sessions.get_mut(device)?;
+        process.reports += 1;
         let report = Report {
             spec: session.spec.clone(),
             term: session.term,
+            number: process.reports,
             fault: session.sync.fault(),
             said,
         };

@@ -32,6 +32,8 @@ pub struct Report {
     pub spec: DeviceSpec,
     /// The term of the session.
     pub term: Term,
+    /// Rises with each report of a node. One that is committed late, after others that were made later, says nothing new.
+    pub number: u64,
     /// Why there is no session now; `None` while there is one.
     pub fault: Option<SessionFault>,
     /// What the agent has said.
@@ -62,6 +64,7 @@ impl Report {
             (said, more) => *said = more,
         }
         (self.spec, self.term, self.fault) = (later.spec, later.term, later.fault);
+        self.number = later.number;
     }
 }
 
@@ -70,6 +73,8 @@ impl Report {
 pub struct Acknowledged {
     /// The term of the master that told.
     term: Term,
+    /// The latest report, and the term in which it was made.
+    latest: (Term, u64),
     taken: Revision,
     /// The latest attempt of a master to open a session, if it failed, and that master's term.
     fault: Option<(Term, SessionFault)>,
@@ -81,6 +86,11 @@ impl Acknowledged {
     /// Takes a report in. Returns the objectives whose status is another one.
     pub fn record(&mut self, report: Report) -> BTreeSet<ObjectiveKey> {
         let mut changed = BTreeSet::new();
+        let reported = (report.term, report.number);
+        if reported <= self.latest {
+            return changed;
+        }
+        self.latest = reported;
         self.fault = report.fault.map(|fault| (report.term, fault));
         let Some(said) = report.said else {
             return changed;

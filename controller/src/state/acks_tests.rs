@@ -1,5 +1,7 @@
 //! What is known of objectives from acknowledgements, one case each.
 
+use std::cell::Cell;
+
 use super::*;
 use crate::objective::ObjectiveKey;
 use crate::status::{Progress, Reason, Status};
@@ -46,6 +48,7 @@ fn unreachable() -> SessionFault {
 /// A state with one device, whose master is `NODE`.
 struct Case {
     state: State,
+    reports: Cell<u64>,
 }
 
 impl Case {
@@ -60,7 +63,10 @@ impl Case {
             node: NODE,
             devices,
         });
-        Self { state }
+        Self {
+            state,
+            reports: Cell::new(0),
+        }
     }
 
     fn device(&self) -> &DeviceState {
@@ -73,7 +79,9 @@ impl Case {
     }
 
     fn said(&self, said: Said) -> Report {
+        self.reports.set(self.reports.get() + 1);
         Report {
+            number: self.reports.get(),
             spec: spec(),
             term: self.device().term(),
             fault: None,
@@ -174,6 +182,17 @@ fn what_a_master_of_an_earlier_term_says_is_passed_over() {
     let of_another_node = case.said(said(true, 9, vec![]));
     assert_eq!(case.acknowledge(NODE + 1, of_another_node), []);
     assert_eq!(case.progress("a", 5), IN_FLIGHT);
+}
+
+#[test]
+fn a_report_that_is_committed_after_later_ones_changes_nothing() {
+    let mut case = Case::new();
+    case.report(said(true, 3, vec![]));
+    let late = case.said(said(true, 4, vec![("a", Some(failed(4)))]));
+    case.report(said(false, 5, vec![("a", None)]));
+    case.acknowledge(NODE, late);
+    assert_eq!(case.progress("a", 4), APPLIED);
+    assert_eq!(case.progress("a", 5), APPLIED);
 }
 
 #[test]
