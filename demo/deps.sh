@@ -3,7 +3,7 @@
 #
 #   demo/deps.sh build     a C compiler and headers for libbpf
 #   demo/deps.sh demo      these, and what makes and uses network namespaces
-#   demo/deps.sh test      these, what makes a Python environment for the independent client, and lldpd
+#   demo/deps.sh test      these, what makes a Python environment for the independent client, lldpd and libfaketime
 set -euo pipefail
 
 # One line a need: a question that succeeds when it is met, and the Debian package that meets it.
@@ -31,6 +31,8 @@ fi
 if [ "$purpose" = test ]; then
     needs+=$'\n''python3 -c "import ensurepip" | python3-venv'
     needs+=$'\n''command -v lldpd | lldpd'
+    # Sets the clocks of single processes.
+    needs+=$'\n''ls /usr/lib/*/faketime/libfaketimeMT.so.1 | libfaketime'
 fi
 
 missing=()

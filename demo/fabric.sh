@@ -1,8 +1,8 @@
 # The demo's network: namespaces, links and hosts, up and down. Sourced, not run.
 #
 # Every namespace is called pm-NAME. Switch ports are the switch's end of a veth pair, named like
-# the ports in examples/leaf-spine. `pm-ctl` is the management network: the controller lives there,
-# at 198.18.0.1, and a bridge joins it to the agents.
+# the ports in examples/leaf-spine. `pm-ctl` is the management network: the controllers live there,
+# at 198.18.0.1 to .3, and a bridge joins it to the agents.
 
 switches=(leaf1 leaf2 spine1 spine2)
 hosts=(h1 h2 h3 h4)
@@ -35,14 +35,16 @@ link() {
 next_index=100
 
 fabric_up() {
-    local node
+    local node address
     for node in ctl "${switches[@]}" "${hosts[@]}"; do
         ip netns add "pm-$node"
         ip -n "pm-$node" link set lo up
     done
 
     ip -n pm-ctl link add name management type bridge
-    ip -n pm-ctl addr add 198.18.0.1/24 dev management
+    for address in 198.18.0.1 198.18.0.2 198.18.0.3; do
+        ip -n pm-ctl addr add "$address/24" dev management
+    done
     ip -n pm-ctl link set management up
     for node in "${switches[@]}"; do
         # The kernel of a switch says nothing of its own on the ports.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole of Pointsman on one machine: four switches, four hosts, a controller, real packets.
+# The whole of Pointsman on one machine: four switches, four hosts, three controllers, real packets.
 # Run by `make demo`. Exits 0 only if every step did what it says. KEEP=1 leaves it all up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,11 +9,14 @@ source demo/traffic.sh
 
 profile=${PROFILE:-dev}
 bin_dir=${CARGO_TARGET_DIR:-target}/$([ "$profile" = dev ] && echo debug || echo "$profile")
-controller=198.18.0.1:9700
+controllers=(c1 c2 c3)
+declare -A controller=([c1]=198.18.0.1 [c2]=198.18.0.2 [c3]=198.18.0.3)
+# Any of them is asked: what one does not know by itself it asks another.
+apis=198.18.0.1:9700,198.18.0.2:9700,198.18.0.3:9700
 # How much of a Linux bridge's throughput the fabric has to reach.
 least_share=0.33
 
-pointsman() { in_ns pm-ctl "$bin_dir/pointsman" --controller "$controller" "$@"; }
+pointsman() { in_ns pm-ctl "$bin_dir/pointsman" --controller "$apis" "$@"; }
 
 # show COMMAND...: of pointsman, with what it prints.
 show() {
@@ -46,10 +49,11 @@ show_logs() {
 how_to_look() {
     cat <<EOF
 
-It is all still up. To look at it (in the management network, where the controller is):
+It is all still up. To look at it (in the management network, where the controllers are):
 
-  alias pm="nsenter --net=/run/netns/pm-ctl $(realpath "$bin_dir")/pointsman --controller $controller"
+  alias pm="nsenter --net=/run/netns/pm-ctl $(realpath "$bin_dir")/pointsman --controller $apis"
   pm status
+  pm cluster status
   pm get objectives
   pm get tables
   nsenter --net=/run/netns/pm-h1 ping 10.0.20.13
@@ -60,8 +64,42 @@ make demo-down removes it.
 EOF
 }
 
+# settings_of CONTROLLER: what all its commands are told.
+settings_of() {
+    echo --node-name "$1" --listen "${controller[$1]}:9700" --peer-listen "${controller[$1]}:9701" \
+        --data-dir "$run_dir/state/$1"
+}
+
+# The first makes the cluster; the others join it, each with a token of its own.
+make_cluster() {
+    local name settings
+    for name in "${controllers[@]}"; do
+        read -ra settings <<<"$(settings_of "$name")"
+        if [ "$name" = c1 ]; then
+            in_ns pm-ctl "$bin_dir/pointsman-controller" init "${settings[@]}" >>"$log_dir/$name.log" 2>&1
+        else
+            in_ns pm-ctl "$bin_dir/pointsman-controller" join "$(pointsman cluster add 2>>"$log_dir/c1.log")" "${settings[@]}" \
+                >>"$log_dir/$name.log" 2>&1
+        fi
+        start_controller "$name"
+        wait_for 20 "controller $name" serves "$name"
+    done
+}
+
 start_controller() {
-    start controller pm-ctl "$bin_dir/pointsman-controller" --bootstrap --listen "$controller" --data-dir "$run_dir/state/controller"
+    local settings
+    read -ra settings <<<"$(settings_of "$1")"
+    start "$1" pm-ctl "$bin_dir/pointsman-controller" "${settings[@]}"
+}
+
+# serves CONTROLLER: it answers, and a majority with it.
+serves() {
+    in_ns pm-ctl "$bin_dir/pointsman" --controller "${controller[$1]}:9700" get nodes
+}
+
+# master_of SWITCH: the controller that writes it.
+master_of() {
+    pointsman get devices "$1" -o json | sed -n 's/^ *"master": "\(.*\)",$/\1/p'
 }
 
 start_agent() {
@@ -118,12 +156,12 @@ trap 'exit 130' INT TERM
 step "making the network: ${#switches[@]} switches, ${#hosts[@]} hosts, MTU $mtu"
 fabric_up
 
-step "starting a controller, and an agent in each switch"
-start_controller
+step "starting ${#controllers[@]} controllers, and an agent in each switch"
 for switch in "${switches[@]}"; do
     start_agent "$switch"
 done
-wait_for 20 "the controller" pointsman get nodes
+make_cluster
+show cluster status
 for switch in "${switches[@]}"; do
     wait_for 20 "the ports of $switch" ports_up "$switch"
 done
@@ -172,8 +210,31 @@ ip -n pm-leaf1 link set swp49 up
 pointsman apply -f examples/leaf-spine >/dev/null
 say "the link is up, spine1 in use again"
 
-step "losing spine1 as a whole with the controller dead: the leaves have only themselves"
-stop controller
+step "killing the controller that is master of leaf1 while hosts ping and a route is added"
+victim=$(master_of leaf1)
+say "$victim is master of leaf1"
+stream_start
+sleep 1
+crash "$victim"
+begun=$(date +%s%N)
+printf 'device: leaf1\nobjectives:\n  - { forward: rack9, flag: specific, selector: { eth_type: ipv4, ipv4_dst: 10.9.0.0/24 }, next: spines }\n' \
+    >"$run_dir/rack9.yaml"
+show apply -f "$run_dir/rack9.yaml"
+say "applied, and acknowledged by leaf1, $((($(date +%s%N) - begun) / 1000000)) ms after the kill"
+sleep 1
+stream_report
+successor=$(master_of leaf1)
+say "$successor is master of leaf1"
+[ "$successor" != "$victim" ] || fail "leaf1 has no new master"
+show cluster status
+pointsman delete -f "$run_dir/rack9.yaml" >/dev/null
+start_controller "$victim"
+wait_for 20 "controller $victim" serves "$victim"
+
+step "losing spine1 as a whole with all controllers dead: the leaves have only themselves"
+for name in "${controllers[@]}"; do
+    stop "$name"
+done
 stream_start
 sleep 1
 ip -n pm-spine1 link set swp1 down
@@ -183,13 +244,17 @@ stream_report
 ip -n pm-spine1 link set swp1 up
 ip -n pm-spine1 link set swp2 up
 
-step "killing leaf1's agent, the controller still dead: it comes back with what it knew"
+step "killing leaf1's agent, the controllers still dead: it comes back with what it knew"
 crash leaf1
 start_agent leaf1
 wait_for 20 "the ports of leaf1" ports_up leaf1
 ping_pairs || fail "some hosts cannot reach each other after leaf1's agent was started again"
-start_controller
-wait_for 20 "the controller" pointsman get nodes
+for name in "${controllers[@]}"; do
+    start_controller "$name"
+done
+for name in "${controllers[@]}"; do
+    wait_for 20 "controller $name" serves "$name"
+done
 wait_for 20 "every objective" all_applied
 show status
 
