@@ -5,7 +5,7 @@ PROFILE ?= dev
 VENV    := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test build check bench restarts repair packets many views sequences clients
+.PHONY: help demo demo-down test build check bench restarts repair packets many views sequences clients failover linearizable
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,16 @@ sequences: ## Do random things to objectives, agents, ports and entries for minu
 	@demo/deps.sh build
 	cargo build --release -p pointsman-agent
 	cargo run --release -p pointsman-bench --bin sequences -- --minutes 10
+
+failover: ## Kill, cut off and shut down controllers 50 times each under a stream of applies, and measure how long switches are without one (root)
+	@demo/deps.sh test
+	cargo build --release -p pointsman-agent -p pointsman-controller
+	cargo run --release -p pointsman-bench --bin fail_over
+
+linearizable: ## Make trouble for controllers for minutes, and hold what their clients saw to what is promised (root)
+	@demo/deps.sh test
+	cargo build --release -p pointsman-controller
+	cargo run --release -p pointsman-bench --bin linearizable
 
 build: ## Build agent, controller and CLI
 	@demo/deps.sh build

@@ -1,9 +1,13 @@
 //! Benchmarks, load generators, the conformance runner, the fuzzer, and programs made up for them.
 
+mod closed_loop;
 pub mod conformance;
+pub mod controllers;
 pub mod fabric_views;
+pub mod fail_over;
 pub mod fast_repair;
 pub mod fuzz;
+pub mod linearizable;
 pub mod many_objectives;
 mod numbered;
 pub mod p4rt;

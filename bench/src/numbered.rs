@@ -1,7 +1,7 @@
 //! Numbered packets: each says which it is, so that one that does not arrive is known, and when it was sent.
 //!
 //! Called by whatever sends a stream through an agent: [`fast_repair`](crate::fast_repair) and
-//! [`warm_restart`](crate::warm_restart). Needs root.
+//! [`closed_loop`](crate::closed_loop). Needs root.
 
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
 //! Numbered packets from one port to another, in a closed loop: never more than a few are under way, so that one
 //! that does not arrive was lost by the switch and not by a full queue.
+//!
+//! Called by those who disturb something that must not disturb packets: [`warm_restart`](crate::warm_restart) and
+//! [`fail_over`](crate::fail_over).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,14 +35,14 @@ pub struct Packets {
 }
 
 /// A thread that sends and receives.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     done: Arc<AtomicBool>,
     thread: JoinHandle<Result<Packets>>,
 }
 
 impl Stream {
     /// Sends from the first host to the second one from now on.
-    pub(super) fn start(hosts: &[String; 2]) -> Result<Stream> {
+    pub(crate) fn start(hosts: &[String; 2]) -> Result<Stream> {
         let [from, to] = hosts;
         let sender = numbered::sender(from)?;
         let receiver = numbered::receiver(to, READ_TIMEOUT)?;
@@ -52,7 +55,7 @@ impl Stream {
     }
 
     /// Waits for those under way.
-    pub(super) fn stop(self) -> Result<Packets> {
+    pub(crate) fn stop(self) -> Result<Packets> {
         self.done.store(true, Relaxed);
         let packets = self.thread.join();
         packets.map_err(|_| anyhow!("the thread of the packets has failed"))?
