@@ -1,6 +1,6 @@
 //! An agent that is killed again and again, under traffic and writes.
 //!
-//! Packets run in a closed loop from one port to another ([`closed_loop`](crate::closed_loop)), a client writes random entries and keeps
+//! Packets run in a closed loop from one port to another (`closed_loop`), a client writes random entries and keeps
 //! a model of what was acknowledged (`writes`), and the agent is killed (SIGKILL) at random times and started
 //! again (`bed`): while it serves, while it takes over what it finds, or halfway through a write. At the end no
 //! packet may be lost, no acknowledged write be missing, and the entry that all packets hit must have

@@ -6,7 +6,7 @@
 //! buckets are added and removed one by one. Generated types come in and go out
 //! through [`Objective::from_proto`] and [`Objective::to_proto`] alone; in between
 //! an objective stays the encoded message that it came as, in memory, in the log
-//! ([`kept`]), and on its way to agents (`crate::encoded`).
+//! (`kept`), and on its way to agents (`crate::encoded`).
 
 mod kept;
 

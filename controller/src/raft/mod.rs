@@ -7,7 +7,7 @@
 //! (that is `state`) and talks to no switch (that is `distribution`).
 //!
 //! A cluster has one, three or five nodes. Every one of them takes every request:
-//! what only the leader can do is passed on to it ([`forward`]). What others have
+//! what only the leader can do is passed on to it (`forward`). What others have
 //! to say to a node over the peer port goes along the same connections
 //! ([`Store::peer_channel`]) and beside the same services ([`peer_service`]).
 

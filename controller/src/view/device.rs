@@ -10,7 +10,7 @@
 //!
 //! Changes are taken in the order of (boot id, sequence), each exactly once, and after each batch the digest of what is
 //! here has to be the agent's. On any doubt everything is asked for anew; what was known stays, marked as stale, until
-//! all of it is there. [`session`](super::session) owns the stream and the timers.
+//! all of it is there. `session` owns the stream and the timers.
 
 use std::time::{Duration, Instant};
 

@@ -13,8 +13,8 @@
 //! the agent's own order, (boot id, sequence), so views that are at the same position are the same everywhere, and
 //! whoever watched one controller goes on at another. What an agent does not confirm any more is kept and marked.
 //!
-//! [`device`] decides and is pure, so are [`graph`] and [`paths`]; [`session`] owns the stream and timers of one device,
-//! [`supervisor`] has one for each device of the store. Nothing is replicated or written to disk here, and nothing here
+//! [`device`] decides and is pure, so are [`graph`] and [`paths`]; `session` owns the stream and timers of one device,
+//! `supervisor` has one for each device of the store. Nothing is replicated or written to disk here, and nothing here
 //! writes to a switch. Called by [`service`](crate::service).
 
 pub mod device;
