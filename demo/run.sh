@@ -99,7 +99,8 @@ serves() {
 
 # master_of SWITCH: the controller that writes it.
 master_of() {
-    pointsman get devices "$1" -o json | sed -n 's/^ *"master": "\(.*\)",$/\1/p'
+    # The agent names its master as well, after the device.
+    pointsman get devices "$1" -o json | awk -F '"' '$2 == "master" && !seen++ { print $4 }'
 }
 
 start_agent() {
@@ -226,7 +227,8 @@ stream_report
 successor=$(master_of leaf1)
 say "$successor is master of leaf1"
 [ "$successor" != "$victim" ] || fail "leaf1 has no new master"
-show cluster status
+# It says that no other may be lost now, also by its exit code.
+show cluster status || true
 pointsman delete -f "$run_dir/rack9.yaml" >/dev/null
 start_controller "$victim"
 wait_for 20 "controller $victim" serves "$victim"
