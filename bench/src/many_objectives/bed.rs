@@ -17,6 +17,8 @@ use super::{Options, Step};
 pub(super) const AGENT: &str = "127.0.0.1:9559";
 const CONTROLLER: &str = "127.0.0.1:9700";
 pub(super) const DEVICE_ID: u64 = 1;
+/// How long nothing is written until nothing follows.
+const SETTLED: std::time::Duration = std::time::Duration::from_millis(300);
 /// Ports 1 and 2 are the ends of one link.
 pub(super) const PORTS: usize = 2;
 
@@ -124,9 +126,17 @@ impl Bed {
         ])
     }
 
-    /// What has been written so far.
+    /// What has been written so far, once nothing follows any more: acknowledgements are written after what they are of.
     pub(super) async fn written(&self) -> Result<Written> {
-        watch::written(self.client.clone(), AGENT).await
+        let mut written = watch::written(self.client.clone(), AGENT).await?;
+        loop {
+            tokio::time::sleep(SETTLED).await;
+            let now = watch::written(self.client.clone(), AGENT).await?;
+            if now == written {
+                return Ok(now);
+            }
+            written = now;
+        }
     }
 
     /// What the servers take of memory, and have taken at most.

@@ -89,7 +89,8 @@ pub async fn run(options: &Options) -> Result<Report> {
     let one = Written {
         updates: 1,
         revisions: 1,
-        log_entries: 1,
+        // The change, and that the switch has acknowledged it.
+        log_entries: 2,
     };
     expect_written(again, bed.written().await?, &one, "one changed line")?;
 
