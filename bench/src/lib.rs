@@ -10,6 +10,7 @@ pub mod fuzz;
 pub mod linearizable;
 pub mod many_objectives;
 mod numbered;
+pub mod objectives;
 pub mod p4rt;
 pub mod p4rt_fuzz;
 pub mod packet_io;
