@@ -5,7 +5,7 @@ PROFILE ?= dev
 VENV    := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test build check bench restarts repair packets many views sequences clients failover linearizable
+.PHONY: help demo demo-down test build check bench restarts repair packets many views sequences clients failover linearizable objectives
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,11 @@ linearizable: ## Make trouble for controllers for minutes, and hold what their c
 	@demo/deps.sh test
 	cargo build --release -p pointsman-controller
 	cargo run --release -p pointsman-bench --bin linearizable
+
+objectives: ## Measure objectives acknowledged end to end a second, and the latency of one, with three controllers and with one (root)
+	@demo/deps.sh build
+	cargo build --release -p pointsman-controller
+	cargo run --release -p pointsman-bench --bin objectives
 
 build: ## Build agent, controller and CLI
 	@demo/deps.sh build

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use pointsman_bench::fail_over::{Options, run};
+use pointsman_bench::fail_over::{Fault, Options, run};
 use pointsman_bench::program;
 
 /// From the end of a master to the first acknowledged write of the next, under a stream of applies and of packets
@@ -27,6 +27,10 @@ struct Args {
     /// How often a master is killed, how often cut off, and how often shut down
     #[arg(long, default_value_t = 50)]
     trials: usize,
+
+    /// What is done to masters [default: one after the other]
+    #[arg(long = "fault", value_enum, value_name = "FAULT")]
+    faults: Vec<Fault>,
 
     /// This process is in a network namespace of its own
     #[arg(long, hide = true)]
@@ -53,6 +57,10 @@ async fn measure(args: Args) -> Result<ExitCode> {
         nodes: args.nodes,
         switches: args.switches,
         trials: args.trials,
+        faults: match args.faults.is_empty() {
+            true => Fault::ALL.to_vec(),
+            false => args.faults,
+        },
     };
     let report = run(&options).await?;
     println!("{report}");

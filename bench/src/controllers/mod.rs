@@ -141,6 +141,18 @@ impl Cluster {
         self.wait_until_served(index).await
     }
 
+    /// Starts all nodes at the same time, none of which runs, on what they have on disk, and waits until each serves.
+    ///
+    /// # Errors
+    /// If one does not start.
+    pub async fn start_all(&mut self) -> Result<()> {
+        self.nodes.iter_mut().try_for_each(Node::start)?;
+        for index in 0..self.len() {
+            self.wait_until_served(index).await?;
+        }
+        Ok(())
+    }
+
     /// Cuts a node off from all others, from switches and clients. Packets are lost; nobody is told.
     ///
     /// # Errors

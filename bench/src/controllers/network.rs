@@ -41,7 +41,8 @@ impl Network {
     pub(super) fn prepare(&self) -> Result<()> {
         ip("link set lo up")?;
         if let Network::Bridge { .. } = self {
-            ip("link add br0 type bridge forward_delay 0")?;
+            // Without an address of its own it has that of a port, and another one when ports come: neighbours then send to nobody.
+            ip("link add br0 address 02:00:00:00:77:fe type bridge forward_delay 0")?;
             ip(&format!("address add {BRIDGE_ADDRESS}/24 dev br0"))?;
             ip("link set br0 up")?;
         }

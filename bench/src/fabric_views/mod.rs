@@ -11,7 +11,6 @@
 //! controllers have to be those of the switches, by position and digest. Called by the program of the same name and its
 //! test; wants a network namespace for itself.
 
-mod bed;
 mod report;
 mod storm;
 mod witness;
@@ -23,10 +22,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use pointsman_proto::pointsman::controller::v1 as pb;
 use pointsman_proto::pointsman::controller::v1::freshness;
+use pointsman_proto::pointsman::controller::v1::topology_client::TopologyClient;
 
-use crate::switches::Switch;
-use bed::Bed;
-pub use report::{Report, View};
+use crate::controllers::{Cluster, Network};
+use crate::switches::{ElectionId, Switch};
+pub use report::{Memory, Report, Start, View};
 use storm::Sent;
 
 /// How long anything may take that has to come.
@@ -50,84 +50,90 @@ pub struct Options {
     pub seconds: u32,
 }
 
-/// Measures.
+/// Measures, in the network namespace that this process is in.
 ///
 /// # Errors
 /// If a controller fails, misses a change, or knows something else than the others at the end.
 pub async fn run(options: &Options) -> Result<Report> {
-    bed::prepare()?;
+    let started = Instant::now();
+    let mut cluster =
+        Cluster::start(&options.controller, options.controllers, Network::Loopback).await?;
+    let served = started.elapsed();
     let switches = Switch::start_many(options.switches, options.ports).await?;
     let switches: Arc<[Switch]> = switches.into();
     storm::furnish(&switches, options.ports);
 
+    let nobody = vec![ElectionId::default(); switches.len()];
     let started = Instant::now();
-    let mut bed = Bed::start(&options.controller, options.controllers).await?;
-    let served = started.elapsed();
-    let started = Instant::now();
-    bed.add_devices(switches.iter().map(Switch::spec)).await?;
-    wait_until_mastered(&bed, &switches).await?;
-    let mastered = started.elapsed();
-    wait_until_equal(&bed, &switches).await?;
-    let seen = started.elapsed();
+    let specs = switches.iter().map(Switch::spec);
+    cluster.add_devices(specs).await?;
+    let added = mastered_and_seen(&cluster, &switches, &nobody, started).await?;
 
-    bed.stop(&switches).await?;
+    (0..cluster.len()).try_for_each(|index| cluster.kill(index))?;
+    let before: Vec<_> = switches.iter().map(Switch::highest_election_id).collect();
     let started = Instant::now();
-    bed.start_again(options.controllers).await?;
-    wait_until_mastered(&bed, &switches).await?;
-    let mastered_again = started.elapsed();
-    wait_until_equal(&bed, &switches).await?;
-    let seen_again = started.elapsed();
+    cluster.start_all().await?;
+    let restarted = mastered_and_seen(&cluster, &switches, &before, started).await?;
 
     let sent = Arc::new(Sent::new(&switches, options));
     let mut witnesses = Vec::new();
-    for index in 0..options.controllers {
-        witnesses.push(witness::start(bed.channel(index)?, sent.clone()).await?);
+    for index in 0..cluster.len() {
+        witnesses.push(witness::start(cluster.channel(index)?, sent.clone()).await?);
     }
     let storm = storm::run(switches.clone(), sent.clone(), options.clone());
     let took = tokio::spawn(storm).await?;
-    wait_until_equal(&bed, &switches).await?;
+    wait_until_equal(&cluster, &switches).await?;
     let mut views = Vec::new();
     for (index, witness) in witnesses.into_iter().enumerate() {
         let seen = witness.all_of(sent.count()).await;
-        let seen = seen.with_context(|| format!("{}:\n{}", bed.name(index), bed.log(index)))?;
         views.push(View {
-            controller: bed.name(index),
-            latency: seen,
-            memory: bed.memory(index)?,
+            controller: cluster.name(index).to_owned(),
+            latency: seen.with_context(|| cluster.logs())?,
+            memory: Memory::of(cluster.pid(index).context("it runs")?)?,
         });
     }
     Ok(Report {
         options: options.clone(),
         served,
-        mastered,
-        seen,
-        mastered_again,
-        seen_again,
+        added,
+        restarted,
         changes: sent.count(),
         took,
         views,
     })
 }
 
-/// Waits until each switch is written to by a controller that is its master.
-async fn wait_until_mastered(bed: &Bed, switches: &[Switch]) -> Result<()> {
+/// Waits until each switch has a later master than before, and until each controller knows all that the switches have.
+async fn mastered_and_seen(
+    cluster: &Cluster,
+    switches: &[Switch],
+    before: &[ElectionId],
+    started: Instant,
+) -> Result<Start> {
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        let missing = bed.without_master(switches).await?;
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let names = missing.join(", ");
-        ensure!(Instant::now() < deadline, "no master for {names}");
+    let has_master =
+        |(switch, before): (&Switch, &ElectionId)| switch.highest_election_id() > *before;
+    while !switches.iter().zip(before).all(has_master) {
+        ensure!(
+            Instant::now() < deadline,
+            "a switch has no master:\n{}",
+            cluster.logs()
+        );
         tokio::time::sleep(RETRY).await;
     }
+    let mastered = started.elapsed();
+    wait_until_equal(cluster, switches).await?;
+    Ok(Start {
+        mastered,
+        seen: started.elapsed(),
+    })
 }
 
 /// Waits until each controller knows all of what the switches have.
-async fn wait_until_equal(bed: &Bed, switches: &[Switch]) -> Result<()> {
+async fn wait_until_equal(cluster: &Cluster, switches: &[Switch]) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
-    for index in 0..bed.len() {
-        let mut client = bed.topology(index)?;
+    for index in 0..cluster.len() {
+        let mut client = TopologyClient::new(cluster.channel(index)?);
         loop {
             let request = pb::GetInventoryRequest {
                 summary: true,
@@ -151,7 +157,7 @@ async fn wait_until_equal(bed: &Bed, switches: &[Switch]) -> Result<()> {
             ensure!(
                 Instant::now() < deadline,
                 "{} does not know what the switches have",
-                bed.name(index)
+                cluster.name(index)
             );
             tokio::time::sleep(RETRY).await;
         }

@@ -47,21 +47,26 @@ pub struct View {
     pub memory: Memory,
 }
 
+/// How long it took until all was there.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    /// Until each switch has a master that has a session with it.
+    pub mastered: Duration,
+    /// Until each controller knows all that the switches have.
+    pub seen: Duration,
+}
+
 /// All of a run. That it exists says that all views were equal at the end, and that no change was missing or told twice.
 #[derive(Debug)]
 pub struct Report {
     /// What was asked for.
     pub options: Options,
-    /// From the start of the first controller until all serve.
+    /// From nothing until all controllers have joined and serve, one after the other.
     pub served: Duration,
-    /// From the request that adds the switches until each has a master that has a session with it.
-    pub mastered: Duration,
-    /// From the same until each controller knows all that the switches have.
-    pub seen: Duration,
-    /// From the start of controllers that know the switches.
-    pub mastered_again: Duration,
-    /// From the same.
-    pub seen_again: Duration,
+    /// From the request that adds the switches.
+    pub added: Start,
+    /// After all controllers were killed, from when they were started again.
+    pub restarted: Start,
     /// Changes of the storm.
     pub changes: u64,
     /// How long it took to make them.
@@ -95,21 +100,25 @@ impl fmt::Display for Report {
         };
         step(
             f,
-            "controllers started for the first time, serving",
+            "controllers made, joined and serving, one by one",
             self.served,
         )?;
-        step(f, "switches added, each with its master", self.mastered)?;
-        step(f, "switches added, seen by each controller", self.seen)?;
         step(
             f,
-            "controllers started again, switches mastered",
-            self.mastered_again,
+            "switches added, each with its master",
+            self.added.mastered,
         )?;
         step(
             f,
-            "controllers started again, switches seen",
-            self.seen_again,
+            "switches added, seen by each controller",
+            self.added.seen,
         )?;
+        step(
+            f,
+            "all killed and started again, mastered",
+            self.restarted.mastered,
+        )?;
+        step(f, "all killed and started again, seen", self.restarted.seen)?;
         let rate = self.changes as f64 / self.took.as_secs_f64();
         writeln!(
             f,

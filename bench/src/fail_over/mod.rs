@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 const UNDISTURBED: Duration = Duration::from_millis(300);
 
 /// What is done to a master.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Fault {
     /// `kill -9`.
     Killed,
@@ -68,6 +68,8 @@ pub struct Options {
     pub switches: u64,
     /// How often each thing is done.
     pub trials: usize,
+    /// What is done.
+    pub faults: Vec<Fault>,
 }
 
 /// Disturbs masters until there were enough, in the network namespace that this process is in.
@@ -77,7 +79,7 @@ pub struct Options {
 pub async fn run(options: &Options) -> Result<Report> {
     let mut bed = Bed::start(options).await?;
     let mut report = Report::new()?;
-    for fault in Fault::ALL {
+    for &fault in &options.faults {
         for trial in 0..options.trials {
             let of_leader = trial % 2 == 0;
             let times = bed.trial(fault, of_leader).await;

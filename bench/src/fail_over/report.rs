@@ -87,6 +87,9 @@ impl fmt::Display for Report {
                 Fault::CutOff => "cut off",
                 Fault::ShutDown => "shut down",
             };
+            if self.of(fault).is_empty() {
+                continue;
+            }
             line(f, name, &self.of(fault))?;
             line(f, &format!("{name}, leader"), &self.times[&(fault, true)])?;
             line(
