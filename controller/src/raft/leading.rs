@@ -4,17 +4,20 @@
 //! Two tasks gather what comes while the last batch is under way. They run on
 //! every node; on one that does not lead, all is answered with who does.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::pending;
 use openraft::error::{CheckIsLeaderError, ClientWriteError, RaftError};
-use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore, mpsc, oneshot};
+use openraft::metrics::RaftServerMetrics;
+use tokio::sync::{RwLock, Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::StoreError;
-use super::types::{Batch, EncodedCommand, Raft};
-use crate::state::Response;
+use super::types::{Batch, EncodedCommand, Raft, Vote};
+use crate::state::{NodeId, Response};
 
 /// Requests that wait to be gathered. More than these wait in their senders.
 const QUEUE: usize = 4096;
@@ -22,8 +25,8 @@ const QUEUE: usize = 4096;
 const BATCH_BYTES: usize = 1 << 20;
 /// Batches under way: one on the leader's disk while the other is on the followers'.
 const BATCHES_UNDER_WAY: usize = 2;
-/// How long a batch takes its place at most. A leader that was deposed and then sent a snapshot never learns what
-/// became of its last ones.
+/// How long an answer is waited for. A leader that was deposed and then sent a snapshot never learns what became of its
+/// last batches.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -127,19 +130,29 @@ async fn commit_batches(
             .into_iter()
             .map(|write| (write.command, write.answer))
             .unzip();
+        let leadership = raft.server_metrics();
+        let vote = leadership.borrow().vote;
         // In this task, so that batches are in the log in the order in which they were gathered.
         match raft.client_write_ff(Batch(commands)).await {
             Ok(written) => drop(tasks.spawn(async move {
-                let result = match tokio::time::timeout(ANSWER_TIMEOUT, written).await {
+                let mut written = pin!(tokio::time::timeout(ANSWER_TIMEOUT, written));
+                let result = tokio::select! {
+                    result = &mut written => result,
+                    // Should this node lead again, no batch of then waits behind this one.
+                    () = end_of(vote, leadership) => {
+                        drop((slot, opened));
+                        written.await
+                    }
+                };
+                let result = match result {
                     Ok(Ok(result)) => result.map_err(write_error),
                     Ok(Err(_)) => Err(StoreError::Unknown("consensus ended".to_owned())),
                     Err(_) => Err(StoreError::Unknown("no majority answered".to_owned())),
                 };
-                drop(opened);
-                answer_batch(result.map(|written| written.data), answers, slot);
+                answer_batch(result.map(|written| written.data), answers);
             })),
             Err(fatal) => {
-                answer_batch(Err(StoreError::Stopped(fatal.to_string())), answers, slot);
+                answer_batch(Err(StoreError::Stopped(fatal.to_string())), answers);
             }
         }
     }
@@ -155,11 +168,17 @@ fn batch_length(waiting: &[Write]) -> usize {
     fitting.count().max(1).min(waiting.len())
 }
 
-fn answer_batch(
-    result: Result<Vec<Response>, StoreError>,
-    answers: Vec<Answer<Response>>,
-    _slot: OwnedSemaphorePermit,
+/// Resolves once this node has voted anew, for another leader or in another term.
+async fn end_of(
+    vote: Vote,
+    mut leadership: watch::Receiver<RaftServerMetrics<NodeId, openraft::BasicNode>>,
 ) {
+    if leadership.wait_for(|now| now.vote != vote).await.is_err() {
+        pending().await
+    }
+}
+
+fn answer_batch(result: Result<Vec<Response>, StoreError>, answers: Vec<Answer<Response>>) {
     // Who asked may have given up; nothing is lost with the answer.
     match result {
         Ok(responses) => {

@@ -11,6 +11,7 @@
 //! to say to a node over the peer port goes along the same connections
 //! ([`Store::peer_channel`]) and beside the same services ([`peer_service`]).
 
+mod canvass;
 mod database;
 mod forward;
 mod founding;

@@ -3,8 +3,8 @@
 //! openraft's own timers are tied to its time limits for requests, which have to
 //! be long enough for large ones. So this task keeps a faster pace: a leader says
 //! every [`BEAT`] that it is there, past all queues, and a voter that has heard
-//! nothing for a [`LEASE`] stands for election. Voters do so one after the other,
-//! so that the first one has won before the second begins. The rules of Raft are
+//! nothing for a [`LEASE`] stands for election, if a majority would have it ([`canvass`]).
+//! Voters do so one after the other, so that the first one has won before the second begins. The rules of Raft are
 //! openraft's. Its voters believe in a leader for longer than a [`LEASE`], and
 //! refuse to vote until then; one that is asked, and has heard nothing either,
 //! ends that by standing for election itself. Of two candidates of one term the one
@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::canvass;
 use super::links::Links;
 use super::network;
 use super::types::{Raft, Vote};
@@ -41,6 +42,8 @@ pub const LEASE: Duration = Duration::from_millis(100);
 const HEAD_START: Duration = Duration::from_millis(30);
 /// How often that can double for those who have not won: to half a second.
 const MOST_DOUBLINGS: u32 = 4;
+/// Before a voter whom the others would not have asks them once more.
+const PAUSE: Duration = Duration::from_millis(15);
 /// A leader that has heard no majority for this long takes no more requests.
 const SILENCE: Duration = Duration::from_millis(500);
 
@@ -86,10 +89,12 @@ impl Contact {
         self.last_heard().elapsed() >= LEASE
     }
 
-    /// The process that led is known to be gone: nobody has to wait until it has been silent for long.
+    /// The process that led is known to be gone: nobody has to wait until it has been silent for long. To be told again
+    /// does not make it younger, or whoever waits for its turn would do so forever.
     pub fn lose(&self) {
         if let Some(long_ago) = Instant::now().checked_sub(LEASE) {
-            *lock(&self.leader) = long_ago;
+            let mut leader = lock(&self.leader);
+            *leader = long_ago.min(*leader);
             self.lost.notify_one();
         }
     }
@@ -111,7 +116,8 @@ impl Drop for Hearing<'_> {
     }
 }
 
-type Metrics = RaftServerMetrics<NodeId, BasicNode>;
+/// What this node knows of the cluster.
+pub type Metrics = RaftServerMetrics<NodeId, BasicNode>;
 
 /// The task. It runs until it is cancelled or consensus ends.
 pub struct Pacemaker {
@@ -136,6 +142,7 @@ impl Pacemaker {
         let mut beats = Beats::default();
         let mut known = (Vote::default(), Instant::now());
         let mut patience = Patience::default();
+        let mut unwanted_until = Instant::now();
         loop {
             let metrics = changes.borrow_and_update().clone();
             if known.0 != metrics.vote {
@@ -158,7 +165,14 @@ impl Pacemaker {
                 }
                 ServerState::Follower | ServerState::Candidate => {
                     let due = self.due(&metrics, known.1) + patience.wait;
-                    if due <= Instant::now() {
+                    let due = due.max(unwanted_until);
+                    if due > Instant::now() {
+                        due
+                    } else if !self.is_wanted(&metrics).await {
+                        tracing::debug!(node = self.node_id, "would not be elected");
+                        unwanted_until = Instant::now() + PAUSE;
+                        unwanted_until
+                    } else {
                         tracing::debug!(node = self.node_id, "stands for election");
                         if self.raft.trigger().elect().await.is_err() {
                             return;
@@ -166,8 +180,6 @@ impl Pacemaker {
                         known.1 = Instant::now();
                         patience = patience.after_defeat();
                         Instant::now() + HEAD_START
-                    } else {
-                        due
                     }
                 }
                 ServerState::Learner | ServerState::Shutdown => Instant::now() + LEASE,
@@ -183,6 +195,10 @@ impl Pacemaker {
                 }
             }
         }
+    }
+
+    async fn is_wanted(&self, metrics: &Metrics) -> bool {
+        canvass::is_wanted(&self.raft, self.node_id, &self.links, metrics, HEAD_START).await
     }
 
     /// When this voter stands for election, if nothing is heard until then.
@@ -349,6 +365,17 @@ struct Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leader_that_is_known_to_be_gone_stays_gone_from_when_it_was() {
+        let contact = Contact::new();
+        contact.lose();
+        let first = contact.last_heard();
+        std::thread::sleep(LEASE / 20);
+        contact.lose();
+        assert_eq!(contact.last_heard(), first);
+        assert!(contact.is_lost());
+    }
 
     #[test]
     fn voters_stand_in_line_behind_a_candidate_and_after_the_last_leader() {

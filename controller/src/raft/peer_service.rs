@@ -21,7 +21,7 @@ use super::network::MAX_MESSAGE_BYTES;
 use super::state_machine::SharedState;
 use super::types::EncodedCommand;
 use super::wire::{self, Malformed};
-use super::{Store, StoreError, snapshot};
+use super::{Store, StoreError, canvass, snapshot};
 use crate::state::NodeId;
 use crate::trust::{PeerTls, caller};
 
@@ -204,6 +204,15 @@ impl Leader for PeerService {
 
 #[tonic::async_trait]
 impl Follower for PeerService {
+    async fn canvass(
+        &self,
+        request: Request<pb::CanvassRequest>,
+    ) -> Result<Response<pb::CanvassResponse>, Status> {
+        let last = request.into_inner().last.map(wire::log_id_from_proto);
+        let would_vote = canvass::would_vote(&self.store.raft, &self.store.contact, last);
+        Ok(Response::new(pb::CanvassResponse { would_vote }))
+    }
+
     async fn elect(
         &self,
         request: Request<pb::ElectRequest>,

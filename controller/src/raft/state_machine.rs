@@ -63,8 +63,7 @@ impl SharedState {
     }
 
     /// Tells who waits for an answer, once the disk of this node has it, too.
-    fn announce(&self, applied: Option<LogId>) {
-        self.announce_change();
+    fn announce_applied(&self, applied: Option<LogId>) {
         self.applied.send_replace(applied.map(|last| last.index));
     }
 }
@@ -143,7 +142,7 @@ impl StateMachine {
             self.shared
                 .read(|state| rows::store(transaction, state, &touched))
         })?;
-        self.shared.announce(applied.last);
+        self.shared.announce_applied(applied.last);
         Ok(responses)
     }
 
@@ -198,7 +197,8 @@ impl StateMachine {
             rows::replace(transaction, &state)
         })?;
         self.shared.write(|shared| *shared = state);
-        self.shared.announce(applied.last);
+        self.shared.announce_change();
+        self.shared.announce_applied(applied.last);
         Ok(())
     }
 }

@@ -45,7 +45,8 @@ pub fn vote_from_proto(vote: Option<pb::Vote>) -> Result<Vote, Malformed> {
     })
 }
 
-fn log_id_to_proto(id: LogId) -> pb::LogId {
+/// A point in the log as a message.
+pub fn log_id_to_proto(id: LogId) -> pb::LogId {
     pb::LogId {
         term: id.leader_id.term,
         node: id.leader_id.node_id,
@@ -53,7 +54,8 @@ fn log_id_to_proto(id: LogId) -> pb::LogId {
     }
 }
 
-fn log_id_from_proto(id: pb::LogId) -> LogId {
+/// A point in the log from a message.
+pub fn log_id_from_proto(id: pb::LogId) -> LogId {
     LogId::new(CommittedLeaderId::new(id.term, id.node), id.index)
 }
 

@@ -8,10 +8,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::super::database::StoreDatabase;
+use super::super::pacemaker::LEASE;
+use super::super::types::EncodedCommand;
 use super::super::{Store, StoreConfig, StoreError, peer_service};
 use super::disk::Disk;
 use super::{apply, config, device, put};
-use crate::state::{Command, NodeId, State};
+use crate::state::{ChangeSet, Command, NodeId, State};
 
 fn new_id() -> NodeId {
     static LAST: AtomicU64 = AtomicU64::new(0);
@@ -141,6 +143,40 @@ fn objectives(store: &Store) -> usize {
     })
 }
 
+/// Leaves nothing of the log but a snapshot.
+async fn forget_log(store: &Store) {
+    store.raft.trigger().snapshot().await.unwrap();
+    let last = store.membership().log_index;
+    let wait = store.raft.wait(Some(PATIENCE));
+    let is_made = |metrics: &openraft::RaftMetrics<NodeId, openraft::BasicNode>| {
+        metrics
+            .snapshot
+            .is_some_and(|snapshot| snapshot.index >= last)
+    };
+    wait.metrics(is_made, "a snapshot").await.unwrap();
+    store.raft.trigger().purge_log(last).await.unwrap();
+    let wait = store.raft.wait(Some(PATIENCE));
+    let is_purged = |metrics: &openraft::RaftMetrics<NodeId, openraft::BasicNode>| {
+        metrics.purged.is_some_and(|purged| purged.index >= last)
+    };
+    wait.metrics(is_purged, "a shorter log").await.unwrap();
+}
+
+/// Nobody reaches this node, and it reaches nobody.
+fn cut_off(nodes: &[Node], place: usize) {
+    let others = nodes.iter().filter(|node| node.id() != nodes[place].id());
+    for other in others.clone() {
+        other.store.links.cut([nodes[place].id()]);
+    }
+    nodes[place].store.links.cut(others.map(Node::id));
+}
+
+fn mend(nodes: &[Node]) {
+    for node in nodes {
+        node.store.links.cut([]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_node_takes_commands_and_shows_what_was_acknowledged_on_another() {
     let nodes = cluster(3).await;
@@ -196,14 +232,8 @@ async fn a_leader_that_is_cut_off_commits_nothing_and_follows_when_it_is_back() 
     apply(&nodes[0].store, vec![device("leaf1")], vec![]).await;
     let leader = leader_of(&nodes).await;
     let others: Vec<_> = (0..3).filter(|place| *place != leader).collect();
+    cut_off(&nodes, leader);
     let cut_off = &nodes[leader];
-    cut_off
-        .store
-        .links
-        .cut(others.iter().map(|place| nodes[*place].id()));
-    for place in &others {
-        nodes[*place].store.links.cut([cut_off.id()]);
-    }
     apply(&nodes[others[0]].store, vec![], vec![put("leaf1", 0)]).await;
     let refused = cut_off.store.ensure_current().await.unwrap_err();
     assert!(matches!(refused, StoreError::NoQuorum(_)), "{refused}");
@@ -216,9 +246,7 @@ async fn a_leader_that_is_cut_off_commits_nothing_and_follows_when_it_is_back() 
         matches!(refused, StoreError::NoQuorum(_) | StoreError::Unknown(_)),
         "{refused}"
     );
-    for node in &nodes {
-        node.store.links.cut([]);
-    }
+    mend(&nodes);
     leader_of(&nodes).await;
     apply(&cut_off.store, vec![], vec![put("leaf1", 1)]).await;
     nodes[others[1]].store.ensure_current().await.unwrap();
@@ -229,6 +257,59 @@ async fn a_leader_that_is_cut_off_commits_nothing_and_follows_when_it_is_back() 
         .map(|node| node.store.read(State::clone))
         .collect();
     assert_eq!(states[0].devices(), states[leader].devices());
+}
+
+/// openraft never says what became of entries that a snapshot has replaced.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_leads_again_does_not_wait_for_what_it_left_undone() {
+    let nodes = cluster(3).await;
+    apply(&nodes[0].store, vec![device("leaf1")], vec![]).await;
+    let first = leader_of(&nodes).await;
+    cut_off(&nodes, first);
+    let mut undone = tokio::task::JoinSet::new();
+    for index in 0..4 {
+        let leading = nodes[first].store.leading.clone();
+        let changes = ChangeSet {
+            objectives: vec![put("leaf1", index)],
+            ..ChangeSet::default()
+        };
+        let command = EncodedCommand::of(&Command::Apply(changes));
+        undone.spawn(async move { leading.commit(command).await });
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let other = &nodes[(first + 1) % 3].store;
+    for index in 0..10 {
+        apply(other, vec![], vec![put("leaf1", index)]).await;
+    }
+    let second = other.membership().leader;
+    let second = nodes.iter().find(|node| Some(node.id()) == second).unwrap();
+    forget_log(&second.store).await;
+    mend(&nodes);
+    nodes[first].store.ensure_current().await.unwrap();
+    let start = Instant::now();
+    let to = nodes[first].id();
+    second.store.transfer_leadership(Some(to)).await.unwrap();
+    apply(&nodes[first].store, vec![], vec![put("leaf1", 10)]).await;
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voter_that_was_cut_off_deposes_nobody_when_it_is_back() {
+    let nodes = cluster(3).await;
+    apply(&nodes[0].store, vec![device("leaf1")], vec![]).await;
+    let leader = leader_of(&nodes).await;
+    let term = || nodes[leader].store.raft.metrics().borrow().vote;
+    let before = term();
+    cut_off(&nodes, (leader + 1) % 3);
+    tokio::time::sleep(5 * LEASE).await;
+    apply(&nodes[leader].store, vec![], vec![put("leaf1", 0)]).await;
+    mend(&nodes);
+    let back = &nodes[(leader + 1) % 3].store;
+    back.ensure_current().await.unwrap();
+    assert_eq!(objectives(back), 1);
+    tokio::time::sleep(2 * LEASE).await;
+    assert_eq!(term(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -323,21 +404,7 @@ async fn a_node_that_is_too_far_behind_for_the_log_gets_a_snapshot_in_pieces() {
         let objectives = (0..200).map(|index| put("leaf1", round * 200 + index));
         apply(store, vec![], objectives.collect()).await;
     }
-    store.raft.trigger().snapshot().await.unwrap();
-    let last = store.membership().log_index;
-    let wait = store.raft.wait(Some(PATIENCE));
-    let is_made = |metrics: &openraft::RaftMetrics<NodeId, openraft::BasicNode>| {
-        metrics
-            .snapshot
-            .is_some_and(|snapshot| snapshot.index >= last)
-    };
-    wait.metrics(is_made, "a snapshot").await.unwrap();
-    store.raft.trigger().purge_log(last).await.unwrap();
-    let wait = store.raft.wait(Some(PATIENCE));
-    let is_purged = |metrics: &openraft::RaftMetrics<NodeId, openraft::BasicNode>| {
-        metrics.purged.is_some_and(|purged| purged.index >= last)
-    };
-    wait.metrics(is_purged, "a shorter log").await.unwrap();
+    forget_log(store).await;
     let behind = Node::waiting().await;
     join(store, &behind).await;
     behind.store.ensure_current().await.unwrap();
