@@ -283,6 +283,22 @@ async fn a_fenced_controller_says_so_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn who_waits_while_a_switch_changes_masters_is_told_what_became_of_it() {
+    let agent = FakeAgent::start().await;
+    agent.held().highest_election_id = (u64::MAX, 0);
+    let mut controller = TestController::start().await;
+    let changes = request(vec![device("leaf1", agent.address, 1)], [put(next("a"))]);
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        agent.held().highest_election_id = (0, 0);
+    };
+    let (response, ()) = tokio::join!(controller.must_apply(changes), later);
+    let status = &response.statuses[0];
+    assert_eq!(status.state(), State::Applied, "{}", status.message);
+    assert_eq!(agent.held().names(), ["a"]);
+}
+
+#[tokio::test]
 async fn a_switch_of_a_lost_cluster_is_sent_the_content_only_of_what_differs() {
     let agent = FakeAgent::start().await;
     let mut first = TestController::start().await;

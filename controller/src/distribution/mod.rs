@@ -53,7 +53,7 @@ use crate::dial::Dialer;
 use crate::liveness::Standing;
 use crate::raft::Store;
 use crate::state::{Acknowledged, DeviceSpec, DeviceState, Mastership, Report, State, Wish};
-use crate::status::Status;
+use crate::status::{Reason, Status};
 use bulk::Reports;
 
 /// One device's session, as seen from outside its task.
@@ -200,18 +200,23 @@ impl Distribution {
     }
 
     /// How many of these wishes, from the first, need no more waiting: the device has applied or refused them, or cannot
-    /// be reached, or is gone.
+    /// be reached, or is gone. That it obeys another controller counts if `conflicts_count`.
     pub fn count_settled<'a>(
         &self,
         name: &str,
         wishes: impl ExactSizeIterator<Item = Wish<'a>>,
+        conflicts_count: bool,
     ) -> usize {
         let all = wishes.len();
         let settled = self.look(name, |device| {
             let term = device.term();
-            self.shared.known(device, |known| match known.fault(term) {
-                Some(_) => all,
-                None => wishes.take_while(|wish| known.is_settled(wish)).count(),
+            self.shared.known(device, |known| {
+                let fault = known.fault(term);
+                match fault.is_some_and(|fault| conflicts_count || fault.reason != Reason::Conflict)
+                {
+                    true => all,
+                    false => wishes.take_while(|wish| known.is_settled(wish)).count(),
+                }
             })
         });
         settled.unwrap_or(all)

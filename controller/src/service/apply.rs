@@ -20,6 +20,8 @@ use crate::status::{Progress, Reason, Status};
 
 /// The longest a request may ask to wait.
 const MAX_WAIT: Duration = Duration::from_secs(600);
+/// How long it may be that a switch has a new master already, and this node has yet to learn who that is.
+const HAND_OVER: Duration = Duration::from_secs(1);
 
 impl ControllerService {
     pub(super) async fn apply_request(
@@ -221,16 +223,20 @@ impl ControllerService {
 
     /// Waits until every target is settled, but no longer than `limit`.
     async fn wait_for(&self, targets: &[Target], limit: Duration) -> Vec<Status> {
-        let deadline = tokio::time::Instant::now() + limit;
+        let start = tokio::time::Instant::now();
+        let (deadline, handed_over) = (start + limit, start + HAND_OVER);
         let (mut learnt, mut committed) = (self.distribution.watch(), self.store.watch());
         let mut waiting = by_device(targets);
         loop {
             learnt.mark_unchanged();
             committed.mark_unchanged();
+            let conflicts_count = tokio::time::Instant::now() >= handed_over;
             // What comes after the first that is not settled is not looked at, so that a wait for many is not quadratic.
             waiting.retain_mut(|(device, indexes)| {
                 let wishes = indexes.iter().map(|index| targets[*index].wish());
-                let settled = self.distribution.count_settled(device, wishes);
+                let settled = self
+                    .distribution
+                    .count_settled(device, wishes, conflicts_count);
                 indexes.drain(..settled);
                 !indexes.is_empty()
             });
@@ -240,6 +246,7 @@ impl ControllerService {
             tokio::select! {
                 _ = learnt.changed() => {}
                 _ = committed.changed() => {}
+                () = tokio::time::sleep_until(handed_over), if !conflicts_count => {}
                 () = tokio::time::sleep_until(deadline) => return self.statuses(targets),
             }
         }
