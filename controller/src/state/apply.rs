@@ -1,5 +1,7 @@
 //! Applies commands to the state, and says which stored rows a command touched.
 
+use std::collections::BTreeSet;
+
 use super::history::{Past, Replaced};
 use super::plan::DeviceEffect;
 use super::{
@@ -36,7 +38,7 @@ pub enum RowKey {
 pub struct Effect {
     /// The answer for whoever sent the command.
     pub response: Response,
-    /// Every row that may differ from before.
+    /// Every row that may differ from before, some more than once.
     pub touched: Vec<RowKey>,
 }
 
@@ -95,6 +97,8 @@ impl State {
         }
         self.assign_vacant(&mut touched);
         let mut pruned = Vec::new();
+        let mut changed_devices = BTreeSet::new();
+        let mut revisions = vec![None; changes.objectives.len()];
         for ObjectiveEffect {
             device: name,
             index,
@@ -107,8 +111,9 @@ impl State {
                 .devices
                 .get_mut(&name)
                 .expect("the plan names existing devices only");
-            if index.is_none() {
-                pruned.push((name.clone(), key.clone()));
+            match index {
+                Some(index) => revisions[index] = Some(self.revision),
+                None => pruned.push((name.clone(), key.clone())),
             }
             touched.push(RowKey::Objective(name.clone(), key.clone()));
             let (old, forgotten) = match objective {
@@ -117,9 +122,12 @@ impl State {
             };
             let forgotten = forgotten.into_iter();
             touched.extend(forgotten.map(|key| RowKey::Objective(name.clone(), key)));
-            touched.push(RowKey::Device(name.clone()));
+            if !changed_devices.contains(&name) {
+                changed_devices.insert(name.clone());
+            }
             replaced.push(Replaced::Objective(name, key, old));
         }
+        touched.extend(changed_devices.into_iter().map(RowKey::Device));
         if changes.ends_trial {
             self.trial = None;
         }
@@ -143,12 +151,10 @@ impl State {
                 .into_iter();
             touched.extend(forgotten.map(RowKey::Past));
         }
-        touched.sort_unstable();
-        touched.dedup();
-        let revisions = changes
-            .objectives
-            .iter()
-            .map(|change| self.revision_of(&change.device, &change.operation.key()));
+        let named = revisions.into_iter().zip(&changes.objectives);
+        let revisions = named.map(|(changed, change)| {
+            changed.unwrap_or_else(|| self.revision_of(&change.device, &change.operation.key()))
+        });
         let revisions = revisions.collect();
         let response = Response::Applied {
             revision: self.revision,
