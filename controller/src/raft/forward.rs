@@ -123,7 +123,7 @@ impl Store {
         let deadline = Instant::now() + PATIENCE;
         let mut leaders = self.raft.server_metrics();
         loop {
-            let leader = leaders.borrow_and_update().current_leader;
+            let leader = self.known_leader(leaders.borrow_and_update().current_leader);
             let why_not = match leader {
                 None => "no node leads".to_owned(),
                 Some(leader) if leader == self.node_id => match here().await {

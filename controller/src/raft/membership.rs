@@ -111,7 +111,7 @@ impl Store {
         let nodes = metrics.membership_config.nodes();
         let replicated = metrics.replication.unwrap_or_default().into_iter();
         Membership {
-            leader: metrics.current_leader,
+            leader: self.known_leader(metrics.current_leader),
             voters: metrics.membership_config.membership().voter_ids().collect(),
             addresses: nodes.map(|(id, node)| (*id, node.addr.clone())).collect(),
             term: metrics.current_term,

@@ -292,6 +292,11 @@ impl Store {
         self.shared.watch()
     }
 
+    /// Who leads, unless that is another node that has long been silent: who cannot be elected stays a follower of it.
+    fn known_leader(&self, leader: Option<NodeId>) -> Option<NodeId> {
+        leader.filter(|leader| *leader == self.node_id || !self.contact.is_silent())
+    }
+
     /// The process of this node is known to be gone. If it led, another one is elected without waiting for it.
     pub fn is_gone(&self, node: NodeId) {
         if self.membership().leader == Some(node) {

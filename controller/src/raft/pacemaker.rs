@@ -44,7 +44,8 @@ const HEAD_START: Duration = Duration::from_millis(30);
 const MOST_DOUBLINGS: u32 = 4;
 /// Before a voter whom the others would not have asks them once more.
 const PAUSE: Duration = Duration::from_millis(15);
-/// A leader that has heard no majority for this long takes no more requests.
+/// A leader that has heard no majority for this long takes no more requests, and nobody makes any to a leader that was not
+/// heard for as long.
 const SILENCE: Duration = Duration::from_millis(500);
 
 /// When this node last heard of its leader, and as a leader of a majority.
@@ -87,6 +88,11 @@ impl Contact {
     /// The leader has said nothing for so long that another one is needed.
     pub fn is_lost(&self) -> bool {
         self.last_heard().elapsed() >= LEASE
+    }
+
+    /// The leader has said nothing for so long that nobody knows whether there is one.
+    pub fn is_silent(&self) -> bool {
+        self.last_heard().elapsed() >= SILENCE
     }
 
     /// The process that led is known to be gone: nobody has to wait until it has been silent for long. To be told again

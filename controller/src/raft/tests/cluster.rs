@@ -302,10 +302,14 @@ async fn a_voter_that_was_cut_off_deposes_nobody_when_it_is_back() {
     let term = || nodes[leader].store.raft.metrics().borrow().vote;
     let before = term();
     cut_off(&nodes, (leader + 1) % 3);
-    tokio::time::sleep(5 * LEASE).await;
+    let back = &nodes[(leader + 1) % 3].store;
+    let start = Instant::now();
+    while back.membership().leader.is_some() {
+        assert!(start.elapsed() < PATIENCE, "it says that somebody leads");
+        tokio::time::sleep(LEASE / 10).await;
+    }
     apply(&nodes[leader].store, vec![], vec![put("leaf1", 0)]).await;
     mend(&nodes);
-    let back = &nodes[(leader + 1) % 3].store;
     back.ensure_current().await.unwrap();
     assert_eq!(objectives(back), 1);
     tokio::time::sleep(2 * LEASE).await;
